@@ -1,0 +1,87 @@
+// Package clock is the one source of time for everything that decides.
+// Domain code never calls time.Now; it is handed a Clock, so that tests travel instead of sleeping.
+package clock
+
+import (
+	"sort"
+	"sync"
+	"time"
+)
+
+// Clock tells the time and wakes its caller later.
+type Clock interface {
+	// Now is the current instant, UTC.
+	Now() time.Time
+	// After delivers once, when d has passed on this clock.
+	After(d time.Duration) <-chan time.Time
+}
+
+// Ms is t as milliseconds since the Unix epoch, UTC, the unit of every stored time.
+func Ms(c Clock) int64 { return c.Now().UnixMilli() }
+
+type system struct{}
+
+// System is the machine's clock.
+func System() Clock { return system{} }
+
+func (system) Now() time.Time                         { return time.Now().UTC() }
+func (system) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// Fake is a clock that stands still until it is told to move. Safe for concurrent use.
+type Fake struct {
+	mu      sync.Mutex
+	now     time.Time
+	waiters []waiter
+}
+
+type waiter struct {
+	at time.Time
+	ch chan time.Time
+}
+
+// NewFake starts a fake clock at t.
+func NewFake(t time.Time) *Fake { return &Fake{now: t.UTC()} }
+
+// Now is the instant the fake clock stands at.
+func (f *Fake) Now() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+// After delivers when Advance or Set has moved the clock by d or more.
+func (f *Fake) After(d time.Duration) <-chan time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ch := make(chan time.Time, 1)
+	if d <= 0 {
+		ch <- f.now
+		return ch
+	}
+	f.waiters = append(f.waiters, waiter{f.now.Add(d), ch})
+	return ch
+}
+
+// Advance moves the clock forward by d and wakes, in order of their time, those whose time has come.
+func (f *Fake) Advance(d time.Duration) { f.Set(f.Now().Add(d)) }
+
+// Set moves the clock to t, which may also lie in the past (a clock step).
+func (f *Fake) Set(t time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = t.UTC()
+	sort.SliceStable(f.waiters, func(i, j int) bool { return f.waiters[i].at.Before(f.waiters[j].at) })
+	n := 0
+	for n < len(f.waiters) && !f.waiters[n].at.After(f.now) {
+		f.waiters[n].ch <- f.now
+		n++
+	}
+	f.waiters = append([]waiter(nil), f.waiters[n:]...)
+}
+
+// Waiting is how many callers wait on After; tests use it to know that a worker is idle.
+func (f *Fake) Waiting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.waiters)
+}
