@@ -1,0 +1,112 @@
+package inspect
+
+import "fmt"
+
+// Limits of a rule set. They bound the text that a stream may hold back.
+const (
+	// MaxTermRunes is the longest term or context, in symbols after folding.
+	MaxTermRunes = 64
+	// DefaultMaxHold is the cap on held symbols if Rules.MaxHold is zero.
+	DefaultMaxHold = 256
+	// DefaultMaskRune stands for one masked symbol if Rules.MaskRune is zero.
+	DefaultMaskRune = '*'
+)
+
+// Kinds of rules, as found in [Check.Kind] and [Match.Kind].
+const (
+	KindTerm     = "term"
+	KindCNID     = "cn_id"
+	KindBankCard = "bank_card"
+)
+
+// Term is one lexicon entry. Text is folded before it is compared, so case,
+// width and invisible characters in it do not matter.
+type Term struct {
+	ID     string // unique among all terms and checks
+	Text   string // 1 to MaxTermRunes symbols after folding
+	Action Action // Observe, Mask, Replace or Block
+	Risk   string // risk code such as "A.2.e", reported only
+	Topic  string // topic for topic-wise orders, reported only
+	// Replacement is released in place of the hit if Action is Replace; empty
+	// means Rules.ReplaceText.
+	Replacement string
+	// Contexts, if not empty, lets the term hit only when at least one of them
+	// stands wholly within Window symbols before or after the hit and does not
+	// overlap it.
+	Contexts []string
+	Window   int // symbols, at least 1 with Contexts; ignored without
+}
+
+// Check is one built-in detector for personal data.
+//
+// Kind "cn_id" is the citizen identity number of GB 11643: 17 digits and a
+// check character, with a plausible region and date of birth, not part of a
+// longer run of digits. Kind "bank_card" is a payment card number of ISO/IEC
+// 7812: 13 to 19 digits with a known issuer prefix and a right Luhn digit,
+// single spaces or hyphens allowed in between.
+type Check struct {
+	ID     string // unique among all terms and checks
+	Kind   string // KindCNID or KindBankCard
+	Action Action // Observe, Mask, Replace or Block
+	Risk   string // risk code, reported only
+}
+
+// Rules is the source of an [Engine].
+type Rules struct {
+	Terms  []Term
+	Checks []Check
+	// MaskRune is released for each symbol of a masked hit; zero means
+	// DefaultMaskRune.
+	MaskRune rune
+	// ReplaceText is released for a Replace hit without a wording of its own;
+	// empty removes the hit.
+	ReplaceText string
+	// MaxHold caps the symbols that a stream holds back; zero means
+	// DefaultMaxHold. Compile refuses a rule that could need more, so that the
+	// cap never forces a choice between a leak and a stall.
+	MaxHold int
+}
+
+// RuleError says which entry of a rule set is wrong. ID is empty if the fault
+// lies in Rules itself. The text of a term is never part of it.
+type RuleError struct {
+	ID     string // id of the term or check
+	Field  string // "id", "text", "action", "contexts", "window", "kind", "mask_rune", "max_hold", ...
+	Reason string
+}
+
+func (e *RuleError) Error() string {
+	if e.ID == "" {
+		return fmt.Sprintf("inspect: %s: %s", e.Field, e.Reason)
+	}
+	return fmt.Sprintf("inspect: rule %q: %s: %s", e.ID, e.Field, e.Reason)
+}
+
+// Match is one hit.
+type Match struct {
+	RuleID      string
+	Kind        string // KindTerm, KindCNID or KindBankCard
+	Action      Action
+	Risk, Topic string
+	// Start and End are byte offsets in the original text, counted from the
+	// beginning of the stream; skipped characters inside the hit are included.
+	Start, End int
+	Runes      int // symbols of the hit, skipped characters not counted
+}
+
+// Result is the outcome for a whole text.
+type Result struct {
+	Action  Action  // the worst of the matches, Allow if there is none
+	Matches []Match // ordered by Start, then End
+	// Released is the text after masks and replacements. With a Block it ends
+	// before the blocking hit, exactly as a stream would.
+	Released string
+}
+
+// Step is the outcome of one call on a stream.
+type Step struct {
+	Released string  // may go out now
+	Matches  []Match // decided by this call, each reported once
+	Blocked  bool    // a blocking hit was found now or earlier
+	Held     int     // symbols kept back after this call
+}
