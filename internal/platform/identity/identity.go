@@ -1,0 +1,211 @@
+// Package identity knows who somebody is and what they may do: persons, their roles, API tokens, and
+// the one table of permissions. Rooms ask it where data is read or changed (design promise 12).
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/uptrace/bun"
+
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/store"
+)
+
+//go:embed permissions.yaml
+var permissionsYAML []byte
+
+// Permissions maps a role to the actions it may do.
+type Permissions map[string][]string
+
+// LoadPermissions reads the embedded table.
+func LoadPermissions() (Permissions, error) {
+	var p Permissions
+	if err := yaml.UnmarshalWithOptions(permissionsYAML, &p, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("permissions.yaml: %w", err)
+	}
+	return p, nil
+}
+
+var table = func() Permissions {
+	p, err := LoadPermissions()
+	if err != nil {
+		panic(err) // the table is part of the binary and tested
+	}
+	return p
+}()
+
+// Roles lists the role ids, sorted.
+func Roles() []string {
+	out := make([]string, 0, len(table))
+	for r := range table {
+		out = append(out, r)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// May reports whether one of the actor's roles allows action. Parts of the system may do anything
+// that their code does.
+func May(a store.Actor, action string) bool {
+	if a.IsSystem() {
+		return true
+	}
+	for _, r := range a.Roles {
+		if slices.Contains(table[r], action) {
+			return true
+		}
+	}
+	return false
+}
+
+// Require is May as an error: fault forbidden with identity.not_allowed.
+func Require(a store.Actor, action string) error {
+	if a.ID == "" {
+		return fault.Unauthenticated("identity.unknown")
+	}
+	if !May(a, action) {
+		return fault.Forbidden("identity.not_allowed", "action", action)
+	}
+	return nil
+}
+
+// RequireDrill holds a drill's stand-in to its own drill: drillID is the drill of the object, "" for
+// a real one. A real person may act on both.
+func RequireDrill(a store.Actor, drillID string) error {
+	if a.Drill != "" && a.Drill != drillID {
+		return fault.Forbidden("identity.other_drill")
+	}
+	return nil
+}
+
+// TwoPersons checks that second is a real second person: it is known and not the first.
+func TwoPersons(first, second string) error {
+	if second == "" {
+		return fault.Invalid("second", "identity.second_missing")
+	}
+	if first == second {
+		return fault.Forbidden("identity.same_person")
+	}
+	return nil
+}
+
+// Person is somebody who can act. DrillID marks a stand-in who exists for one drill.
+type Person struct {
+	bun.BaseModel `bun:"table:person" json:"-"`
+	ID            string `bun:"id,pk" json:"id"`
+	Name          string `json:"name"`
+	RolesJSON     string `bun:"roles" json:"-"`
+	DrillID       string `json:"drill_id,omitempty"`
+	Active        bool   `json:"active"`
+	CreatedMs     int64  `json:"created_ms"`
+}
+
+// Roles are the person's role ids.
+func (p Person) Roles() []string {
+	var r []string
+	_ = json.Unmarshal([]byte(p.RolesJSON), &r)
+	return r
+}
+
+// AddPerson creates a person with roles. Errors: invalid name or roles; forbidden without person.manage.
+func AddPerson(ctx context.Context, tx *store.Tx, name string, roles []string, drillID string) (Person, error) {
+	if err := Require(tx.Actor, "person.manage"); err != nil {
+		return Person{}, err
+	}
+	name = strings.TrimSpace(name)
+	if name == "" {
+		return Person{}, fault.Invalid("name", "error.required", "field", "name")
+	}
+	if len(roles) == 0 {
+		return Person{}, fault.Invalid("roles", "error.required", "field", "roles")
+	}
+	for _, r := range roles {
+		if _, ok := table[r]; !ok {
+			return Person{}, fault.Invalid("roles", "identity.unknown_role", "role", r, "roles", strings.Join(Roles(), ", "))
+		}
+	}
+	js, _ := json.Marshal(roles)
+	p := Person{ID: tx.NewID(), Name: name, RolesJSON: string(js), DrillID: drillID, Active: true, CreatedMs: tx.NowMs}
+	if _, err := tx.NewInsert().Model(&p).Exec(ctx); err != nil {
+		return Person{}, err
+	}
+	tx.Record(store.Entry{Action: "person.add", ObjectKind: "person", ObjectID: p.ID, Content: map[string]any{"name": name, "roles": roles}})
+	return p, nil
+}
+
+// ListPersons lists real persons, or with drillID the stand-ins of that drill.
+func ListPersons(ctx context.Context, db bun.IDB, a store.Actor, drillID string) ([]Person, error) {
+	if err := Require(a, "person.manage"); err != nil {
+		return nil, err
+	}
+	var out []Person
+	err := db.NewSelect().Model(&out).Where("drill_id = ?", drillID).Order("created_ms", "id").Scan(ctx)
+	return out, err
+}
+
+// tokenPrefix lets secret scanners recognise a leaked token.
+const tokenPrefix = "fst-"
+
+// IssueToken makes an API token for a person; the clear text is returned once and never stored.
+// lifetimeMs 0 means that it does not expire.
+func IssueToken(ctx context.Context, tx *store.Tx, personID, label string, lifetimeMs int64) (string, error) {
+	if err := Require(tx.Actor, "person.manage"); err != nil {
+		return "", err
+	}
+	n, err := tx.NewSelect().TableExpr("person").Where("id = ? AND active = 1", personID).Count(ctx)
+	if err != nil {
+		return "", err
+	}
+	if n == 0 {
+		return "", fault.NotFound("person_id", "error.not_found", "field", "person_id")
+	}
+	raw := make([]byte, 32)
+	if _, err := rand.Read(raw); err != nil {
+		return "", err
+	}
+	clear := tokenPrefix + base64.RawURLEncoding.EncodeToString(raw)
+	id, expires := tx.NewID(), int64(0)
+	if lifetimeMs > 0 {
+		expires = tx.NowMs + lifetimeMs
+	}
+	if _, err := tx.ExecContext(ctx, "INSERT INTO token (id, person_id, hash, label, created_ms, expires_ms) VALUES (?, ?, ?, ?, ?, ?)",
+		id, personID, hashToken(clear), label, tx.NowMs, expires); err != nil {
+		return "", err
+	}
+	tx.Record(store.Entry{Action: "token.issue", ObjectKind: "token", ObjectID: id, Content: map[string]any{"person": personID, "label": label}})
+	return clear, nil
+}
+
+func hashToken(clear string) string {
+	h := sha256.Sum256([]byte(clear))
+	return hex.EncodeToString(h[:])
+}
+
+// Authenticate turns a bearer token into the actor it stands for.
+// Errors: fault unauthenticated identity.bad_token, for every reason alike.
+func Authenticate(ctx context.Context, db bun.IDB, nowMs int64, token string) (store.Actor, error) {
+	var row struct {
+		ID, Roles, DrillID string
+	}
+	err := db.NewRaw(`SELECT p.id AS id, p.roles AS roles, p.drill_id AS drill_id FROM token t JOIN person p ON p.id = t.person_id
+		WHERE t.hash = ? AND t.revoked_ms = 0 AND (t.expires_ms = 0 OR t.expires_ms > ?) AND p.active = 1`, hashToken(token), nowMs).Scan(ctx, &row)
+	if err != nil {
+		return store.Actor{}, fault.Unauthenticated("identity.bad_token").Because(err)
+	}
+	a := store.Actor{ID: row.ID, Drill: row.DrillID}
+	if err := json.Unmarshal([]byte(row.Roles), &a.Roles); err != nil {
+		return store.Actor{}, err
+	}
+	return a, nil
+}
