@@ -1,0 +1,151 @@
+package posture
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/fengsui/fengsui/internal/platform/fault"
+)
+
+// Action is what a match does, mildest first.
+type Action string
+
+// The actions. Mask covers the match, Replace puts another text in its place, Block ends the answer.
+const (
+	Allow   Action = "allow"
+	Observe Action = "observe"
+	Mask    Action = "mask"
+	Replace Action = "replace"
+	Block   Action = "block"
+)
+
+// Severity orders the actions: 0 for allow … 4 for block, -1 for a word that is none.
+func (a Action) Severity() int { return slices.Index([]Action{Allow, Observe, Mask, Replace, Block}, a) }
+
+// Term is one entry of a lexicon as the engine matches it.
+type Term struct {
+	ID          string   `json:"id"`
+	Text        string   `json:"text"`
+	Action      Action   `json:"action"`
+	Risk        string   `json:"risk"`                 // code of the taxonomy
+	Topic       string   `json:"topic,omitzero"`       //
+	Replacement string   `json:"replacement,omitzero"` // for Replace
+	Contexts    []string `json:"contexts,omitempty"`   // one of them must stand within Window runes
+	Window      int      `json:"window,omitzero"`      // runes
+}
+
+// Check is a rule by computation: kind "cn_id" or "bank_card".
+type Check struct {
+	ID     string `json:"id"`
+	Kind   string `json:"kind"`
+	Action Action `json:"action"`
+	Risk   string `json:"risk"`
+}
+
+// Rules is one set of terms and checks.
+type Rules struct {
+	Terms  []Term  `json:"terms"`
+	Checks []Check `json:"checks"`
+}
+
+// Topic is what a topic-block order can shut off; its terms all block, whatever their action says.
+type Topic struct {
+	ID    string `json:"id"`
+	Name  Text   `json:"name"`
+	Terms []Term `json:"terms"`
+}
+
+func cloneTerms(in []Term) []Term {
+	out := make([]Term, len(in))
+	for i, t := range in {
+		t.Contexts = slices.Clone(t.Contexts)
+		out[i] = t
+	}
+	return out
+}
+
+func (r Rules) clone() Rules {
+	checks := make([]Check, len(r.Checks))
+	copy(checks, r.Checks)
+	return Rules{Terms: cloneTerms(r.Terms), Checks: checks}
+}
+
+func canonicalTerms(terms []Term) {
+	slices.SortFunc(terms, func(a, b Term) int { return cmp.Compare(a.ID, b.ID) })
+	for i := range terms {
+		slices.Sort(terms[i].Contexts)
+	}
+}
+
+func (r *Rules) canonical() {
+	canonicalTerms(r.Terms)
+	slices.SortFunc(r.Checks, func(a, b Check) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+func (r Rules) check(path string, ids map[string]bool) error {
+	if err := checkTerms(path+".terms", r.Terms, ids); err != nil {
+		return err
+	}
+	for _, c := range r.Checks {
+		switch {
+		case c.ID == "":
+			return fault.Invalid(path+".checks.id", "posture.missing")
+		case ids[c.ID]:
+			return fault.Invalid(path+".checks."+c.ID, "posture.repeated", "value", c.ID)
+		case c.Kind != "cn_id" && c.Kind != "bank_card":
+			return fault.Invalid(path+".checks."+c.ID+".kind", "posture.unknown_value", "value", c.Kind)
+		case c.Action.Severity() < 0:
+			return fault.Invalid(path+".checks."+c.ID+".action", "posture.unknown_value", "value", string(c.Action))
+		}
+		ids[c.ID] = true
+	}
+	return nil
+}
+
+func checkTerms(path string, terms []Term, ids map[string]bool) error {
+	for _, t := range terms {
+		switch {
+		case t.ID == "":
+			return fault.Invalid(path+".id", "posture.missing")
+		case ids[t.ID]:
+			return fault.Invalid(path+"."+t.ID, "posture.repeated", "value", t.ID)
+		case t.Text == "":
+			return fault.Invalid(path+"."+t.ID+".text", "posture.missing")
+		case t.Action.Severity() < 0:
+			return fault.Invalid(path+"."+t.ID+".action", "posture.unknown_value", "value", string(t.Action))
+		case t.Window < 0 || len(t.Contexts) > 0 && t.Window == 0:
+			return fault.Invalid(path+"."+t.ID+".window", "posture.window")
+		}
+		ids[t.ID] = true
+	}
+	return nil
+}
+
+// Tightened gives the rules that are in force: the base set, the strict set if strict, and every
+// term of the named topics with its action raised to block. Unknown topics are reported in missing.
+func (d Draft) Tightened(strict bool, topics []string) (rules Rules, missing []string) {
+	rules = d.Rules.clone()
+	if strict {
+		s := d.Strict.clone()
+		rules.Terms = append(rules.Terms, s.Terms...)
+		rules.Checks = append(rules.Checks, s.Checks...)
+	}
+	for _, id := range topics {
+		at := slices.IndexFunc(d.Topics, func(t Topic) bool { return t.ID == id })
+		if at < 0 {
+			missing = append(missing, id)
+			continue
+		}
+		for _, t := range cloneTerms(d.Topics[at].Terms) {
+			t.Action, t.Topic = Block, id
+			rules.Terms = append(rules.Terms, t)
+		}
+		// Terms of the base set that carry the topic block as well.
+		for i := range rules.Terms {
+			if rules.Terms[i].Topic == id {
+				rules.Terms[i].Action = Block
+			}
+		}
+	}
+	return rules, missing
+}
