@@ -163,7 +163,7 @@ func IssueToken(ctx context.Context, tx *store.Tx, personID, label string, lifet
 	if err := Require(tx.Actor, "person.manage"); err != nil {
 		return "", err
 	}
-	n, err := tx.NewSelect().TableExpr("person").Where("id = ? AND active = 1", personID).Count(ctx)
+	n, err := tx.NewSelect().TableExpr("person").Where("id = ? AND active", personID).Count(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -199,7 +199,7 @@ func Authenticate(ctx context.Context, db bun.IDB, nowMs int64, token string) (s
 		ID, Roles, DrillID string
 	}
 	err := db.NewRaw(`SELECT p.id AS id, p.roles AS roles, p.drill_id AS drill_id FROM token t JOIN person p ON p.id = t.person_id
-		WHERE t.hash = ? AND t.revoked_ms = 0 AND (t.expires_ms = 0 OR t.expires_ms > ?) AND p.active = 1`, hashToken(token), nowMs).Scan(ctx, &row)
+		WHERE t.hash = ? AND t.revoked_ms = 0 AND (t.expires_ms = 0 OR t.expires_ms > ?) AND p.active`, hashToken(token), nowMs).Scan(ctx, &row)
 	if err != nil {
 		return store.Actor{}, fault.Unauthenticated("identity.bad_token").Because(err)
 	}

@@ -4,7 +4,7 @@ CREATE TABLE person (
   name TEXT NOT NULL,
   roles TEXT NOT NULL,                      -- JSON array of role ids
   drill_id TEXT NOT NULL DEFAULT '',        -- a stand-in of this drill; '' for a real person
-  active INTEGER NOT NULL DEFAULT 1,
+  active BOOLEAN NOT NULL DEFAULT TRUE,
   created_ms BIGINT NOT NULL
 );
 CREATE TABLE token (

@@ -29,7 +29,7 @@ CREATE TABLE deployment (
   upstream_model TEXT NOT NULL,
   secret_ref TEXT NOT NULL DEFAULT '',      -- name in the secret store of the upstream key
   role TEXT NOT NULL CHECK (role IN ('primary','backup')),
-  filed INTEGER NOT NULL DEFAULT 0,
+  filed BOOLEAN NOT NULL DEFAULT FALSE,
   tested_ms BIGINT NOT NULL DEFAULT 0,
   created_ms BIGINT NOT NULL
 );
@@ -57,7 +57,7 @@ CREATE TABLE gateway_key (
   tenant TEXT NOT NULL,
   user_group TEXT NOT NULL,
   traffic_kind TEXT NOT NULL CHECK (traffic_kind IN ('real','drill','test')),
-  simulated INTEGER NOT NULL DEFAULT 0,
+  simulated BOOLEAN NOT NULL DEFAULT FALSE,
   label TEXT NOT NULL DEFAULT '',
   created_ms BIGINT NOT NULL,
   revoked_ms BIGINT NOT NULL DEFAULT 0

@@ -7,8 +7,8 @@ CREATE TABLE lexicon_entry (
   risk TEXT NOT NULL,                       -- A.1.a … A.5.b
   topic TEXT NOT NULL DEFAULT '',
   contexts TEXT NOT NULL DEFAULT '[]',      -- JSON array: fires only near one of these
-  strict_only INTEGER NOT NULL DEFAULT 0,   -- only while a strict filter order is in force
-  secret INTEGER NOT NULL DEFAULT 0,        -- from a directive: masked in console and logs
+  strict_only BOOLEAN NOT NULL DEFAULT FALSE,   -- only while a strict filter order is in force
+  secret BOOLEAN NOT NULL DEFAULT FALSE,        -- from a directive: masked in console and logs
   source TEXT NOT NULL,                     -- starter, import, incident:<id>, emergency
   state TEXT NOT NULL CHECK (state IN ('live','retired')),
   expires_ms BIGINT NOT NULL DEFAULT 0,     -- emergency entries lapse after 24 h unless approved

@@ -13,7 +13,7 @@ CREATE TABLE gateway (
   id TEXT PRIMARY KEY,
   revision BIGINT NOT NULL DEFAULT 0,       -- of the bundle it last acknowledged
   last_seen_ms BIGINT NOT NULL,
-  effective INTEGER NOT NULL DEFAULT 0
+  effective BOOLEAN NOT NULL DEFAULT FALSE
 );
 CREATE TABLE anomaly (
   id TEXT PRIMARY KEY,

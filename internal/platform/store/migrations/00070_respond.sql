@@ -8,8 +8,8 @@ CREATE TABLE incident (
   service_id TEXT NOT NULL REFERENCES service(id),
   title TEXT NOT NULL,
   state TEXT NOT NULL,                      -- machine in internal/respond/incident
-  restricted INTEGER NOT NULL DEFAULT 0,
-  legal_hold INTEGER NOT NULL DEFAULT 0,
+  restricted BOOLEAN NOT NULL DEFAULT FALSE,
+  legal_hold BOOLEAN NOT NULL DEFAULT FALSE,
   editions TEXT NOT NULL,                   -- JSON: editions pinned at awareness
   declared_by TEXT NOT NULL,
   declared_ms BIGINT NOT NULL,
@@ -92,7 +92,7 @@ CREATE TABLE cac_assessment (               -- the second scale, kept apart
   quantities TEXT NOT NULL,                 -- JSON
   grade TEXT NOT NULL,
   decided_by_indicator TEXT NOT NULL,
-  verified INTEGER NOT NULL,
+  verified BOOLEAN NOT NULL,
   edition TEXT NOT NULL,
   assessed_by TEXT NOT NULL,
   at_ms BIGINT NOT NULL
@@ -142,7 +142,7 @@ CREATE TABLE disposal_order (               -- 处置指令
   params TEXT NOT NULL,                     -- JSON
   release_mode TEXT NOT NULL CHECK (release_mode IN ('auto','review','online_review')),
   state TEXT NOT NULL CHECK (state IN ('in_force','lifted','lapsed')),
-  emergency INTEGER NOT NULL DEFAULT 0,
+  emergency BOOLEAN NOT NULL DEFAULT FALSE,
   issued_by TEXT NOT NULL,
   issued_ms BIGINT NOT NULL,
   expires_ms BIGINT NOT NULL DEFAULT 0,
@@ -166,7 +166,7 @@ CREATE TABLE order_probe (                  -- proof from outside that an order 
   order_id TEXT NOT NULL REFERENCES disposal_order(id),
   gateway_id TEXT NOT NULL,
   at_ms BIGINT NOT NULL,
-  effective INTEGER NOT NULL,
+  effective BOOLEAN NOT NULL,
   detail TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE gate_review (                  -- 上下线管理审查
@@ -175,7 +175,7 @@ CREATE TABLE gate_review (                  -- 上下线管理审查
   order_id TEXT NOT NULL REFERENCES disposal_order(id),
   incident_id TEXT NOT NULL DEFAULT '',
   kind TEXT NOT NULL,
-  emergency INTEGER NOT NULL DEFAULT 0,
+  emergency BOOLEAN NOT NULL DEFAULT FALSE,
   state TEXT NOT NULL CHECK (state IN ('requested','approved','rejected')),
   requested_by TEXT NOT NULL,
   requested_ms BIGINT NOT NULL,
