@@ -1,0 +1,3 @@
+package due_test
+
+func child() bool { return false }
