@@ -260,12 +260,16 @@ func (m *Model) view(prompt string) (hit map[FaultName]Fault, speaking []Fault, 
 // faultDocument is the JSON of GET and PUT /faults. Available is
 // only given; what a PUT says there is ignored.
 type faultDocument struct {
-	Faults    []Fault     `json:"faults"`
-	Available []FaultName `json:"available,omitempty"`
+	Faults []Fault `json:"faults"`
+	// ChunkRunes is Options.ChunkRunes; a PUT without it leaves it as it is.
+	ChunkRunes *int        `json:"chunk_runes,omitempty"`
+	Available  []FaultName `json:"available,omitempty"`
 }
 
 func (m *Model) getFaults(w http.ResponseWriter, _ *http.Request) {
-	doc := faultDocument{Faults: m.Faults(), Available: FaultNames()}
+	m.faults.mu.RLock()
+	doc := faultDocument{Faults: slices.Clone(m.faults.on), ChunkRunes: new(m.faults.chunkRunes), Available: FaultNames()}
+	m.faults.mu.RUnlock()
 	if doc.Faults == nil {
 		doc.Faults = []Fault{}
 	}
@@ -277,10 +281,16 @@ func (m *Model) putFaults(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		var doc faultDocument // what GET gave may come back as it is
 		if err = jsonv2.Unmarshal(body, &doc, jsonv2.RejectUnknownMembers(true)); err == nil {
-			if doc.Faults == nil {
+			switch {
+			case doc.Faults == nil:
 				err = errors.New("faults is missing; send an empty list to repair the model")
-			} else {
+			case doc.ChunkRunes != nil && *doc.ChunkRunes < ChunkWhole:
+				err = errors.New("chunk_runes is below -1")
+			default:
 				err = m.SetFaults(doc.Faults)
+			}
+			if err == nil && doc.ChunkRunes != nil {
+				m.SetChunkRunes(*doc.ChunkRunes)
 			}
 		}
 	}

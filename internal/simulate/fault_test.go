@@ -229,6 +229,12 @@ func TestFaultsAreSwitchedOverHTTP(t *testing.T) {
 			t.Errorf("%s: a refused document changed the faults", name)
 		}
 	}
+	if status, b := put(`{"faults":[],"chunk_runes":-2}`); status != 400 {
+		t.Errorf("chunk_runes: %d %s", status, b)
+	}
+	if status, b := put(`{"faults":[],"chunk_runes":3}`); status != 200 || !bytes.Contains(b, []byte(`"chunk_runes":3`)) || m.faults.chunkRunes != 3 {
+		t.Errorf("chunk_runes: %d %s", status, b)
+	}
 	if status, _ := put(`{"faults":[]}`); status != 200 || len(m.Faults()) != 0 {
 		t.Error("an empty list does not repair the model")
 	}

@@ -151,7 +151,7 @@ func (t *Traffic) Run(ctx context.Context) error {
 	defer under.Wait()
 	slots := make(chan struct{}, t.opts.InFlight)
 	gap := time.Duration(float64(time.Second) / t.opts.Rate)
-	for serial := 0; ; serial++ {
+	for serial := 0; ctx.Err() == nil; serial++ {
 		select {
 		case slots <- struct{}{}:
 			q := t.question(serial)
@@ -166,10 +166,10 @@ func (t *Traffic) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-t.opts.Clock.After(gap):
 		}
 	}
+	return nil
 }
 
 // Stats returns the counts so far.
