@@ -1,0 +1,235 @@
+// Package incident is one incident from declaration to closure: who may see it, its state, when
+// people became aware, what kind it is, how severe, and what was settled when.
+package incident
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/service"
+)
+
+// Incident 事件. Kind (real, drill, test, backfill) is fixed at declaration.
+type Incident struct {
+	bun.BaseModel `bun:"table:incident" json:"-"`
+	ID            string `bun:"id,pk" json:"id"`
+	Number        string `json:"number"`
+	Kind          string `json:"kind"`
+	DrillID       string `json:"drill_id,omitempty"`
+	OperatorID    string `json:"operator_id"`
+	ServiceID     string `json:"service_id"`
+	Title         string `json:"title"`
+	State         State  `json:"state"`
+	Restricted    bool   `json:"restricted"`
+	LegalHold     bool   `json:"legal_hold"`
+	Editions      string `json:"editions"` // JSON array of edition ids, pinned at awareness
+	DeclaredBy    string `json:"declared_by"`
+	DeclaredMs    int64  `json:"declared_ms"`
+	Version       int64  `json:"version"`
+	Links         string `json:"links"` // JSON array
+}
+
+// Scope is the record scope under which the incident's content is kept and can be erased.
+func Scope(id string) string { return "incident:" + id }
+
+// Declaration is what is needed to declare an incident. AwareMs is when somebody first knew.
+type Declaration struct {
+	Kind          string
+	DrillID       string
+	ServiceID     string
+	Title         string
+	ObjectIDs     []string // affected objects; empty = the service's own object
+	Editions      []string // editions in force at awareness
+	AwareMs       int64
+	AwareSource   string
+	AwareRef      string
+	RestrictedFor []string // person ids; non-empty makes the incident restricted
+}
+
+// Declare opens an incident. Errors: forbidden; invalid kind, title, objects or times; not found.
+func Declare(ctx context.Context, tx *store.Tx, d Declaration) (Incident, error) {
+	if err := identity.Require(tx.Actor, "incident.declare"); err != nil {
+		return Incident{}, err
+	}
+	if err := identity.RequireDrill(tx.Actor, d.DrillID); err != nil {
+		return Incident{}, err
+	}
+	d.Title = strings.TrimSpace(d.Title)
+	if d.Title == "" {
+		return Incident{}, fault.Invalid("title", "error.required", "field", "title")
+	}
+	svc, err := service.Get[service.Service](ctx, tx, "service_id", d.ServiceID)
+	if err != nil {
+		return Incident{}, err
+	}
+	if (d.Kind == "drill") != (d.DrillID != "") {
+		return Incident{}, fault.Invalid("kind", "incident.drill_kind")
+	}
+	if d.AwareMs <= 0 || d.AwareMs > tx.NowMs {
+		return Incident{}, fault.Invalid("aware_ms", "incident.aware_future")
+	}
+	number, err := identity.NextNumber(ctx, tx, "IN", d.Kind)
+	if err != nil {
+		return Incident{}, err
+	}
+	objects := d.ObjectIDs
+	if len(objects) == 0 {
+		var own service.AffectedObject
+		if err := tx.NewSelect().Model(&own).Where("service_id = ? AND kind = 'service'", svc.ID).Order("created_ms").Limit(1).Scan(ctx); err != nil {
+			return Incident{}, store.Missing(err, "object_ids")
+		}
+		objects = []string{own.ID}
+	}
+	editions, err := json.Marshal(d.Editions)
+	if err != nil {
+		return Incident{}, err
+	}
+	i := Incident{ID: tx.NewID(), Number: number, Kind: d.Kind, DrillID: d.DrillID, OperatorID: svc.OperatorID, ServiceID: svc.ID, Title: d.Title,
+		State: Declared, Restricted: len(d.RestrictedFor) > 0, Editions: string(editions), DeclaredBy: tx.Actor.ID, DeclaredMs: tx.NowMs, Version: 1, Links: "[]"}
+	if _, err := tx.NewInsert().Model(&i).Exec(ctx); err != nil {
+		return i, err
+	}
+	for _, o := range objects {
+		if _, err := service.Get[service.AffectedObject](ctx, tx, "object_ids", o); err != nil {
+			return i, err
+		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO incident_object (incident_id, object_id, added_ms) VALUES (?, ?, ?)", i.ID, o, tx.NowMs); err != nil {
+			return i, err
+		}
+	}
+	if i.Restricted {
+		for _, p := range append([]string{tx.Actor.ID}, d.RestrictedFor...) {
+			if err := grant(ctx, tx, i.ID, p); err != nil {
+				return i, err
+			}
+		}
+	}
+	if _, err := addAwareness(ctx, tx, i, d.AwareSource, d.AwareMs, d.AwareRef); err != nil {
+		return i, err
+	}
+	if err := Reached(ctx, tx, i.ID, "declared"); err != nil {
+		return i, err
+	}
+	tx.Record(store.Entry{Action: "incident.declare", ObjectKind: "incident", ObjectID: i.ID, Scope: Scope(i.ID), Content: i})
+	tx.Touch("incident")
+	return i, nil
+}
+
+// MayAct checks that the actor may do action on this incident: permission, drill, and need to know.
+// An actor who may not even see it gets not found.
+func MayAct(ctx context.Context, db bun.IDB, a store.Actor, i Incident, action string) error {
+	if err := visible(ctx, db, a, i); err != nil {
+		return err
+	}
+	return identity.Require(a, action)
+}
+
+func visible(ctx context.Context, db bun.IDB, a store.Actor, i Incident) error {
+	hidden := fault.NotFound("incident_id", "error.not_found", "field", "incident_id")
+	if a.Drill != "" && a.Drill != i.DrillID {
+		return hidden
+	}
+	if !identity.May(a, "incident.read") {
+		return identity.Require(a, "incident.read")
+	}
+	if !i.Restricted || a.IsSystem() {
+		return nil
+	}
+	n, err := db.NewSelect().TableExpr("incident_access").Where("incident_id = ? AND person_id = ?", i.ID, a.ID).Count(ctx)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return hidden
+	}
+	return nil
+}
+
+// Get reads an incident the actor may see.
+func Get(ctx context.Context, db bun.IDB, a store.Actor, id string) (Incident, error) {
+	var i Incident
+	if err := db.NewSelect().Model(&i).Where("id = ?", id).Scan(ctx); err != nil {
+		return i, store.Missing(err, "incident_id")
+	}
+	return i, visible(ctx, db, a, i)
+}
+
+// forChange loads an incident for a change by the transaction's actor.
+func forChange(ctx context.Context, tx *store.Tx, id, action string) (Incident, error) {
+	i, err := Get(ctx, tx, tx.Actor, id)
+	if err != nil {
+		return i, err
+	}
+	return i, identity.Require(tx.Actor, action)
+}
+
+// ForChange is Get followed by the check of action; for rooms that hang rows on an incident.
+func ForChange(ctx context.Context, tx *store.Tx, id, action string) (Incident, error) {
+	return forChange(ctx, tx, id, action)
+}
+
+// Filter narrows List. Empty fields do not narrow.
+type Filter struct {
+	State, Kind, ServiceID, DrillID string
+	Limit                           int // default 100, at most 500
+}
+
+// List gives the incidents that the actor may see, newest first. Need to know is part of the query,
+// so that counts and pages do not betray what is hidden.
+func List(ctx context.Context, db bun.IDB, a store.Actor, f Filter) ([]Incident, error) {
+	if err := identity.Require(a, "incident.read"); err != nil {
+		return nil, err
+	}
+	out := []Incident{}
+	q := db.NewSelect().Model(&out).Order("declared_ms DESC", "id DESC")
+	if !a.IsSystem() {
+		q = q.Where("(NOT restricted OR EXISTS (SELECT 1 FROM incident_access x WHERE x.incident_id = incident.id AND x.person_id = ?))", a.ID)
+	}
+	if a.Drill != "" {
+		q = q.Where("drill_id = ?", a.Drill)
+	}
+	for col, v := range map[string]string{"state": f.State, "kind": f.Kind, "service_id": f.ServiceID, "drill_id": f.DrillID} {
+		if v != "" {
+			q = q.Where("? = ?", bun.Ident(col), v)
+		}
+	}
+	if f.Limit <= 0 || f.Limit > 500 {
+		f.Limit = 100
+	}
+	return out, q.Limit(int64(f.Limit)).Scan(ctx)
+}
+
+// Restrict puts an incident behind its own allow-list; the actor and people get access.
+func Restrict(ctx context.Context, tx *store.Tx, id string, people []string) error {
+	i, err := forChange(ctx, tx, id, "incident.restrict")
+	if err != nil {
+		return err
+	}
+	for _, p := range append([]string{tx.Actor.ID}, people...) {
+		if err := grant(ctx, tx, i.ID, p); err != nil {
+			return err
+		}
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE incident SET restricted = TRUE, version = version + 1 WHERE id = ?", id)
+	tx.Record(store.Entry{Action: "incident.restrict", ObjectKind: "incident", ObjectID: id, Scope: Scope(id), Content: map[string]any{"people": people}})
+	return err
+}
+
+func grant(ctx context.Context, tx *store.Tx, id, person string) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO incident_access (incident_id, person_id, granted_by, granted_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		id, person, tx.Actor.ID, tx.NowMs)
+	return err
+}
+
+// Objects lists the affected objects of an incident.
+func Objects(ctx context.Context, db bun.IDB, id string) ([]service.AffectedObject, error) {
+	out := []service.AffectedObject{}
+	err := db.NewSelect().Model(&out).Where("id IN (SELECT object_id FROM incident_object WHERE incident_id = ?)", id).Order("created_ms", "id").Scan(ctx)
+	return out, err
+}

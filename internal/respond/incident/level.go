@@ -1,0 +1,295 @@
+package incident
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/service"
+	"github.com/fengsui/fengsui/internal/standard"
+)
+
+// Assessment is one statement of the level of one affected object (design promise 9). Rows are only
+// added; the level of an incident is reckoned from them. FinalLevel is nil where Table 2 is empty
+// and nobody has decided.
+type Assessment struct {
+	bun.BaseModel `bun:"table:assessment" json:"-"`
+	ID            string `bun:"id,pk" json:"id"`
+	IncidentID    string `json:"incident_id"`
+	ObjectID      string `json:"object_id"`
+	Stage         string `json:"stage"`  // preliminary, confirmed, final
+	Source        string `json:"source"` // self, expert, authority
+	Facts         string `json:"facts"`  // JSON
+	Importance    string `json:"importance"`
+	BusinessLoss  string `json:"business_loss"`
+	SocialHarm    string `json:"social_harm"`
+	LevelFromLoss *int   `json:"level_from_loss"`
+	LevelFromHarm *int   `json:"level_from_harm"`
+	FinalLevel    *int   `json:"final_level"`
+	WorkingLevel  int    `json:"working_level"`
+	Grading       string `json:"grading"` // JSON of standard.Grading
+	Edition       string `json:"edition"`
+	AssessedBy    string `json:"assessed_by"`
+	SecondBy      string `json:"second_by,omitempty"`
+	Reason        string `json:"reason"`
+	AtMs          int64  `json:"at_ms"`
+}
+
+// Assessing is the input of Assess. Factor names may be Chinese or English. Decided is a level set
+// by a person: an authority's, or a decision where the tables give none; 0 = the tables decide.
+type Assessing struct {
+	ObjectID     string         `json:"object_id"`
+	Stage        string         `json:"stage"`
+	Source       string         `json:"source"`
+	Facts        map[string]any `json:"facts"`
+	Importance   string         `json:"importance"` // "" = the object's dated importance at awareness
+	BusinessLoss string         `json:"business_loss"`
+	SocialHarm   string         `json:"social_harm"`
+	Decided      int            `json:"decided"`
+	Reason       string         `json:"reason"`
+}
+
+// Level is where an incident stands on the guide's scale: the gravest over its objects. Final is nil
+// while any object has none. Working is 0 before the first assessment.
+type Level struct {
+	Working int    `json:"working"`
+	Final   *int   `json:"final"`
+	Stage   string `json:"stage"`
+	Source  string `json:"source"`
+}
+
+// Outcome of an assessment: the row, or the request for a second person when it would lower the level.
+type Outcome struct {
+	Assessment *Assessment               `json:"assessment,omitempty"`
+	Second     *identity.SecondSignature `json:"second,omitempty"`
+	Level      Level                     `json:"level"`
+}
+
+// Assess grades one affected object. What would lower the incident's working level waits for a second
+// person. Confirming takes another person than the preliminary assessment. Errors: forbidden, invalid
+// factors (field named), invalid stage or source.
+func Assess(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID string, in Assessing) (Outcome, error) {
+	i, err := forChange(ctx, tx, incidentID, "incident.grade")
+	if err != nil {
+		return Outcome{}, err
+	}
+	row, err := grade(ctx, tx, book, i, in)
+	if err != nil {
+		return Outcome{}, err
+	}
+	before, err := LevelOf(ctx, tx, i.ID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	rows, err := Assessments(ctx, tx, i.ID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if in.Stage != "preliminary" {
+		if err := anotherPerson(rows, row); err != nil {
+			return Outcome{}, err
+		}
+	}
+	after := levelOf(append(rows, row))
+	if before.Working != 0 && after.Working > before.Working && in.Source != "authority" {
+		if strings.TrimSpace(in.Reason) == "" {
+			return Outcome{}, fault.Invalid("reason", "incident.lowering_reason")
+		}
+		s, err := identity.AskSecond(ctx, tx, identity.SecondSignature{Action: "incident.grade", ObjectKind: "assessment", ObjectID: i.ID, IncidentID: i.ID, DrillID: i.DrillID, Reason: in.Reason}, row)
+		return Outcome{Second: &s, Level: before}, err
+	}
+	if err := insertAssessment(ctx, tx, &row); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Assessment: &row, Level: after}, nil
+}
+
+func anotherPerson(rows []Assessment, row Assessment) error {
+	for _, r := range slices.Backward(rows) {
+		if r.ObjectID == row.ObjectID && r.Stage == "preliminary" {
+			return identity.TwoPersons(r.AssessedBy, row.AssessedBy)
+		}
+	}
+	if row.Source == "authority" {
+		return nil
+	}
+	return fault.Conflict("stage", "incident.no_preliminary")
+}
+
+func insertAssessment(ctx context.Context, tx *store.Tx, row *Assessment) error {
+	if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {
+		return err
+	}
+	tx.Record(store.Entry{Action: "incident.assess", ObjectKind: "incident", ObjectID: row.IncidentID, Scope: Scope(row.IncidentID), Content: row})
+	tx.Touch("incident")
+	return nil
+}
+
+func grade(ctx context.Context, tx *store.Tx, book *standard.Book, i Incident, in Assessing) (Assessment, error) {
+	none := Assessment{}
+	for field, ok := range map[string]bool{
+		"stage":   slices.Contains([]string{"preliminary", "confirmed", "final"}, in.Stage),
+		"source":  slices.Contains([]string{"self", "expert", "authority"}, in.Source),
+		"decided": in.Decided >= 0 && in.Decided <= 4,
+	} {
+		if !ok {
+			return none, fault.Invalid(field, "incident.assess_"+field)
+		}
+	}
+	objects, err := Objects(ctx, tx, i.ID)
+	if err != nil {
+		return none, err
+	}
+	if in.ObjectID == "" && len(objects) == 1 {
+		in.ObjectID = objects[0].ID
+	}
+	if !slices.ContainsFunc(objects, func(o service.AffectedObject) bool { return o.ID == in.ObjectID }) {
+		return none, fault.NotFound("object_id", "error.not_found", "field", "object_id")
+	}
+	if in.Importance == "" {
+		aware, err := AwareMs(ctx, tx, i.ID)
+		if err != nil {
+			return none, err
+		}
+		imp, err := service.ImportanceAt(ctx, tx, in.ObjectID, aware)
+		if err != nil {
+			return none, fault.Invalid("importance", "incident.no_importance")
+		}
+		in.Importance = imp.Level
+	}
+	var f standard.Factors
+	if f.Importance, err = book.ParseImportance(in.Importance); err != nil {
+		return none, inputFault(err)
+	}
+	if in.BusinessLoss != "" {
+		if f.BusinessLoss, err = book.ParseBusinessLoss(in.BusinessLoss); err != nil {
+			return none, inputFault(err)
+		}
+	}
+	if in.SocialHarm != "" {
+		if f.SocialHarm, err = book.ParseSocialHarm(in.SocialHarm); err != nil {
+			return none, inputFault(err)
+		}
+	}
+	g, err := book.Grade(f)
+	if err != nil {
+		return none, inputFault(err)
+	}
+	facts, err := json.Marshal(in.Facts)
+	if err != nil {
+		return none, fault.Invalid("facts", "error.not_json", "field", "facts")
+	}
+	js, err := json.Marshal(g)
+	if err != nil {
+		return none, err
+	}
+	row := Assessment{ID: tx.NewID(), IncidentID: i.ID, ObjectID: in.ObjectID, Stage: in.Stage, Source: in.Source, Facts: string(facts),
+		Importance: string(f.Importance), BusinessLoss: string(f.BusinessLoss), SocialHarm: string(f.SocialHarm), FinalLevel: g.Final, WorkingLevel: g.Working,
+		Grading: string(js), Edition: g.Edition, AssessedBy: tx.Actor.ID, Reason: in.Reason, AtMs: tx.NowMs}
+	if g.FromLoss != nil {
+		row.LevelFromLoss = g.FromLoss.Level
+	}
+	if g.FromHarm != nil {
+		row.LevelFromHarm = g.FromHarm.Level
+	}
+	if in.Decided == 0 {
+		return row, nil
+	}
+	// Only an authority may overrule the tables; anyone else decides only where they are empty.
+	if in.Source != "authority" && g.Final != nil {
+		return none, fault.Conflict("decided", "incident.tables_decide")
+	}
+	if strings.TrimSpace(in.Reason) == "" {
+		return none, fault.Invalid("reason", "error.required", "field", "reason")
+	}
+	d := in.Decided
+	row.FinalLevel, row.WorkingLevel = &d, d
+	return row, nil
+}
+
+// inputFault turns a complaint of the book about its input into a fault that names the field.
+func inputFault(err error) error {
+	var in *standard.InputError
+	if errors.As(err, &in) {
+		return fault.Invalid(in.Field, "incident.bad_factor", "value", in.Value, "valid", strings.Join(in.Valid, " / ")).Because(err)
+	}
+	return err
+}
+
+// Assessments lists all rows of an incident, oldest first.
+func Assessments(ctx context.Context, db bun.IDB, incidentID string) ([]Assessment, error) {
+	out := []Assessment{}
+	return out, db.NewSelect().Model(&out).Where("incident_id = ?", incidentID).Order("at_ms", "id").Scan(ctx)
+}
+
+// LevelOf reckons the level of an incident from its assessments.
+func LevelOf(ctx context.Context, db bun.IDB, incidentID string) (Level, error) {
+	rows, err := Assessments(ctx, db, incidentID)
+	if err != nil {
+		return Level{}, err
+	}
+	return levelOf(rows), nil
+}
+
+// levelOf takes, for each object, the authority's newest row, else the newest row, and of these the
+// gravest. Rows are oldest first.
+func levelOf(rows []Assessment) Level {
+	newest := map[string]Assessment{}
+	for _, r := range rows {
+		if old, ok := newest[r.ObjectID]; ok && old.Source == "authority" && r.Source != "authority" {
+			continue
+		}
+		newest[r.ObjectID] = r
+	}
+	var l Level
+	open := false
+	for _, r := range newest {
+		open = open || r.FinalLevel == nil
+		if l.Working == 0 || r.WorkingLevel < l.Working {
+			l.Working, l.Stage, l.Source = r.WorkingLevel, r.Stage, r.Source
+		}
+	}
+	if l.Working != 0 && !open {
+		for _, r := range newest {
+			if l.Final == nil || *r.FinalLevel < *l.Final {
+				f := *r.FinalLevel
+				l.Final = &f
+			}
+		}
+	}
+	return l
+}
+
+// Decide confirms or rejects what waits for a second person on an incident: a lowered level or a
+// withdrawn awareness. A confirmed request takes effect in this transaction.
+func Decide(ctx context.Context, tx *store.Tx, secondID string, confirm bool) (identity.SecondSignature, error) {
+	s, err := identity.DecideSecond(ctx, tx, secondID, confirm)
+	if err != nil {
+		return s, err
+	}
+	if _, err := forChange(ctx, tx, s.IncidentID, s.Action); err != nil {
+		return s, err
+	}
+	if !confirm {
+		return s, nil
+	}
+	switch s.ObjectKind {
+	case "awareness":
+		return s, withdrawAwareness(ctx, tx, s)
+	case "assessment":
+		var row Assessment
+		if err := json.Unmarshal([]byte(s.Request), &row); err != nil {
+			return s, err
+		}
+		row.ID, row.SecondBy, row.AtMs = tx.NewID(), tx.Actor.ID, tx.NowMs
+		return s, insertAssessment(ctx, tx, &row)
+	}
+	return s, fault.Conflict("id", "error.not_found", "field", "id")
+}
