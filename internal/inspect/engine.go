@@ -1,105 +1,108 @@
 package inspect
 
 import (
+	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
-// Engine is a compiled rule set: immutable, safe for concurrent use.
+// Engine is a compiled rule set: immutable, safe for concurrent use. Make one
+// with [Compile].
 type Engine struct {
-	rules Rules
-	terms [][]rune
+	maskRune rune
+	rules    []rule // terms first, then checks, as given
+	patterns []pattern
+	matcher  matcher // nil without terms
+	prefixes *prefixes
+	gate     *gate
+	longest  int // symbols of the longest pattern
+	window   int // the widest context window
+
+	idRules, cardRules []int // indices into rules
+	digits             bool  // some check is there
+	holdID, holdCard   bool  // ... and changes what is released
+	issuers            []issuer
+	shapes             [][]int
+
+	streams sync.Pool // *Stream, for Scan
+	scratch sync.Pool // *scratch
 }
 
-// Compile checks the rules and builds an engine. The error is a *RuleError.
-func Compile(rules Rules) (*Engine, error) {
-	e := &Engine{rules: rules}
-	if e.rules.MaskRune == 0 {
-		e.rules.MaskRune = DefaultMaskRune
-	}
-	for _, t := range rules.Terms {
-		f := foldText(t.Text)
-		if len(f) == 0 || len(f) > MaxTermRunes {
-			return nil, &RuleError{ID: t.ID, Field: "text", Reason: "must have 1 to 64 symbols"}
-		}
-		e.terms = append(e.terms, f)
-	}
-	return e, nil
+// rule is what a hit reports and does.
+type rule struct {
+	id, kind, risk, topic string
+	action                Action
+	replacement           string
+	window                int // symbols; 0: needs no context
 }
 
-// Scan inspects a whole text.
+// pattern is one distinct folded text and what it stands for.
+type pattern struct {
+	symbols   int
+	terms     []int // rules that hit here
+	contextOf []int // rules that it is a context for
+}
+
+// scanPiece is how much of a whole text is looked at in one go: small enough
+// for the working memory to stay in the cache.
+const scanPiece = 1 << 10
+
+// Scan inspects a whole text. It gives what a stream gives for the same text,
+// however cut.
 func (e *Engine) Scan(text string) Result {
-	s := e.NewStream()
-	s.Write(text)
-	step := s.Close()
-	res := Result{Released: step.Released, Matches: step.Matches}
-	for _, m := range step.Matches {
-		res.Action = max(res.Action, m.Action)
+	s, _ := e.streams.Get().(*Stream)
+	if s == nil {
+		s = e.NewStream()
 	}
-	return res
-}
+	defer func() {
+		s.Reset()
+		s.src = ""
+		e.streams.Put(s)
+	}()
 
-// Stream inspects one text that arrives in pieces.
-type Stream struct {
-	e       *Engine
-	text    strings.Builder
-	blocked bool
-}
-
-// NewStream begins a text.
-func (e *Engine) NewStream() *Stream { return &Stream{e: e} }
-
-// Write takes the next piece.
-func (s *Stream) Write(chunk string) Step {
-	s.text.WriteString(chunk)
-	return Step{Blocked: s.blocked, Held: utf8.RuneCountInString(s.text.String())}
-}
-
-// Reset begins a new text.
-func (s *Stream) Reset() { *s = Stream{e: s.e} }
-
-// Close releases what is left.
-func (s *Stream) Close() Step {
-	text := s.text.String()
-	s.text.Reset()
-	if s.blocked {
-		return Step{Blocked: true}
-	}
-	var syms []rune
-	var at []int
-	for i, r := range text {
-		if f := fold(r); f != skip {
-			syms, at = append(syms, f), append(at, i)
-		}
-	}
-	at = append(at, len(text))
-	step := Step{}
-	cover := make([]Action, len(syms))
-	cut := len(syms)
-	for i := range syms {
-		for k, t := range s.e.terms {
-			if i+len(t) > len(syms) || string(syms[i:i+len(t)]) != string(t) {
-				continue
-			}
-			term := s.e.rules.Terms[k]
-			step.Matches = append(step.Matches, Match{RuleID: term.ID, Kind: KindTerm, Action: term.Action,
-				Risk: term.Risk, Topic: term.Topic, Start: at[i], End: at[i+len(t)], Runes: len(t)})
-			for j := i; j < i+len(t); j++ {
-				cover[j] = max(cover[j], term.Action)
-			}
-			if term.Action == Block {
-				cut, s.blocked, step.Blocked = min(cut, i), true, true
-			}
-		}
-	}
+	var res Result
 	var out strings.Builder
-	for i := 0; i < cut; i++ {
-		if cover[i].enforces() {
-			out.WriteRune(s.e.rules.MaskRune)
-		} else {
-			out.WriteString(text[at[i]:at[i+1]])
+	building := false
+	take := func(from int, step Step) {
+		res.Matches = append(res.Matches, step.Matches...)
+		// As long as nothing was altered, what is released is the text itself.
+		if s.altered && !building {
+			building = true
+			out.Grow(len(text))
+			out.WriteString(text[:from])
+		}
+		if building {
+			out.WriteString(step.Released)
 		}
 	}
-	step.Released = out.String()
-	return step
+	for at := 0; at < len(text) && !s.blocked; {
+		next := min(at+scanPiece, len(text))
+		for k := 0; k < utf8.UTFMax-1 && next < len(text) && !utf8.RuneStart(text[next]); k++ {
+			next--
+		}
+		from := s.rel
+		take(from, s.write(text[at:next], text))
+		at = next
+	}
+	from := s.rel
+	take(from, s.close(text))
+
+	res.Released = text
+	if building {
+		res.Released = out.String()
+	}
+	for i := range res.Matches {
+		res.Action = max(res.Action, res.Matches[i].Action)
+	}
+	slices.SortStableFunc(res.Matches, func(a, b Match) int {
+		if a.Start != b.Start {
+			return a.Start - b.Start
+		}
+		if a.End != b.End {
+			return a.End - b.End
+		}
+		return strings.Compare(a.RuleID, b.RuleID)
+	})
+	return res
 }

@@ -1,0 +1,277 @@
+package inspect
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"unicode/utf8"
+)
+
+// oracle states what the engine must give, by brute force over the whole text
+// and without automaton, gate, state or stream.
+type oracle struct {
+	rules Rules
+	syms  []rune // folded
+	at    []int  // byte offset of each symbol
+	end   []int  // byte offset behind each symbol
+	runes []oracleRune
+}
+
+type oracleRune struct {
+	off  int
+	r    rune
+	sym  int // its symbol, or -1
+	drop bool
+}
+
+type oracleHit struct {
+	Match
+	first, last int // symbols [first, last)
+	decided     int // symbols consumed when it is certain
+	replacement string
+	order       int
+}
+
+func newOracle(rules Rules, text string) *oracle {
+	o := &oracle{rules: rules}
+	skipped := 0
+	for i := 0; i < len(text); {
+		r, w := utf8.DecodeRuneInString(text[i:])
+		or := oracleRune{off: i, r: r, sym: -1}
+		if f := fold(r); f != skip {
+			skipped = 0
+			or.sym = len(o.syms)
+			o.syms, o.at, o.end = append(o.syms, f), append(o.at, i), append(o.end, i+w)
+		} else {
+			skipped++
+			or.drop = skipped > maxSkipRun
+		}
+		o.runes = append(o.runes, or)
+		i += w
+	}
+	return o
+}
+
+func (o *oracle) places(text string) [][2]int {
+	want := foldText(text)
+	var out [][2]int
+	for i := 0; i+len(want) <= len(o.syms); i++ {
+		if slices.Equal(o.syms[i:i+len(want)], want) {
+			out = append(out, [2]int{i, i + len(want)})
+		}
+	}
+	return out
+}
+
+func (o *oracle) hits() []oracleHit {
+	var hits []oracleHit
+	for n, t := range o.rules.Terms {
+		replacement := t.Replacement
+		if replacement == "" {
+			replacement = o.rules.ReplaceText
+		}
+		for _, p := range o.places(t.Text) {
+			decided := p[1]
+			if len(t.Contexts) > 0 {
+				decided = -1
+				for _, context := range t.Contexts {
+					for _, c := range o.places(context) {
+						switch {
+						case c[1] <= p[0] && c[0] >= p[0]-t.Window:
+							decided = p[1]
+						case c[0] >= p[1] && c[1] <= p[1]+t.Window && (decided < 0 || c[1] < decided):
+							decided = c[1]
+						}
+					}
+				}
+				if decided < 0 {
+					continue
+				}
+			}
+			hits = append(hits, oracleHit{
+				Match: o.match(t.ID, KindTerm, t.Action, t.Risk, t.Topic, p),
+				first: p[0], last: p[1], decided: decided, replacement: replacement, order: n,
+			})
+		}
+	}
+	for n, c := range o.rules.Checks {
+		numbers := o.cards()
+		if c.Kind == KindCNID {
+			numbers = o.ids()
+		}
+		for p, decided := range numbers {
+			hits = append(hits, oracleHit{
+				Match: o.match(c.ID, c.Kind, c.Action, c.Risk, "", p),
+				first: p[0], last: p[1], decided: decided, replacement: o.rules.ReplaceText, order: len(o.rules.Terms) + n,
+			})
+		}
+	}
+	return hits
+}
+
+func (o *oracle) match(id, kind string, action Action, risk, topic string, p [2]int) Match {
+	return Match{RuleID: id, Kind: kind, Action: action, Risk: risk, Topic: topic,
+		Start: o.at[p[0]], End: o.end[p[1]-1], Runes: p[1] - p[0]}
+}
+
+func (o *oracle) digitAt(i int) bool { return i >= 0 && i < len(o.syms) && isDigit(o.syms[i]) }
+
+// groups: maximal digit sequences.
+func (o *oracle) groups() [][2]int {
+	var out [][2]int
+	for i := 0; i < len(o.syms); i++ {
+		if !o.digitAt(i) {
+			continue
+		}
+		j := i
+		for o.digitAt(j) {
+			j++
+		}
+		out = append(out, [2]int{i, j})
+		i = j
+	}
+	return out
+}
+
+func (o *oracle) ids() map[[2]int]int {
+	out := make(map[[2]int]int)
+	for _, g := range o.groups() {
+		number := []byte(string(o.syms[g[0]:g[1]]))
+		if validID(number) {
+			out[g] = g[1] + 1
+		}
+		if len(number) == 17 && g[1] < len(o.syms) && o.syms[g[1]] == 'x' && !o.digitAt(g[1]+1) && validID(append(number, 'x')) {
+			out[[2]int{g[0], g[1] + 1}] = g[1] + 2
+		}
+	}
+	return out
+}
+
+func (o *oracle) cards() map[[2]int]int {
+	out := make(map[[2]int]int)
+	issuers := knownIssuers()
+	add := func(p [2]int, decided int) {
+		var number []byte
+		for _, s := range o.syms[p[0]:p[1]] {
+			if isDigit(s) {
+				number = append(number, byte(s))
+			}
+		}
+		if before, ok := out[p]; (!ok || decided < before) && validCard(issuers, number) {
+			out[p] = decided
+		}
+	}
+	groups := o.groups()
+	for i := range groups {
+		add(groups[i], groups[i][1]+1)
+		// Join i..j while one separator stands between neighbours.
+		lens := []int{groups[i][1] - groups[i][0]}
+		for j := i + 1; j < len(groups) && groups[j][0] == groups[j-1][1]+1 && isSeparator(o.syms[groups[j-1][1]]); j++ {
+			lens = append(lens, groups[j][1]-groups[j][0])
+			for _, shape := range cardShapes() {
+				if slices.Equal(shape, lens) {
+					add([2]int{groups[i][0], groups[j][1]}, groups[j][1]+1)
+				}
+			}
+			firstOfRun := i == 0 || groups[i][0] != groups[i-1][1]+1 || !isSeparator(o.syms[groups[i-1][1]])
+			lastOfRun := j == len(groups)-1 || groups[j+1][0] != groups[j][1]+1 || !isSeparator(o.syms[groups[j][1]])
+			if firstOfRun && lastOfRun {
+				decided := groups[j][1] + 1
+				if groups[j][1] < len(o.syms) && isSeparator(o.syms[groups[j][1]]) {
+					decided++
+				}
+				add([2]int{groups[i][0], groups[j][1]}, decided)
+			}
+		}
+	}
+	return out
+}
+
+// want gives the outcome. With a block the released text may end earlier than
+// the block, where something else was pending: exact tells whether released is
+// the whole truth or only the most that may be released.
+func (o *oracle) want() (matches []Match, released string, exact bool) {
+	hits := o.hits()
+	blockedAt := -1
+	for _, h := range hits {
+		if h.Action == Block && (blockedAt < 0 || h.decided < blockedAt) {
+			blockedAt = h.decided
+		}
+	}
+	limit := -1
+	var kept []oracleHit
+	for _, h := range hits {
+		if blockedAt >= 0 && h.decided > blockedAt {
+			continue
+		}
+		kept = append(kept, h)
+		matches = append(matches, h.Match)
+		if h.Action == Block && (limit < 0 || h.Start < limit) {
+			limit = h.Start
+		}
+	}
+	sort.Slice(kept, func(i, j int) bool {
+		a, b := kept[i], kept[j]
+		if a.Start != b.Start {
+			return a.Start < b.Start
+		}
+		if a.End != b.End {
+			return a.End > b.End
+		}
+		return a.order < b.order
+	})
+	mask := o.rules.MaskRune
+	if mask == 0 {
+		mask = DefaultMaskRune
+	}
+	var out strings.Builder
+	for _, r := range o.runes {
+		if limit >= 0 && r.off >= limit {
+			break
+		}
+		if r.drop {
+			continue
+		}
+		masked, replaced := false, false
+		for i, h := range kept {
+			if h.Start > r.off || h.End <= r.off {
+				continue
+			}
+			masked = masked || h.Action == Mask
+			if h.Action != Replace {
+				continue
+			}
+			replaced = true
+			if h.Start != r.off {
+				continue
+			}
+			covered := false
+			for _, earlier := range kept[:i] {
+				covered = covered || earlier.Action == Replace && earlier.End > r.off
+			}
+			if !covered {
+				out.WriteString(h.replacement)
+			}
+		}
+		switch {
+		case replaced:
+		case masked:
+			if r.sym >= 0 {
+				out.WriteRune(mask)
+			}
+		default:
+			out.WriteRune(r.r)
+		}
+	}
+	return matches, out.String(), limit < 0
+}
+
+func sorted(matches []Match) []string {
+	out := make([]string, 0, len(matches))
+	for _, m := range matches {
+		out = append(out, fmt.Sprintf("%06d-%06d %s %+v", m.Start, m.End, m.RuleID, m))
+	}
+	sort.Strings(out)
+	return out
+}

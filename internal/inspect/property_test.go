@@ -1,0 +1,231 @@
+package inspect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+const (
+	goodID     = "11010519491231002X" // the example printed in GB 11643
+	goodIDOnly = "440524188001010014" // right check character, but born in 1880
+	goodCard   = "4111111111111111"   // the schemes' test numbers
+	goodCard19 = "6212345678901234569"
+)
+
+// drawText makes texts in which the rules of drawRules meet, overlap and are
+// cut short, with invisible and broken characters in between.
+func drawText(t *rapid.T) string {
+	pieces := []string{
+		"a", "b", "A", "Ｂ", "中", "文", "字", "\u200b", "\u200d", "\ufe0f", "\u00ad", "。", "😀",
+		"\xff", "\xe4\xb8", "\xf0\x9f", "�", " ", "-", "x", "X", "1", "4", "62", "９", "0000",
+		goodID, goodCard, goodCard19, "4111 1111 1111 1111", "4111-1111-1111-1111", "411111 1111111111",
+		"3782 822463 10005", "6212 3456 7890 1234 569", "41 11 11 11 11 11 11 11", "11010519491231002", "110105194912310028",
+		strings.Repeat("\u200b", maxSkipRun+3),
+	}
+	return strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 40).Draw(t, "text"), "")
+}
+
+func drawRules(t *rapid.T) Rules {
+	word := rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "中", "文", "1", "ａ", "x", "😀"}), 1, 5).Draw(t, "word"), "")
+	})
+	actions := []Action{Observe, Mask, Mask, Replace}
+	if rapid.Bool().Draw(t, "blocks") {
+		actions = append(actions, Block)
+	}
+	action := rapid.SampledFrom(actions)
+	var rules Rules
+	for i := range rapid.IntRange(0, 8).Draw(t, "terms") {
+		term := Term{ID: fmt.Sprintf("t%d", i), Text: word.Draw(t, "term"), Action: action.Draw(t, "action"), Risk: "A.2.e"}
+		if rapid.IntRange(0, 2).Draw(t, "contextual") == 0 {
+			term.Contexts = rapid.SliceOfN(word, 1, 2).Draw(t, "contexts")
+			term.Window = rapid.IntRange(1, 9).Draw(t, "window")
+		}
+		if rapid.Bool().Draw(t, "wording") {
+			term.Replacement = fmt.Sprintf("<%d>", i)
+		}
+		rules.Terms = append(rules.Terms, term)
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "checks") {
+		rules.Checks = append(rules.Checks, Check{ID: fmt.Sprintf("c%d", i), Action: action.Draw(t, "action"),
+			Kind: rapid.SampledFrom([]string{KindCNID, KindBankCard}).Draw(t, "kind")})
+	}
+	rules.ReplaceText = rapid.SampledFrom([]string{"", "…"}).Draw(t, "replace text")
+	return rules
+}
+
+// run feeds a stream and gives all that came out of it.
+func run(s *Stream, chunks []string) (released string, matches []Match, blocked bool) {
+	var out strings.Builder
+	for i := 0; i <= len(chunks); i++ {
+		var step Step
+		if i < len(chunks) {
+			step = s.Write(chunks[i])
+		} else {
+			step = s.Close()
+		}
+		out.WriteString(step.Released)
+		matches = append(matches, step.Matches...)
+		blocked = step.Blocked
+	}
+	return out.String(), matches, blocked
+}
+
+func drawCuts(t *rapid.T, text string) []string {
+	var chunks []string
+	for len(text) > 0 {
+		n := rapid.IntRange(0, min(len(text), 9)).Draw(t, "cut")
+		chunks = append(chunks, text[:n])
+		text = text[n:]
+	}
+	return chunks
+}
+
+func TestVerdictAndReleasedTextDoNotDependOnTheCut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e, err := Compile(drawRules(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := drawText(t)
+		want := e.Scan(text)
+		stream := e.NewStream()
+		for range 2 { // the second time on a stream that was reset
+			released, matches, blocked := run(stream, drawCuts(t, text))
+			if released != want.Released {
+				t.Fatalf("text %q: cut released %q, whole %q", text, released, want.Released)
+			}
+			if !slices.Equal(sorted(matches), sorted(want.Matches)) {
+				t.Fatalf("text %q: cut found %v, whole %v", text, sorted(matches), sorted(want.Matches))
+			}
+			if blocked != (want.Action == Block) {
+				t.Fatalf("text %q: blocked %v, whole %v", text, blocked, want.Action)
+			}
+			stream.Reset()
+		}
+	})
+}
+
+func TestScanAgreesWithBruteForce(t *testing.T) {
+	hits := 0
+	rapid.Check(t, func(t *rapid.T) {
+		rules := drawRules(t)
+		e, err := Compile(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := drawText(t)
+		got := e.Scan(text)
+		matches, released, exact := newOracle(rules, text).want()
+		hits += len(matches)
+		if !slices.Equal(sorted(got.Matches), sorted(matches)) {
+			t.Fatalf("text %q:\nfound %v\nwant  %v", text, sorted(got.Matches), sorted(matches))
+		}
+		if exact && got.Released != released || !strings.HasPrefix(released, got.Released) {
+			t.Fatalf("text %q: released %q, want %q (exact %v)", text, got.Released, released, exact)
+		}
+	})
+	if hits == 0 {
+		t.Fatal("no rule was ever hit: the texts prove nothing")
+	}
+}
+
+// symbolsLeaked counts the symbols of hits that were let out before the hit
+// was known, for a function that releases chunk by chunk.
+func leaks(want string, steps []string) bool {
+	return !strings.HasPrefix(want, strings.Join(steps, ""))
+}
+
+func TestNothingOfAMaskedTermIsReleasedAtAnyMoment(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e, err := Compile(drawRules(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := drawText(t)
+		want := e.Scan(text).Released
+		s := e.NewStream()
+		var steps []string
+		for _, chunk := range drawCuts(t, text) {
+			steps = append(steps, s.Write(chunk).Released)
+			if leaks(want, steps) {
+				t.Fatalf("text %q: %q is out, only %q may be", text, steps, want)
+			}
+		}
+	})
+}
+
+func TestLeakCheckCatchesAStreamThatHoldsNothing(t *testing.T) {
+	e := mustCompile(t, Rules{
+		Terms:  []Term{{ID: "t", Text: "测试违禁词甲", Action: Mask}},
+		Checks: []Check{{ID: "c", Kind: KindBankCard, Action: Mask}},
+	})
+	for _, text := range []string{"说到测试违禁词甲。", "卡号" + goodCard + "。"} {
+		want := e.Scan(text).Released
+		var naive, held []string
+		s := e.NewStream()
+		caught := false
+		for _, r := range text {
+			naive = append(naive, e.Scan(string(r)).Released) // each chunk on its own
+			held = append(held, s.Write(string(r)).Released)
+			caught = caught || leaks(want, naive)
+			if leaks(want, held) {
+				t.Fatalf("the real stream leaks %q", held)
+			}
+		}
+		if !caught {
+			t.Fatalf("text %q: the check does not see the leak of %q", text, naive)
+		}
+	}
+}
+
+func FuzzStream(f *testing.F) {
+	f.Add("你好测试违禁词甲！", uint64(1))
+	f.Add("甲乙甲乙丙 4111 1111 1111 1111, "+goodID, uint64(0x0102030405))
+	f.Add("测\u200b试\xff\xe6\xb5", uint64(7))
+	e, err := Compile(Rules{
+		Terms: []Term{
+			{ID: "mask", Text: "测试违禁词甲", Action: Mask},
+			{ID: "short", Text: "测试", Action: Observe},
+			{ID: "replace", Text: "甲乙", Action: Replace, Replacement: "…"},
+			{ID: "context", Text: "乙甲", Action: Mask, Contexts: []string{"丙"}, Window: 6},
+			{ID: "block", Text: "乙乙乙", Action: Block},
+			{ID: "one", Text: "z", Action: Mask},
+		},
+		Checks: []Check{{ID: "id", Kind: KindCNID, Action: Mask}, {ID: "card", Kind: KindBankCard, Action: Replace}},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string, cuts uint64) {
+		want := e.Scan(text)
+		var chunks []string
+		for rest := text; len(rest) > 0; {
+			n := min(len(rest), int(cuts%11)+1)
+			cuts = cuts*6364136223846793005 + 1442695040888963407
+			chunks = append(chunks, rest[:n])
+			rest = rest[n:]
+		}
+		released, matches, blocked := run(e.NewStream(), chunks)
+		if released != want.Released || blocked != (want.Action == Block) || !slices.Equal(sorted(matches), sorted(want.Matches)) {
+			t.Fatalf("cut: %q %v %v\nwhole: %+v", released, matches, blocked, want)
+		}
+		if len(want.Matches) == 0 && strings.ToValidUTF8(text, "") == text && !strings.Contains(text, strings.Repeat("\u200b", maxSkipRun)) &&
+			released != text && want.Released == text {
+			t.Fatalf("a text without a hit was changed: %q", released)
+		}
+	})
+}
+
+func mustCompile(t testing.TB, rules Rules) *Engine {
+	t.Helper()
+	e, err := Compile(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
