@@ -5,7 +5,7 @@ CREATE TABLE outbox (
   idem_key TEXT NOT NULL UNIQUE,
   channel TEXT NOT NULL,
   class TEXT NOT NULL CHECK (class IN ('staff', 'authority', 'platform', 'public')),
-  simulated INTEGER NOT NULL DEFAULT 0 CHECK (simulated IN (0, 1)),
+  simulated BOOLEAN NOT NULL DEFAULT FALSE,
   recipient TEXT NOT NULL,
   lang TEXT NOT NULL CHECK (lang IN ('zh', 'en')),
   incident_kind TEXT NOT NULL CHECK (incident_kind IN ('real', 'drill', 'test', 'backfill')),

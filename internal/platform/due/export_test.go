@@ -1,0 +1,4 @@
+package due
+
+// OverdueRowsSQL lets a test hold the auditor's query to its index.
+const OverdueRowsSQL = overdueRows
