@@ -112,7 +112,17 @@ CREATE TABLE obligation (                   -- 报送义务
   submitted_by TEXT NOT NULL DEFAULT '',
   receipt TEXT NOT NULL DEFAULT '',
   overdue_ms BIGINT NOT NULL DEFAULT 0,
+  decided_by TEXT NOT NULL DEFAULT '',      -- who decided not to report
+  decided_facts TEXT NOT NULL DEFAULT '',   -- JSON of what was known then; reopens when it gets worse
   UNIQUE (incident_id, rule_id)
+);
+CREATE TABLE incident_fact (                -- what the obligations are reckoned from besides level and category
+  incident_id TEXT NOT NULL REFERENCES incident(id),
+  name TEXT NOT NULL CHECK (name IN ('personal_information','endangering_flaw','crime_suspected','harm_avoided','occurrences','users')),
+  value BIGINT NOT NULL,                    -- 0/1 for yes and no, else a number
+  stated_by TEXT NOT NULL,
+  stated_ms BIGINT NOT NULL,
+  PRIMARY KEY (incident_id, name)
 );
 CREATE TABLE directive (                    -- 监管指令
   id TEXT PRIMARY KEY,
@@ -326,4 +336,4 @@ CREATE TABLE nonconformity (                -- what policy asked for and was not
   UNIQUE (incident_id, rule)
 );
 -- +goose Down
-DROP TABLE nonconformity; DROP TABLE closing; DROP TABLE service_test; DROP TABLE fix; DROP TABLE impact_assessment; DROP TABLE statement; DROP TABLE task; DROP TABLE plan_run; DROP TABLE fact_check; DROP TABLE outside_spread; DROP TABLE reach; DROP TABLE unmasking; DROP TABLE evidence; DROP TABLE gate_review; DROP TABLE order_probe; DROP TABLE order_ack; DROP TABLE disposal_order; DROP TABLE directive; DROP TABLE obligation; DROP TABLE cac_assessment; DROP TABLE assessment; DROP TABLE incident_category; DROP TABLE awareness; DROP TABLE milestone; DROP TABLE incident_object; DROP TABLE incident_access; DROP TABLE incident;
+DROP TABLE nonconformity; DROP TABLE closing; DROP TABLE service_test; DROP TABLE fix; DROP TABLE impact_assessment; DROP TABLE statement; DROP TABLE task; DROP TABLE plan_run; DROP TABLE fact_check; DROP TABLE outside_spread; DROP TABLE reach; DROP TABLE unmasking; DROP TABLE evidence; DROP TABLE gate_review; DROP TABLE order_probe; DROP TABLE order_ack; DROP TABLE disposal_order; DROP TABLE directive; DROP TABLE incident_fact; DROP TABLE obligation; DROP TABLE cac_assessment; DROP TABLE assessment; DROP TABLE incident_category; DROP TABLE awareness; DROP TABLE milestone; DROP TABLE incident_object; DROP TABLE incident_access; DROP TABLE incident;

@@ -1,0 +1,275 @@
+// Package obligation keeps what an operator owes to whom about an incident, and by when. The rules
+// are data of internal/standard; this package applies them to what is known, keeps one row a rule,
+// and sets the due rows. Clocks run from awareness, and before there is a level (design promise 10).
+package obligation
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"github.com/fengsui/fengsui/internal/platform/due"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/respond/incident"
+	"github.com/fengsui/fengsui/internal/service"
+	"github.com/fengsui/fengsui/internal/standard"
+)
+
+// Obligation 报送义务: operator × authority × rule × incident. DueMs 0 means that the rule names no
+// time. State is pending, owed, decision, struck_off or met.
+type Obligation struct {
+	bun.BaseModel `bun:"table:obligation" json:"-"`
+	ID            string `bun:"id,pk" json:"id"`
+	IncidentID    string `json:"incident_id"`
+	OperatorID    string `json:"operator_id"`
+	RuleID        string `json:"rule_id"`
+	Authority     string `json:"authority"`
+	Edition       string `json:"edition"`
+	State         string `json:"state"`
+	ClockStartMs  int64  `json:"clock_start_ms"`
+	DueMs         int64  `json:"due_ms"`
+	Reason        string `json:"reason"`
+	SubmittedMs   int64  `json:"submitted_ms,omitempty"`
+	SubmittedBy   string `json:"submitted_by,omitempty"`
+	Receipt       string `json:"receipt,omitempty"`
+	OverdueMs     int64  `json:"overdue_ms,omitempty"`
+	DecidedBy     string `json:"decided_by,omitempty"`
+	DecidedFacts  string `json:"decided_facts,omitempty"`
+}
+
+// DueKind names the due row of an obligation; its handler is Overdue.
+const DueKind = "obligation.due"
+
+// Standing is open for as long as the clock runs.
+func (o Obligation) Standing() bool {
+	return o.State == "pending" || o.State == "owed" || o.State == "decision"
+}
+
+// Reckon applies the rules to what is known now and brings rows and due rows in line. It is called in
+// the transaction of whatever changed the facts: declaration, level, category, awareness, numbers,
+// end of handling. A rule that no longer holds is struck off with its reason; a met one stays met; a
+// decision not to report reopens when the level or the numbers have risen since.
+func Reckon(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID string) error {
+	i, err := incident.Get(ctx, tx, store.System("obligation"), incidentID)
+	if err != nil {
+		return err
+	}
+	f, err := facts(ctx, tx, book, i)
+	if err != nil {
+		return err
+	}
+	awareMs, err := incident.AwareMs(ctx, tx, i.ID)
+	if err != nil {
+		return err
+	}
+	endedMs := int64(0)
+	stones, err := incident.Milestones(ctx, tx, i.ID)
+	if err != nil {
+		return err
+	}
+	for _, m := range stones {
+		if m.Name == "handling_ended" {
+			endedMs = m.LastMs
+		}
+	}
+	want, err := book.Obligations(f)
+	if err != nil {
+		return err
+	}
+	have, err := rows(ctx, tx, i.ID)
+	if err != nil {
+		return err
+	}
+	known, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	for _, w := range want {
+		if err := settle(ctx, tx, i, w, have[w.Rule.ID], f, string(known), awareMs, endedMs); err != nil {
+			return err
+		}
+	}
+	tx.Touch("obligation")
+	return nil
+}
+
+var states = map[string]string{standard.StateOwed: "owed", standard.StatePending: "pending", standard.StateDecision: "decision", standard.StateStruck: "struck_off"}
+
+func settle(ctx context.Context, tx *store.Tx, i incident.Incident, w standard.Obligation, old *Obligation, f standard.Facts, known string, awareMs, endedMs int64) error {
+	state := states[w.State]
+	if old == nil && state == "struck_off" {
+		return nil // never opened: nothing to strike off
+	}
+	if old != nil && old.State == "met" {
+		return nil
+	}
+	if old != nil && old.DecidedBy != "" && state != "struck_off" && !worse(old.DecidedFacts, f) {
+		return nil
+	}
+	start := awareMs
+	if w.Rule.Clock == standard.ClockHandlingEnded {
+		start = endedMs
+	}
+	if start == 0 && state == "pending" {
+		return nil // its clock cannot have begun
+	}
+	dueMs, _ := w.DueAt(awareMs, endedMs)
+	o := Obligation{ID: tx.NewID(), IncidentID: i.ID, OperatorID: i.OperatorID, RuleID: w.Rule.ID, Authority: w.Rule.Recipient, Edition: w.Rule.Cite.Edition,
+		State: state, ClockStartMs: start, DueMs: dueMs, Reason: w.Reason.Key}
+	if old != nil {
+		o.ID, o.OverdueMs = old.ID, old.OverdueMs
+		if old.State == o.State && old.DueMs == o.DueMs && old.Reason == o.Reason && old.DecidedBy == "" {
+			return nil
+		}
+	}
+	if _, err := tx.NewInsert().Model(&o).On("CONFLICT (incident_id, rule_id) DO UPDATE").
+		Set("state = EXCLUDED.state, clock_start_ms = EXCLUDED.clock_start_ms, due_ms = EXCLUDED.due_ms, reason = EXCLUDED.reason, decided_by = '', decided_facts = ''").Exec(ctx); err != nil {
+		return err
+	}
+	tx.Record(store.Entry{Action: "obligation." + o.State, ObjectKind: "obligation", ObjectID: o.ID, Scope: incident.Scope(i.ID), Content: map[string]any{"obligation": o, "facts": json.RawMessage(known)}})
+	if o.Standing() && o.DueMs > 0 {
+		return due.Set(ctx, tx, due.Row{Kind: DueKind, ObjectKind: "obligation", ObjectID: o.ID, IncidentKind: i.Kind, DueMs: o.DueMs, Payload: "{}"})
+	}
+	return due.Cancel(ctx, tx, DueKind, o.ID)
+}
+
+// worse reports whether level, occurrences or users have risen since a decision not to report.
+func worse(decided string, now standard.Facts) bool {
+	var then standard.Facts
+	if json.Unmarshal([]byte(decided), &then) != nil {
+		return true
+	}
+	num := func(p *int64) int64 {
+		if p == nil {
+			return 0
+		}
+		return *p
+	}
+	graver := now.Level != 0 && (then.Level == 0 || now.Level < then.Level)
+	return graver || num(now.Occurrences) > num(then.Occurrences) || num(now.Users) > num(then.Users) || (now.CACGrade != then.CACGrade && now.CACGrade != "")
+}
+
+func rows(ctx context.Context, db bun.IDB, incidentID string) (map[string]*Obligation, error) {
+	var list []Obligation
+	if err := db.NewSelect().Model(&list).Where("incident_id = ?", incidentID).Scan(ctx); err != nil {
+		return nil, err
+	}
+	out := make(map[string]*Obligation, len(list))
+	for k := range list {
+		out[list[k].RuleID] = &list[k]
+	}
+	return out, nil
+}
+
+// Fact is one stated fact of an incident: personal_information, endangering_flaw, crime_suspected,
+// harm_avoided (0 or 1), occurrences, users (numbers).
+type Fact struct {
+	Name  string `json:"name"`
+	Value int64  `json:"value"`
+}
+
+var factNames = []string{"personal_information", "endangering_flaw", "crime_suspected", "harm_avoided", "occurrences", "users"}
+
+// State enters a fact; the caller reckons in the same transaction.
+func State(ctx context.Context, tx *store.Tx, incidentID string, f Fact) error {
+	i, err := incident.ForChange(ctx, tx, incidentID, "incident.grade")
+	if err != nil {
+		return err
+	}
+	n := slices.Index(factNames, f.Name)
+	if n < 0 {
+		return fault.Invalid("name", "error.unknown_value", "value", f.Name, "valid", strings.Join(factNames, ", "))
+	}
+	if f.Value < 0 || (n < 4 && f.Value > 1) {
+		return fault.Invalid("value", "obligation.fact_value")
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO incident_fact (incident_id, name, value, stated_by, stated_ms) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (incident_id, name) DO UPDATE SET value = excluded.value, stated_by = excluded.stated_by, stated_ms = excluded.stated_ms`,
+		i.ID, f.Name, f.Value, tx.Actor.ID, tx.NowMs); err != nil {
+		return err
+	}
+	tx.Record(store.Entry{Action: "incident.state_fact", ObjectKind: "incident", ObjectID: i.ID, Scope: incident.Scope(i.ID), Content: f})
+	return nil
+}
+
+func facts(ctx context.Context, tx *store.Tx, book *standard.Book, i incident.Incident) (standard.Facts, error) {
+	var f standard.Facts
+	op, err := service.Get[service.Operator](ctx, tx, "operator_id", i.OperatorID)
+	if err != nil {
+		return f, err
+	}
+	f.Reporter = op.Kind
+	level, err := incident.LevelOf(ctx, tx, i.ID)
+	if err != nil {
+		return f, err
+	}
+	f.Level = level.Working
+	cats, err := incident.Categories(ctx, tx, i.ID)
+	if err != nil {
+		return f, err
+	}
+	for _, c := range cats {
+		f.Categories = append(f.Categories, c.GuideType)
+	}
+	var grade string
+	if err := tx.NewRaw("SELECT COALESCE((SELECT grade FROM cac_assessment WHERE incident_id = ? ORDER BY at_ms DESC, id DESC LIMIT 1), '')", i.ID).Scan(ctx, &grade); err != nil {
+		return f, err
+	}
+	f.CACGrade = standard.CACGradeID(grade)
+	f.HandlingEnded = i.State == incident.Ended || i.State == incident.Closing || i.State == incident.Closed
+	var stated []struct {
+		Name  string
+		Value int64
+	}
+	if err := tx.NewRaw("SELECT name, value FROM incident_fact WHERE incident_id = ?", i.ID).Scan(ctx, &stated); err != nil {
+		return f, err
+	}
+	for _, s := range stated {
+		yes, n := s.Value == 1, s.Value
+		switch s.Name {
+		case "personal_information":
+			f.PersonalInformation = &yes
+		case "endangering_flaw":
+			f.EndangeringFlaw = &yes
+		case "crime_suspected":
+			f.CrimeSuspected = &yes
+		case "harm_avoided":
+			f.HarmAvoided = yes
+		case "occurrences":
+			f.Occurrences = &n
+		case "users":
+			f.Users = &n
+		}
+	}
+	return f, nil
+}
+
+// GradeCAC adds an assessment on the second scale, from quantities; kept apart from the level.
+func GradeCAC(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID string, q []standard.Quantity) (standard.CACGrading, error) {
+	i, err := incident.ForChange(ctx, tx, incidentID, "incident.grade")
+	if err != nil {
+		return standard.CACGrading{}, err
+	}
+	g, err := book.CACGrade(q)
+	if err != nil {
+		return g, fault.Invalid("quantities", "obligation.bad_quantity", "problem", err.Error())
+	}
+	quantities, err := json.Marshal(q)
+	if err != nil {
+		return g, err
+	}
+	decided, err := json.Marshal(g)
+	if err != nil {
+		return g, err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO cac_assessment (id, incident_id, quantities, grade, decided_by_indicator, verified, edition, assessed_by, at_ms)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, tx.NewID(), i.ID, string(quantities), string(g.Grade), string(decided), g.Verified, "CAC-2025-09-11", tx.Actor.ID, tx.NowMs); err != nil {
+		return g, err
+	}
+	tx.Record(store.Entry{Action: "incident.grade_cac", ObjectKind: "incident", ObjectID: i.ID, Scope: incident.Scope(i.ID), Content: g})
+	return g, nil
+}
