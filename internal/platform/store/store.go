@@ -69,7 +69,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		w.Close()
 		return nil, err
 	}
-	r, err := OpenSQLite(ctx, path, Durable, 8)
+	r, err := openSQLite(ctx, path, Durable, 8, "query_only(1)") // a reader that writes by mistake fails
 	if err != nil {
 		w.Close()
 		return nil, err
@@ -104,10 +104,16 @@ const (
 // OpenSQLite opens one SQLite file with the house's pragmas. Write transactions begin immediate, so
 // that two writers wait for each other rather than fail at the first write.
 func OpenSQLite(ctx context.Context, path string, d Durability, conns int) (*bun.DB, error) {
+	return openSQLite(ctx, path, d, conns)
+}
+
+func openSQLite(ctx context.Context, path string, d Durability, conns int, more ...string) (*bun.DB, error) {
 	q := url.Values{}
 	q.Set("_txlock", "immediate")
 	// busy_timeout comes first: the pragmas after it may already need to wait for another process.
-	for _, p := range []string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + string(d) + ")", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-16000)"} {
+	// secure_delete overwrites what is deleted: an erasure must not leave its bytes in a free page.
+	for _, p := range append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + string(d) + ")", "foreign_keys(1)",
+		"secure_delete(1)", "temp_store(MEMORY)", "cache_size(-16000)"}, more...) {
 		q.Add("_pragma", p)
 	}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())

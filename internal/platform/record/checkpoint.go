@@ -1,0 +1,143 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/fengsui/fengsui/internal/platform/store"
+)
+
+// Checkpoint is a signed head. Its note (golang.org/x/mod/sumdb/note) has these lines: origin, size,
+// root in base64, "epoch N", "time T" (RFC 3339, UTC, milliseconds); then the signature.
+type Checkpoint struct {
+	Origin string    `json:"origin"`
+	Epoch  int64     `json:"epoch"`
+	Size   int64     `json:"size"`
+	Root   tlog.Hash `json:"root"`
+	AtMs   int64     `json:"at_ms"`
+	Note   string    `json:"note"`
+}
+
+const noteTime = "2006-01-02T15:04:05.000Z"
+
+func (c *Checkpoint) text() string {
+	return fmt.Sprintf("%s\n%d\n%s\nepoch %d\ntime %s\n", c.Origin, c.Size, c.Root, c.Epoch, time.UnixMilli(c.AtMs).UTC().Format(noteTime))
+}
+
+// ParseCheckpoint reads a signed note. It checks the form only, not the signature.
+func ParseCheckpoint(signed string) (*Checkpoint, error) {
+	bad := errors.New("record: not a checkpoint")
+	text, _, ok := strings.Cut(signed, "\n\n")
+	lines := strings.Split(text, "\n")
+	if !ok || len(lines) != 5 || !strings.HasPrefix(lines[3], "epoch ") || !strings.HasPrefix(lines[4], "time ") {
+		return nil, bad
+	}
+	c := &Checkpoint{Origin: lines[0], Note: signed}
+	var err1, err2, err3 error
+	c.Size, err1 = strconv.ParseInt(lines[1], 10, 64)
+	c.Root, err2 = tlog.ParseHash(lines[2])
+	c.Epoch, err3 = strconv.ParseInt(lines[3][len("epoch "):], 10, 64)
+	at, err4 := time.Parse(noteTime, lines[4][len("time "):])
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return nil, errors.Join(bad, err)
+	}
+	c.AtMs = at.UnixMilli()
+	if c.text() != text+"\n" || c.Size < 1 || c.Epoch < 1 {
+		return nil, bad
+	}
+	return c, nil
+}
+
+// Checkpoint signs the head as it is now, keeps the note and hands it to every exporter. A head that was
+// signed before is not signed again, but handed out again. It gives nil if the record is empty. An
+// exporter that fails does not keep the others from being tried; the errors come back joined.
+func (l *Log) Checkpoint(ctx context.Context) (*Checkpoint, error) {
+	c, err := l.sign(ctx)
+	if err != nil || c == nil {
+		return c, err
+	}
+	d, err := l.dispatch(ctx, c)
+	if err != nil {
+		return c, err
+	}
+	for _, e := range l.o.Exporters {
+		err = errors.Join(err, e.Export(ctx, d))
+	}
+	return c, err
+}
+
+func (l *Log) sign(ctx context.Context) (*Checkpoint, error) {
+	l.grew.Store(0)
+	var c *Checkpoint
+	if last, err := LastCheckpoint(ctx, l.st.Read()); err != nil {
+		return nil, err
+	} else if h, err := readHead(ctx, l.st.Read()); err != nil || h.size == 0 || last != nil && last.Epoch == h.epoch && last.Size == h.size {
+		return last, err
+	}
+	err := l.st.Write(ctx, store.System("record"), func(tx *store.Tx) error {
+		chain, err := chainOf(ctx, tx)
+		if err != nil {
+			return err
+		}
+		s, err := l.current(chain)
+		if err != nil {
+			return err
+		}
+		h, err := readHead(ctx, tx)
+		if err != nil {
+			return err
+		}
+		c = &Checkpoint{Origin: originOf(chain), Epoch: h.epoch, Size: h.size, Root: h.edge.root(), AtMs: tx.NowMs}
+		if c.Note, err = signNote(s, c.Origin, c.text()); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO record_checkpoints (epoch, size, note) VALUES (?, ?, ?) ON CONFLICT (epoch, size) DO NOTHING`, c.Epoch, c.Size, c.Note)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// LastCheckpoint is the newest kept checkpoint, nil if there is none.
+func LastCheckpoint(ctx context.Context, db bun.IDB) (*Checkpoint, error) {
+	var n string
+	err := db.QueryRowContext(ctx, `SELECT note FROM record_checkpoints ORDER BY epoch DESC, size DESC LIMIT 1`).Scan(&n)
+	if isNoRows(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckpoint(n)
+}
+
+// Run signs and exports until ctx ends: at the start, every Options.Every if the record grew, after
+// Options.Entries new entries, and at once after an erasure. It returns when ctx is done, after one
+// last checkpoint. A failure is logged and tried again; it never ends the loop.
+func (l *Log) Run(ctx context.Context) error {
+	for {
+		wait := l.o.Every
+		if _, err := l.Checkpoint(ctx); err != nil && ctx.Err() == nil {
+			l.o.Logger.ErrorContext(ctx, "record checkpoint failed", "err", err)
+			wait = min(wait, 10*time.Second)
+		}
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			_, err := l.Checkpoint(last)
+			return err
+		case <-l.wake:
+		case <-l.st.Clock().After(wait):
+		}
+	}
+}

@@ -1,0 +1,205 @@
+// Package record is the tamper-evident log of every decision (存证日志): a Merkle tree whose leaves
+// are appended in the transaction of what they describe, whose signed heads leave the machine, and
+// whose contents can be erased lawfully without breaking it. Hashing is that of RFC 6962.
+package record
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/uptrace/bun"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/fengsui/fengsui/internal/platform/secret"
+	"github.com/fengsui/fengsui/internal/platform/store"
+)
+
+// Options shape a Log.
+type Options struct {
+	Keys      *secret.Keys  // wraps payload keys and keeps the signing key; nil only to verify
+	Exporters []Exporter    // where signed checkpoints go, outside the data folder
+	Every     time.Duration // Run signs at least this often if the record grew; default 5 minutes
+	Entries   int64         // Run also signs after this many new entries; default 1,000
+	Logger    *slog.Logger  // default: discards
+}
+
+// Log appends to the record, signs it, exports it and proves it. It implements store.Recorder.
+type Log struct {
+	o    Options
+	st   *store.Store
+	grew atomic.Int64  // entries appended since the last checkpoint, an upper bound
+	wake chan struct{} // nudges Run; holds one
+}
+
+// New makes the recorder that store.Open wants. Call Bind when the store is open.
+func New(o Options) *Log {
+	if o.Every <= 0 {
+		o.Every = 5 * time.Minute
+	}
+	if o.Entries <= 0 {
+		o.Entries = 1000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Log{o: o, wake: make(chan struct{}, 1)}
+}
+
+// own marks content of the record's own entries. Its type is what lets an action begin with
+// "record.": no other package can forge an erasure or an epoch.
+type own struct {
+	body   any
+	digest string // hex SHA-256 that belongs into the leaf, if any
+	epoch  int64  // for record.epoch: the epoch that begins with this entry
+}
+
+const ownPrefix = "record."
+
+type head struct {
+	epoch, size int64
+	edge        edge
+}
+
+// Append adds entries to the tree inside tx. It takes the head row, which puts writers in order, as the
+// last row of the transaction; an entry's index is the size it finds there, so no gap can arise.
+func (l *Log) Append(ctx context.Context, tx bun.Tx, atMs int64, actor store.Actor, entries []store.Entry) error {
+	if l.o.Keys == nil {
+		return errors.New("record: no keys: this log can only verify")
+	}
+	drafts := make([]draft, len(entries))
+	for i, e := range entries {
+		d, err := newDraft(atMs, actor, e)
+		if err != nil {
+			return fmt.Errorf("entry %s: %w", e.Action, err)
+		}
+		drafts[i] = d
+	}
+	h, err := takeHead(ctx, tx, int64(len(drafts)))
+	if err != nil {
+		return err
+	}
+	boxes := map[string]secret.Box{}
+	var hashes []storedHash
+	for i := range drafts {
+		d := &drafts[i]
+		if d.own.epoch > 0 {
+			h.epoch = d.own.epoch
+		}
+		d.leaf.Idx, d.leaf.Epoch = h.size, h.epoch
+		box, err := l.box(ctx, tx, boxes, d.leaf.Scope)
+		if err != nil {
+			return err
+		}
+		sealed := sealPayload(box, &d.leaf, d.content)
+		raw := d.leaf.encode()
+		if err := insertEntry(ctx, tx, &d.leaf, raw, sealed); err != nil {
+			return err
+		}
+		for level, hash := range h.edge.add(h.size, tlog.RecordHash(raw)) {
+			hashes = append(hashes, storedHash{Pos: tlog.StoredHashIndex(level, h.size>>level), Hash: hash[:]})
+		}
+		h.size++
+		if d.leaf.Action == actErase {
+			if err := destroy(ctx, tx, d.leaf.ObjectID); err != nil {
+				return err
+			}
+			delete(boxes, d.leaf.ObjectID)
+		}
+	}
+	if _, err := tx.NewInsert().Model(&hashes).Exec(ctx); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE record_head SET epoch = ?, edge = ? WHERE id = 1`, h.epoch, h.edge.bytes()); err != nil {
+		return err
+	}
+	if l.grew.Add(int64(len(drafts))) >= l.o.Entries {
+		l.nudge()
+	}
+	return nil
+}
+
+func (l *Log) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+type storedHash struct {
+	bun.BaseModel `bun:"table:record_hashes"`
+	Pos           int64  `bun:"pos,pk"`
+	Hash          []byte `bun:"hash"`
+}
+
+// takeHead reserves n indexes; the head it gives is the one before them.
+func takeHead(ctx context.Context, tx bun.Tx, n int64) (head, error) {
+	var h head
+	var raw []byte
+	err := tx.QueryRowContext(ctx, `UPDATE record_head SET size = size + ? WHERE id = 1 RETURNING epoch, size, edge`, n).Scan(&h.epoch, &h.size, &raw)
+	if err != nil {
+		return h, err
+	}
+	h.size -= n
+	h.edge, err = parseEdge(h.size, raw)
+	return h, err
+}
+
+func readHead(ctx context.Context, db bun.IDB) (head, error) {
+	var h head
+	var raw []byte
+	err := db.QueryRowContext(ctx, `SELECT epoch, size, edge FROM record_head WHERE id = 1`).Scan(&h.epoch, &h.size, &raw)
+	if err != nil {
+		return h, err
+	}
+	h.edge, err = parseEdge(h.size, raw)
+	return h, err
+}
+
+func insertEntry(ctx context.Context, tx bun.Tx, f *leaf, raw, sealed []byte) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO record_entries (idx, leaf, at_ms, action, object_kind, object_id, actor, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		f.Idx, string(raw), f.AtMs, f.Action, f.ObjectKind, f.ObjectID, f.Actor, f.Scope)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO record_payloads (idx, sealed) VALUES (?, ?)`, f.Idx, sealed)
+	return err
+}
+
+// draft is an entry that has no index yet.
+type draft struct {
+	leaf    leaf
+	content []byte
+	own     own
+}
+
+func newDraft(atMs int64, actor store.Actor, e store.Entry) (draft, error) {
+	d := draft{leaf: leaf{V: 1, AtMs: atMs, Action: e.Action, ObjectKind: e.ObjectKind, ObjectID: e.ObjectID,
+		Actor: actor.ID, Roles: actor.Roles, Drill: actor.Drill, Scope: e.Scope}}
+	body := e.Content
+	o, isOwn := e.Content.(own)
+	if isOwn != strings.HasPrefix(e.Action, ownPrefix) {
+		return d, errors.New("record: actions that begin with record. belong to the record")
+	}
+	if isOwn {
+		d.own, d.leaf.Digest, body = o, o.digest, o.body
+	}
+	if err := d.leaf.check(); err != nil {
+		return d, err
+	}
+	var err error
+	d.content, err = json.Marshal(body)
+	return d, err
+}
+
+func sha256Hex(b []byte) string {
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
