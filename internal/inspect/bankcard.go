@@ -10,54 +10,58 @@ const (
 // published ones of the schemes; 9558 and 9555 are domestic debit cards from
 // before the 62 range.
 type issuer struct {
-	lo, hi  int // inclusive, both with the same number of digits
-	digits  int
+	lo, hi  int    // inclusive, filled up to issuerDigits
 	lengths uint32 // bit n set: n digits
 }
+
+// issuerDigits is the length of the issuer identification number that is
+// looked at.
+const issuerDigits = 6
 
 func lengths(from, to int) uint32 { return 1<<(to+1) - 1<<from }
 
 func knownIssuers() []issuer {
 	return []issuer{
-		{4, 4, 1, 1<<13 | 1<<16 | 1<<19},
-		{51, 55, 2, 1 << 16},
-		{2221, 2720, 4, 1 << 16},
-		{62, 62, 2, lengths(16, 19)},
-		{81, 81, 2, lengths(16, 19)},
-		{9555, 9555, 4, lengths(16, 19)},
-		{9558, 9558, 4, lengths(16, 19)},
-		{34, 34, 2, 1 << 15},
-		{37, 37, 2, 1 << 15},
-		{300, 305, 3, lengths(14, 19)},
-		{36, 36, 2, lengths(14, 19)},
-		{38, 39, 2, lengths(14, 19)},
-		{3528, 3589, 4, lengths(16, 19)},
-		{6011, 6011, 4, lengths(16, 19)},
-		{644, 649, 3, lengths(16, 19)},
-		{65, 65, 2, lengths(16, 19)},
-		{2200, 2204, 4, lengths(16, 19)},
-		{50, 50, 2, lengths(13, 19)},
-		{56, 58, 2, lengths(13, 19)},
-		{60, 60, 2, lengths(13, 19)},
-		{63, 63, 2, lengths(13, 19)},
-		{67, 67, 2, lengths(13, 19)},
+		{400000, 499999, 1<<13 | 1<<16 | 1<<19},
+		{510000, 559999, 1 << 16},
+		{222100, 272099, 1 << 16},
+		{620000, 629999, lengths(16, 19)},
+		{810000, 819999, lengths(16, 19)},
+		{955500, 955599, lengths(16, 19)},
+		{955800, 955899, lengths(16, 19)},
+		{340000, 349999, 1 << 15},
+		{370000, 379999, 1 << 15},
+		{300000, 305999, lengths(14, 19)},
+		{360000, 369999, lengths(14, 19)},
+		{380000, 399999, lengths(14, 19)},
+		{352800, 358999, lengths(16, 19)},
+		{601100, 601199, lengths(16, 19)},
+		{644000, 649999, lengths(16, 19)},
+		{650000, 659999, lengths(16, 19)},
+		{220000, 220499, lengths(16, 19)},
+		{500000, 509999, lengths(13, 19)},
+		{560000, 589999, lengths(13, 19)},
+		{600000, 609999, lengths(13, 19)},
+		{630000, 639999, lengths(13, 19)},
+		{670000, 679999, lengths(13, 19)},
 	}
 }
 
 // cardLengths gives the lengths that a card beginning with prefix can have, as
 // a bit set. A short prefix that may still become a known one counts.
 func cardLengths(issuers []issuer, prefix []byte) uint32 {
-	var set uint32
-	for _, is := range issuers {
-		lo, hi := 0, 0
-		for i := range is.digits {
-			lo, hi = lo*10, hi*10+9
-			if i < len(prefix) {
-				lo, hi = lo+int(prefix[i]-'0'), hi-9+int(prefix[i]-'0')
-			}
+	lo, hi := 0, 0
+	for i := range issuerDigits {
+		lo, hi = lo*10, hi*10+9
+		if i < len(prefix) {
+			d := int(prefix[i] - '0')
+			lo, hi = lo+d, hi-9+d
 		}
-		if lo <= is.hi && is.lo <= hi {
-			set |= is.lengths
+	}
+	var set uint32
+	for i := range issuers {
+		if lo <= issuers[i].hi && issuers[i].lo <= hi {
+			set |= issuers[i].lengths
 		}
 	}
 	return set
