@@ -132,13 +132,18 @@ func (a *Auditor) Run(ctx context.Context) error {
 		if hub := a.st.Hub(); hub != nil {
 			_, changed = hub.Watch(AuditTopic)
 		}
+		begun := clock.Ms(a.clock)
 		if err := a.Audit(ctx); err != nil && ctx.Err() == nil {
 			a.o.Log.Error("audit of overdue rows failed", "error", err)
+		}
+		timer := a.clock.After(a.o.Every)
+		if clock.Ms(a.clock)-begun >= a.o.Every.Milliseconds() {
+			continue // the clock moved on between the audit and the timer
 		}
 		select {
 		case <-ctx.Done():
 		case <-changed:
-		case <-a.clock.After(a.o.Every):
+		case <-timer:
 		}
 	}
 	return nil

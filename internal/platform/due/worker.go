@@ -134,10 +134,14 @@ func (w *Worker) loop(ctx context.Context) {
 		} else {
 			w.cycle.Beat(clock.Ms(w.clock))
 		}
+		timer := w.clock.After(wait)
+		if clock.Ms(w.clock)-w.seenMs >= wait.Milliseconds() && err == nil {
+			continue // the clock moved on between the round and the timer
+		}
 		select {
 		case <-ctx.Done():
 		case <-changed:
-		case <-w.clock.After(wait):
+		case <-timer:
 		}
 	}
 }
