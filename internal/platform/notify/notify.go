@@ -52,7 +52,7 @@ type Message struct {
 	Channel      string // id of the endpoint
 	Class        Class  // what the caller takes the channel for; checked against the endpoint
 	Simulated    bool   // the caller takes the channel for a simulated one; checked likewise
-	Recipient    string // mail address, person id, URL suffix …; personal data, never logged
+	Recipient    string // mail address, person id, name of the other side; personal data, never logged
 	Lang         locale.Lang
 	IncidentKind string // real, drill, test, backfill
 	ObjectKind   string
