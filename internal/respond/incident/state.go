@@ -17,7 +17,7 @@ const (
 	Responding State = "responding" // 处置中
 	Recovering State = "recovering" // 恢复中
 	Ended      State = "ended"      // 处置结束
-	Closing    State = "closing"    // 关闭核实中
+	Verifying  State = "verifying"  // 关闭核实中
 	Closed     State = "closed"     // 已关闭
 )
 
@@ -26,14 +26,14 @@ type Event string
 
 // The events.
 const (
-	Respond       Event = "respond"
-	Recover       Event = "recover"
-	ReSpread      Event = "re_spread"
-	EndHandling   Event = "end_handling"
-	ApplyClosing  Event = "apply_closing"
-	RejectClosing Event = "reject_closing"
-	VerifyClosing Event = "verify_closing"
-	Reopen        Event = "reopen"
+	OnRespond       Event = "respond"
+	OnRecover       Event = "recover"
+	OnReSpread      Event = "re_spread"
+	OnEndHandling   Event = "end_handling"
+	OnApplyClosing  Event = "apply_closing"
+	OnRejectClosing Event = "reject_closing"
+	OnVerifyClosing Event = "verify_closing"
+	OnReopen        Event = "reopen"
 )
 
 // Transition is one arrow of the machine; Milestone, if any, is reached by it.
@@ -46,16 +46,16 @@ type Transition struct {
 // Machine is the incident's state machine; docs/state-machines.md is drawn from it.
 func Machine() []Transition {
 	return []Transition{
-		{Respond, Declared, Responding, ""},
-		{Recover, Responding, Recovering, "recovered"},
-		{ReSpread, Recovering, Responding, "re_spread"},
-		{ReSpread, Ended, Responding, "re_spread"},
-		{EndHandling, Responding, Ended, "handling_ended"},
-		{EndHandling, Recovering, Ended, "handling_ended"},
-		{ApplyClosing, Ended, Closing, ""},
-		{RejectClosing, Closing, Ended, ""},
-		{VerifyClosing, Closing, Closed, "closed"},
-		{Reopen, Closed, Responding, "reopened"},
+		{OnRespond, Declared, Responding, ""},
+		{OnRecover, Responding, Recovering, "recovered"},
+		{OnReSpread, Recovering, Responding, "re_spread"},
+		{OnReSpread, Ended, Responding, "re_spread"},
+		{OnEndHandling, Responding, Ended, "handling_ended"},
+		{OnEndHandling, Recovering, Ended, "handling_ended"},
+		{OnApplyClosing, Ended, Verifying, ""},
+		{OnRejectClosing, Verifying, Ended, ""},
+		{OnVerifyClosing, Verifying, Closed, "closed"},
+		{OnReopen, Closed, Responding, "reopened"},
 	}
 }
 

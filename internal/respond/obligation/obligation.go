@@ -220,7 +220,7 @@ func facts(ctx context.Context, tx *store.Tx, book *standard.Book, i incident.In
 		return f, err
 	}
 	f.CACGrade = standard.CACGradeID(grade)
-	f.HandlingEnded = i.State == incident.Ended || i.State == incident.Closing || i.State == incident.Closed
+	f.HandlingEnded = i.State == incident.Ended || i.State == incident.Verifying || i.State == incident.Closed
 	var stated []struct {
 		Name  string
 		Value int64
