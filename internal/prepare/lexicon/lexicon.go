@@ -1,0 +1,392 @@
+// Package lexicon keeps the keyword libraries (关键词库): which terms are looked for, near what, for
+// which risk, and what is done about a hit. Adding a term is tightening and takes one person, who
+// has it live at once for a day; keeping it takes a second person, and so does taking it away.
+package lexicon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/uptrace/bun"
+
+	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/platform/due"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/service"
+)
+
+// Topic is woken when what is live may have changed; a posture has to be compiled anew.
+const Topic = "posture"
+
+// DueExpire is the kind of the due rows that take away what nobody approved; handler: Expire.
+const DueExpire = "lexicon.expire"
+
+const (
+	// EmergencyMs is how long an unapproved entry lives: 24 h.
+	EmergencyMs int64 = 24 * 60 * 60 * 1000
+	// MaxEmergency is how many entries one emergency publication may hold. A hot event asks for at
+	// least 20 (guide 6.1.2 a 3); more than this is an import.
+	MaxEmergency = 50
+	maxContexts  = 16
+	maxTopic     = 64
+)
+
+// States of an entry.
+const (
+	StateLive    = "live"
+	StateRetired = "retired"
+)
+
+// Draft is an entry as somebody proposes it. Term and contexts are 1 to 64 symbols; Risk is one of
+// A.1.a … A.5.b (GB/T 45654-2025, Annex A).
+type Draft struct {
+	ServiceID  string   `json:"service_id"` // "" = every service
+	Term       string   `json:"term"`
+	Action     string   `json:"action"` // observe, mask, replace, block
+	Risk       string   `json:"risk"`
+	Topic      string   `json:"topic"`
+	Contexts   []string `json:"contexts"`    // if any, the term hits only near one of them
+	StrictOnly bool     `json:"strict_only"` // only while a strict filter order is in force
+	Secret     bool     `json:"secret"`      // from a directive: the console shows it masked
+}
+
+// Entry is a term that is, or was, looked for. ExpiresMs 0 means that it was approved to stay.
+type Entry struct {
+	bun.BaseModel `bun:"table:lexicon_entry" json:"-"`
+	ID            string   `bun:"id,pk" json:"id"`
+	ServiceID     string   `json:"service_id"`
+	Term          string   `json:"term"`
+	Action        string   `json:"action"`
+	Risk          string   `json:"risk"`
+	Topic         string   `json:"topic"`
+	Contexts      []string `bun:"contexts" json:"contexts"`
+	StrictOnly    bool     `json:"strict_only"`
+	Secret        bool     `json:"secret"`
+	Source        string   `json:"source"` // starter, import:<id>, incident:<id>, emergency
+	State         string   `json:"state"`
+	ExpiresMs     int64    `json:"expires_ms"`
+	CreatedBy     string   `json:"created_by"`
+	ApprovedBy    string   `json:"approved_by"`
+	CreatedMs     int64    `json:"created_ms"`
+}
+
+// masked is the entry as the console may show it.
+func (e Entry) masked() Entry {
+	if e.Secret {
+		e.Term, e.Contexts = strings.Repeat("＊", utf8.RuneCountInString(e.Term)), []string{}
+	}
+	return e
+}
+
+// fingerprint lets the record name a term without holding it.
+func (d Draft) fingerprint() string {
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{d.ServiceID, d.Term, strconv.FormatBool(d.StrictOnly)}, d.Contexts...), "\x00")))
+	return hex.EncodeToString(sum[:])
+}
+
+// Library is the keyword library with the taxonomy it must fit.
+type Library struct{ knowsRisk func(id string) bool }
+
+// New makes a library; knowsRisk says whether a risk code exists (standard.Book.Risk).
+func New(knowsRisk func(id string) bool) *Library { return &Library{knowsRisk} }
+
+// Check normalises a draft and says what is wrong with it; the term is never part of the error.
+func (l *Library) Check(d Draft) (Draft, error) {
+	d.Term, d.Topic, d.Risk, d.Action = strings.TrimSpace(d.Term), strings.TrimSpace(d.Topic), strings.TrimSpace(d.Risk), strings.TrimSpace(d.Action)
+	if len(d.Contexts) > maxContexts {
+		return d, fault.Invalid("contexts", "lexicon.too_many_contexts", "max", maxContexts)
+	}
+	contexts := make([]string, 0, len(d.Contexts))
+	for _, c := range d.Contexts {
+		contexts = append(contexts, strings.TrimSpace(c))
+	}
+	slices.Sort(contexts)
+	d.Contexts = slices.Compact(contexts)
+	if !slices.Contains([]string{"observe", "mask", "replace", "block"}, d.Action) {
+		return d, fault.Invalid("action", "error.unknown_value", "value", d.Action, "valid", "observe, mask, replace, block")
+	}
+	if !l.knowsRisk(d.Risk) {
+		return d, fault.Invalid("risk", "lexicon.unknown_risk", "value", d.Risk)
+	}
+	if utf8.RuneCountInString(d.Topic) > maxTopic || strings.ContainsAny(d.Topic, "\t\n\r|,") {
+		return d, fault.Invalid("topic", "lexicon.bad_topic", "max", maxTopic)
+	}
+	// The engine itself decides what it can look for, so that a live entry never breaks a posture.
+	term := inspect.Term{ID: "t", Text: d.Term, Action: inspect.Block, Contexts: d.Contexts, Window: Window}
+	if len(d.Contexts) == 0 {
+		term.Window = 0
+	}
+	if _, err := inspect.Compile(inspect.Rules{Terms: []inspect.Term{term}}); err != nil {
+		field := "term"
+		if re, ok := err.(*inspect.RuleError); ok && re.Field == "contexts" {
+			field = "contexts"
+		}
+		return d, fault.Invalid(field, "lexicon.bad_text", "max", inspect.MaxTermRunes).Because(err)
+	}
+	return d, nil
+}
+
+// Window is how near, in symbols, a context has to stand.
+const Window = 24
+
+// Publish is the emergency lane: one person makes up to MaxEmergency entries live at once, for 24 h,
+// in which another person may approve them. incidentID, if given, becomes their source. A term that
+// is live already with the same contexts for the same service is left as it is and not returned.
+// Errors: forbidden without lexicon.publish; invalid with the number of the entry.
+func (l *Library) Publish(ctx context.Context, tx *store.Tx, incidentID string, drafts []Draft) ([]Entry, error) {
+	if len(drafts) == 0 {
+		return nil, fault.Invalid("entries", "error.required", "field", "entries")
+	}
+	if len(drafts) > MaxEmergency {
+		return nil, fault.Invalid("entries", "lexicon.too_many", "max", MaxEmergency)
+	}
+	source, scope, kind := "emergency", "", due.KindReal
+	if incidentID != "" {
+		source, scope = "incident:"+incidentID, "incident:"+incidentID
+		var drill string
+		if err := tx.NewRaw("SELECT kind, drill_id FROM incident WHERE id = ?", incidentID).Scan(ctx, &kind, &drill); err != nil {
+			return nil, store.Missing(err, "incident_id")
+		}
+	}
+	added, err := l.add(ctx, tx, source, scope, drafts)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range added {
+		if err := due.Set(ctx, tx, due.Row{Kind: DueExpire, ObjectKind: "lexicon_entry", ObjectID: e.ID, IncidentKind: kind, DueMs: e.ExpiresMs}); err != nil {
+			return nil, err
+		}
+	}
+	return added, nil
+}
+
+// add inserts checked drafts as live for 24 h.
+func (l *Library) add(ctx context.Context, tx *store.Tx, source, scope string, drafts []Draft) ([]Entry, error) {
+	if err := identity.Require(tx.Actor, "lexicon.publish"); err != nil {
+		return nil, err
+	}
+	added := []Entry{}
+	for i, d := range drafts {
+		d, err := l.Check(d)
+		if err != nil {
+			return nil, atEntry(err, i)
+		}
+		if err := mayTouch(ctx, tx, d.ServiceID); err != nil {
+			return nil, atEntry(err, i)
+		}
+		known, err := same(ctx, tx, d)
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			continue
+		}
+		e := Entry{ID: tx.NewID(), ServiceID: d.ServiceID, Term: d.Term, Action: d.Action, Risk: d.Risk, Topic: d.Topic, Contexts: d.Contexts, StrictOnly: d.StrictOnly, Secret: d.Secret,
+			Source: source, State: StateLive, ExpiresMs: tx.NowMs + EmergencyMs, CreatedBy: tx.Actor.ID, CreatedMs: tx.NowMs}
+		if _, err := tx.NewInsert().Model(&e).Exec(ctx); err != nil {
+			return nil, err
+		}
+		tx.Record(store.Entry{Action: "lexicon.publish", ObjectKind: "lexicon_entry", ObjectID: e.ID, Scope: scope,
+			Content: map[string]any{"fingerprint": d.fingerprint(), "action": d.Action, "risk": d.Risk, "topic": d.Topic, "service": d.ServiceID, "source": source, "expires_ms": e.ExpiresMs}})
+		added = append(added, e)
+	}
+	tx.Touch(Topic)
+	return added, nil
+}
+
+// mayTouch keeps a drill's stand-in to the services of its drill; entries for every service are real.
+func mayTouch(ctx context.Context, tx *store.Tx, serviceID string) error {
+	if serviceID == "" {
+		return identity.RequireDrill(tx.Actor, "")
+	}
+	svc, err := service.Get[service.Service](ctx, tx, "service_id", serviceID)
+	if err != nil {
+		return err
+	}
+	return identity.RequireDrill(tx.Actor, svc.DrillID)
+}
+
+func same(ctx context.Context, tx *store.Tx, d Draft) (bool, error) {
+	var rows []Entry
+	if err := tx.NewSelect().Model(&rows).Where("term = ? AND service_id = ? AND state = ?", d.Term, d.ServiceID, StateLive).
+		Where("expires_ms = 0 OR expires_ms > ?", tx.NowMs).Scan(ctx); err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(rows, func(e Entry) bool {
+		return slices.Equal(e.Contexts, d.Contexts) && e.Action == d.Action && e.StrictOnly == d.StrictOnly && e.Topic == d.Topic
+	}), nil
+}
+
+// Approve makes live entries permanent. The approver is another person than each one's author.
+// Errors: not found; forbidden without lexicon.approve or for the author; conflict once expired.
+func (l *Library) Approve(ctx context.Context, tx *store.Tx, ids ...string) ([]Entry, error) {
+	if err := identity.Require(tx.Actor, "lexicon.approve"); err != nil {
+		return nil, err
+	}
+	out := []Entry{}
+	for _, id := range ids {
+		e, err := service.Get[Entry](ctx, tx, "id", id)
+		if err != nil {
+			return nil, err
+		}
+		if err := mayTouch(ctx, tx, e.ServiceID); err != nil {
+			return nil, err
+		}
+		if e.State != StateLive || e.ExpiresMs == 0 || e.ExpiresMs <= tx.NowMs {
+			return nil, fault.Conflict("id", "lexicon.not_waiting", "state", e.State)
+		}
+		if err := identity.TwoPersons(e.CreatedBy, tx.Actor.ID); err != nil {
+			return nil, err
+		}
+		e.ApprovedBy, e.ExpiresMs = tx.Actor.ID, 0
+		if _, err := tx.NewUpdate().Model(&e).Column("approved_by", "expires_ms").WherePK().Exec(ctx); err != nil {
+			return nil, err
+		}
+		if err := due.Cancel(ctx, tx, DueExpire, e.ID); err != nil {
+			return nil, err
+		}
+		tx.Record(store.Entry{Action: "lexicon.approve", ObjectKind: "lexicon_entry", ObjectID: e.ID, Content: map[string]any{"author": e.CreatedBy}})
+		out = append(out, e)
+	}
+	tx.Touch(Topic)
+	return out, nil
+}
+
+// ApproveSource approves all entries of one source, such as an import, that still wait.
+func (l *Library) ApproveSource(ctx context.Context, tx *store.Tx, source string) ([]Entry, error) {
+	var ids []string
+	if err := tx.NewSelect().Model((*Entry)(nil)).Column("id").Where("source = ? AND state = ? AND expires_ms > ?", source, StateLive, tx.NowMs).Order("id").Scan(ctx, &ids); err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, fault.NotFound("source", "error.not_found", "field", "source")
+	}
+	out, err := l.Approve(ctx, tx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	return out, due.Cancel(ctx, tx, DueExpire, source)
+}
+
+// AskRetire asks for an entry to be taken away; it stays live until DecideRetire by another person,
+// because taking a term away loosens.
+func (l *Library) AskRetire(ctx context.Context, tx *store.Tx, id, reason string) (identity.SecondSignature, error) {
+	e, err := service.Get[Entry](ctx, tx, "id", id)
+	if err != nil {
+		return identity.SecondSignature{}, err
+	}
+	if err := mayTouch(ctx, tx, e.ServiceID); err != nil {
+		return identity.SecondSignature{}, err
+	}
+	if e.State != StateLive {
+		return identity.SecondSignature{}, fault.Conflict("id", "lexicon.not_live", "state", e.State)
+	}
+	drill, err := drillOf(ctx, tx, e.ServiceID)
+	if err != nil {
+		return identity.SecondSignature{}, err
+	}
+	return identity.AskSecond(ctx, tx, identity.SecondSignature{Action: "lexicon.publish", ObjectKind: "lexicon_entry", ObjectID: id, DrillID: drill, Reason: reason}, map[string]string{"retire": id})
+}
+
+// DecideRetire confirms or rejects what AskRetire asked for.
+func (l *Library) DecideRetire(ctx context.Context, tx *store.Tx, secondID string, confirm bool) (identity.SecondSignature, error) {
+	s, err := identity.DecideSecond(ctx, tx, secondID, confirm)
+	if err != nil {
+		return s, err
+	}
+	if s.ObjectKind != "lexicon_entry" {
+		return s, fault.NotFound("id", "error.not_found", "field", "id")
+	}
+	if !confirm {
+		return s, nil
+	}
+	return s, retire(ctx, tx, "lexicon.retire", "id = ?", s.ObjectID)
+}
+
+func drillOf(ctx context.Context, db bun.IDB, serviceID string) (string, error) {
+	if serviceID == "" {
+		return "", nil
+	}
+	svc, err := service.Get[service.Service](ctx, db, "service_id", serviceID)
+	return svc.DrillID, err
+}
+
+// Expire is the due handler: it takes away what was not approved in time.
+func (l *Library) Expire(ctx context.Context, tx *store.Tx, r due.Row) error {
+	return retire(ctx, tx, "lexicon.expire", "(id = ? OR source = ?) AND expires_ms > 0 AND expires_ms <= ?", r.ObjectID, r.ObjectID, tx.NowMs)
+}
+
+func retire(ctx context.Context, tx *store.Tx, action, where string, args ...any) error {
+	var ids []string
+	if err := tx.NewSelect().Model((*Entry)(nil)).Column("id").Where("state = ?", StateLive).Where(where, args...).Scan(ctx, &ids); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := tx.ExecContext(ctx, "UPDATE lexicon_entry SET state = ? WHERE id = ?", StateRetired, id); err != nil {
+			return err
+		}
+		if err := due.Cancel(ctx, tx, DueExpire, id); err != nil {
+			return err
+		}
+		tx.Record(store.Entry{Action: action, ObjectKind: "lexicon_entry", ObjectID: id})
+	}
+	if len(ids) > 0 {
+		tx.Touch(Topic)
+	}
+	return nil
+}
+
+// Live gives what is looked for in a service at an instant, terms in the clear: for compiling a
+// posture only, never for showing.
+func Live(ctx context.Context, db bun.IDB, serviceID string, nowMs int64) ([]Entry, error) {
+	out := []Entry{}
+	err := db.NewSelect().Model(&out).Where("state = ?", StateLive).Where("expires_ms = 0 OR expires_ms > ?", nowMs).
+		Where("service_id = '' OR service_id = ?", serviceID).Order("id").Scan(ctx)
+	return out, err
+}
+
+// Filter picks entries; an empty field does not restrict.
+type Filter struct {
+	ServiceID string
+	Risk      string
+	Topic     string
+	Source    string
+	State     string
+	Waiting   bool // live and not yet approved
+	Limit     int  // default 200
+	Offset    int
+}
+
+// List shows entries, newest first, secret ones masked. Forbidden without lexicon.read.
+func List(ctx context.Context, db bun.IDB, a store.Actor, f Filter) ([]Entry, error) {
+	if err := identity.Require(a, "lexicon.read"); err != nil {
+		return nil, err
+	}
+	if f.Limit <= 0 {
+		f.Limit = 200
+	}
+	out := []Entry{}
+	q := db.NewSelect().Model(&out).Order("created_ms DESC", "id DESC").Limit(int64(f.Limit)).Offset(int64(f.Offset))
+	for _, c := range []struct{ column, value string }{{"service_id", f.ServiceID}, {"risk", f.Risk}, {"topic", f.Topic}, {"source", f.Source}, {"state", f.State}} {
+		if c.value != "" {
+			q = q.Where("? = ?", bun.Ident(c.column), c.value)
+		}
+	}
+	if f.Waiting {
+		q = q.Where("state = ? AND expires_ms > 0", StateLive)
+	}
+	if err := q.Scan(ctx); err != nil {
+		return nil, err
+	}
+	for i := range out {
+		out[i] = out[i].masked()
+	}
+	return out, nil
+}
