@@ -68,20 +68,18 @@ type Notices struct {
 
 // Limits bound one request. Zero takes the default in brackets.
 type Limits struct {
-	MaxBodyBytes     int64 `json:"max_body_bytes"`     // [1 MiB] request body
-	MaxMessages      int   `json:"max_messages"`       // [256]
-	MaxChoices       int   `json:"max_choices"`        // [4] the request's n
-	MaxDepth         int   `json:"max_depth"`          // [32] nesting of the request's JSON
-	MaxAnswerBytes   int64 `json:"max_answer_bytes"`   // [8 MiB] upstream body that is not a stream
-	MaxEventBytes    int   `json:"max_event_bytes"`    // [1 MiB] one server-sent event
-	FirstByteMs      int64 `json:"first_byte_ms"`      // [120000] upstream's header
-	IdleMs           int64 `json:"idle_ms"`            // [60000] silence inside a stream
-	TotalMs          int64 `json:"total_ms"`           // [600000] whole request
-	ClientWriteMs    int64 `json:"client_write_ms"`    // [15000] one write to a slow client
-	MaxOpenStreams   int   `json:"max_open_streams"`   // [10000] of this service on one gateway
-	MaxCaptureBytes  int   `json:"max_capture_bytes"`  // [65536] of prompt and of answer handed to the sink
-	MaxHeldBytes     int   `json:"max_held_bytes"`     // [65536] text held back per channel before the stream is blocked
-	MaxToolArguments int   `json:"max_tool_arguments"` // [262144] bytes of arguments per tool call
+	MaxBodyBytes    int64 `json:"max_body_bytes"`    // [1 MiB] request body
+	MaxMessages     int   `json:"max_messages"`      // [256]
+	MaxChoices      int   `json:"max_choices"`       // [4] the request's n
+	MaxDepth        int   `json:"max_depth"`         // [32] nesting of the request's JSON
+	MaxAnswerBytes  int64 `json:"max_answer_bytes"`  // [8 MiB] upstream body that is not a stream
+	MaxEventBytes   int   `json:"max_event_bytes"`   // [1 MiB] one server-sent event
+	FirstByteMs     int64 `json:"first_byte_ms"`     // [120000] upstream's header
+	IdleMs          int64 `json:"idle_ms"`           // [60000] silence inside a stream
+	TotalMs         int64 `json:"total_ms"`          // [600000] whole request
+	ClientWriteMs   int64 `json:"client_write_ms"`   // [15000] one write to a slow client
+	MaxOpenStreams  int   `json:"max_open_streams"`  // [10000] of this service on one gateway
+	MaxCaptureBytes int   `json:"max_capture_bytes"` // [65536] of prompt and of answer handed to the sink
 }
 
 func (l *Limits) fill() {
@@ -107,14 +105,12 @@ func (l *Limits) fill() {
 	def64(&l.ClientWriteMs, 15_000)
 	def(&l.MaxOpenStreams, 10_000)
 	def(&l.MaxCaptureBytes, 64<<10)
-	def(&l.MaxHeldBytes, 64<<10)
-	def(&l.MaxToolArguments, 256<<10)
 }
 
 func (l Limits) negative() bool {
 	return l.MaxBodyBytes < 0 || l.MaxMessages < 0 || l.MaxChoices < 0 || l.MaxDepth < 0 || l.MaxAnswerBytes < 0 ||
 		l.MaxEventBytes < 0 || l.FirstByteMs < 0 || l.IdleMs < 0 || l.TotalMs < 0 || l.ClientWriteMs < 0 ||
-		l.MaxOpenStreams < 0 || l.MaxCaptureBytes < 0 || l.MaxHeldBytes < 0 || l.MaxToolArguments < 0
+		l.MaxOpenStreams < 0 || l.MaxCaptureBytes < 0
 }
 
 // FailureMode says what happens to a text when its check could not run.

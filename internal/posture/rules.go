@@ -20,7 +20,9 @@ const (
 )
 
 // Severity orders the actions: 0 for allow … 4 for block, -1 for a word that is none.
-func (a Action) Severity() int { return slices.Index([]Action{Allow, Observe, Mask, Replace, Block}, a) }
+func (a Action) Severity() int {
+	return slices.Index([]Action{Allow, Observe, Mask, Replace, Block}, a)
+}
 
 // Term is one entry of a lexicon as the engine matches it.
 type Term struct {

@@ -1,0 +1,316 @@
+// Package gateway stands in front of an OpenAI-compatible model and lets nothing through that was not
+// inspected. It obeys signed bundles of posture and orders, keeps them on its own disk, and goes on
+// without control; without a bundle it answers 503 and never passes.
+//
+// It serves POST /v1/chat/completions, streamed and not, and GET /v1/models. Everything else is refused by name.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/outgoing"
+	"github.com/fengsui/fengsui/internal/posture"
+)
+
+// Gateway is the http.Handler. Serve it with a http.Server whose ConnContext is ConnContext, so that
+// a client which does not read can be reset when an order takes its stream away.
+type Gateway struct {
+	o     Options
+	state stateFile
+
+	applying sync.Mutex             // one bundle at a time
+	regime   atomic.Pointer[regime] // what is obeyed; nil: nothing, so nothing passes
+	contact  atomic.Int64           // ms: control was last heard of
+
+	mu      sync.Mutex
+	calls   map[*call]struct{}
+	stopped bool
+	idle    chan struct{} // closed and renewed when calls falls to zero
+
+	count counters
+	// fail, set by tests only, runs before each use of the engine, to show what a failing check does.
+	fail func()
+}
+
+type counters struct {
+	requests, refused, unknown, inputBlocks, outputBlocks, uninspected, events, eventsSlow, streamsCut, clientsSlow, streams atomic.Int64
+}
+
+// New reads the last bundle from disk, if there is a good one. A missing or damaged bundle is no error:
+// the gateway answers 503 until control hands one over.
+func New(o Options) (*Gateway, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.Transport == nil {
+		o.Transport = outgoing.Guard{}.Transport()
+	}
+	g := &Gateway{o: o, state: stateFile{dir: o.StateDir}, calls: map[*call]struct{}{}, idle: make(chan struct{})}
+	g.contact.Store(o.Clock.Now().UnixMilli())
+	if err := g.state.make(); err != nil {
+		return nil, fault.Unavailable("gateway.state_dir", "dir", o.StateDir).Because(err)
+	}
+	if o.DANGEROUSIgnoreOrders {
+		o.Logger.Warn("this gateway IGNORES ALL ORDERS; it must never carry real traffic", "gateway", o.ID)
+	}
+	signed, err := g.state.load()
+	switch {
+	case err != nil:
+		o.Logger.Error("the bundle on disk cannot be used; answering 503 until control sends one", "gateway", o.ID, "error", err)
+	case signed != nil:
+		r, err := g.compile(*signed)
+		if err != nil {
+			o.Logger.Error("the bundle on disk cannot be used; answering 503 until control sends one", "gateway", o.ID, "error", err)
+			break
+		}
+		g.regime.Store(r)
+	}
+	return g, nil
+}
+
+// Apply verifies a bundle and obeys it: new requests at once, open streams before it returns (or before
+// ctx ends). An older bundle is refused with a conflict, and what was in force stays in force. The bundle
+// is obeyed even if it cannot be written to disk; then Ack.Persisted is false and the error is logged.
+func (g *Gateway) Apply(ctx context.Context, s posture.Signed) (Ack, error) {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	r, err := g.compile(s)
+	if err != nil {
+		return Ack{}, err
+	}
+	have := g.regime.Load()
+	if have != nil {
+		if err := r.bundle.Succeeds(have.bundle); err != nil {
+			return Ack{}, err
+		}
+	}
+	same := have != nil && have.bundle.Digest == r.bundle.Digest
+	if !same {
+		// First obey, then write: tightening must not wait for a disk.
+		g.regime.Store(r)
+	}
+	g.Contact()
+	ack := Ack{GatewayID: g.o.ID, Epoch: r.bundle.Epoch, Revision: r.bundle.Revision, OrderIDs: orderIDs(r.bundle.Orders)}
+	var hit, cut []*call
+	if !same {
+		hit, cut = g.tell(r)
+	}
+	ack.StreamsHit, ack.StreamsCut = len(hit), len(cut)
+	if err := g.state.save(s); err != nil {
+		g.o.Logger.Error("the bundle is obeyed but not on disk", "gateway", g.o.ID, "revision", ack.Revision, "error", err)
+	} else {
+		ack.Persisted = true
+	}
+	g.see(ctx, cut)
+	ack.AtMs = g.o.Clock.Now().UnixMilli()
+	return ack, nil
+}
+
+// tell hands the new orders to every open call. A call registers before it reads the regime, so that
+// each one has either been told or has read the new regime itself.
+func (g *Gateway) tell(r *regime) (hit, cut []*call) {
+	g.mu.Lock()
+	open := make([]*call, 0, len(g.calls))
+	for c := range g.calls {
+		open = append(open, c)
+	}
+	g.mu.Unlock()
+	for _, c := range open {
+		changed, ended := c.obey(g, r)
+		if changed {
+			hit = append(hit, c)
+		}
+		if ended {
+			cut = append(cut, c)
+			g.count.streamsCut.Add(1)
+		}
+	}
+	return hit, cut
+}
+
+// see waits until the cut calls are over, resets those that do not end within the grace, and waits for them.
+func (g *Gateway) see(ctx context.Context, cut []*call) {
+	if len(cut) == 0 {
+		return
+	}
+	grace := time.NewTimer(g.o.CutGrace)
+	defer grace.Stop()
+	late := false
+	for _, c := range cut {
+		for over := false; !over; {
+			select {
+			case <-c.done:
+				over = true
+				continue
+			default:
+			}
+			if late {
+				c.reset()
+				select {
+				case <-c.done:
+				case <-ctx.Done():
+					return
+				}
+				over = true
+				continue
+			}
+			select {
+			case <-c.done:
+				over = true
+			case <-grace.C:
+				late = true
+				for _, other := range cut { // all at once, not one after the other
+					other.reset()
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// Contact notes that control was heard of, for the isolation policy; call it when asking control found nothing new.
+func (g *Gateway) Contact() { g.contact.Store(g.o.Clock.Now().UnixMilli()) }
+
+// isolated gives the policy in effect because control is silent, "" if it is not.
+func (g *Gateway) isolated() Isolation {
+	if g.o.ContactWithin <= 0 || g.o.Clock.Now().UnixMilli()-g.contact.Load() <= g.o.ContactWithin.Milliseconds() {
+		return ""
+	}
+	return g.o.Isolation
+}
+
+// Stop refuses new requests, waits for open ones until ctx ends, then ends them, and returns when all
+// goroutines of the gateway are gone. It may be called more than once. The error is ctx's if calls had to be ended.
+func (g *Gateway) Stop(ctx context.Context) error {
+	g.mu.Lock()
+	g.stopped = true
+	g.mu.Unlock()
+	err := g.drain(ctx)
+	if err != nil {
+		g.mu.Lock()
+		open := make([]*call, 0, len(g.calls))
+		for c := range g.calls {
+			open = append(open, c)
+		}
+		g.mu.Unlock()
+		for _, c := range open {
+			c.end(errStopping)
+		}
+		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.o.CutGrace)
+		defer cancel()
+		if g.drain(short) != nil {
+			for _, c := range open {
+				c.reset()
+			}
+			_ = g.drain(context.WithoutCancel(ctx))
+		}
+	}
+	if t, ok := g.o.Transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+	return err
+}
+
+func (g *Gateway) drain(ctx context.Context) error {
+	for {
+		g.mu.Lock()
+		n, idle := len(g.calls), g.idle
+		g.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// enter registers a call; it fails when the gateway is stopping.
+func (g *Gateway) enter(c *call) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopped {
+		return errStopping
+	}
+	g.calls[c] = struct{}{}
+	return nil
+}
+
+func (g *Gateway) leave(c *call) {
+	close(c.done)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.calls, c)
+	if len(g.calls) == 0 {
+		close(g.idle)
+		g.idle = make(chan struct{})
+	}
+}
+
+// Status is the gateway's view of itself. Safe at any time.
+func (g *Gateway) Status() Status {
+	st := Status{
+		GatewayID: g.o.ID, Postures: map[string]string{}, LastContactMs: g.contact.Load(),
+		OpenStreams: int(g.count.streams.Load()), Isolation: string(g.isolated()),
+		Counters: Counters{
+			Requests: g.count.requests.Load(), Refused: g.count.refused.Load(), Unknown: g.count.unknown.Load(),
+			InputBlocks: g.count.inputBlocks.Load(), OutputBlocks: g.count.outputBlocks.Load(), Uninspected: g.count.uninspected.Load(),
+			Events: g.count.events.Load(), EventsSlow: g.count.eventsSlow.Load(),
+			StreamsCut: g.count.streamsCut.Load(), ClientsSlow: g.count.clientsSlow.Load(),
+		},
+	}
+	g.mu.Lock()
+	stopped := g.stopped
+	g.mu.Unlock()
+	r := g.regime.Load()
+	if r != nil {
+		st.Epoch, st.Revision, st.OrderIDs = r.bundle.Epoch, r.bundle.Revision, orderIDs(r.bundle.Orders)
+		for id, s := range r.services {
+			st.Postures[id] = s.digest
+		}
+	}
+	switch {
+	case stopped:
+		st.Reason = "stopped"
+	case r == nil:
+		st.Reason = "no_bundle"
+	case g.o.DANGEROUSIgnoreOrders:
+		st.Reason = "orders_ignored"
+	case st.Isolation != "":
+		st.Reason = "out_of_contact"
+	default:
+		st.Effective = true
+	}
+	return st
+}
+
+func orderIDs(orders []posture.Order) []string {
+	ids := make([]string, 0, len(orders))
+	for _, o := range orders {
+		ids = append(ids, o.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Why an open call ended before its answer did. They travel as causes of its context.
+var (
+	errStopping   = errors.New("the gateway is stopping")
+	errCut        = errors.New("ended by an order")
+	errFirstByte  = errors.New("the upstream did not answer in time")
+	errTotal      = errors.New("the request took too long")
+	errIdle       = errors.New("the upstream fell silent")
+	errClientGone = errors.New("the client left")
+)
+
+var _ http.Handler = (*Gateway)(nil)

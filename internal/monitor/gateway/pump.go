@@ -1,0 +1,544 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/fengsui/fengsui/internal/inspect"
+)
+
+// pump carries a streamed answer from the upstream to the client. One goroutine reads; the serving
+// goroutine writes and listens to orders, the client and the silence of the upstream at the same time,
+// so that an order is heard while nobody speaks.
+type pump struct {
+	c       *call
+	filter  *filter
+	ev      event
+	checked []byte // labels that were inspected last
+	out     []byte // event being written
+	edits   []string
+	tails   []pendingText
+	head    chunk // id, created, model of the answer, for events of our own
+	open    []int // choices that have begun, in order
+	dirty   bool  // written and not flushed
+	began   bool  // the header is out
+	runes   int   // of model text in out
+}
+
+// read cuts the upstream's body into frames until it ends or ctx does. It owns body.
+func read(ctx context.Context, body io.ReadCloser, limit int, out chan<- *frame, free <-chan *frame) error {
+	src := newFrames(body, limit)
+	for {
+		var f *frame
+		select {
+		case f = <-free:
+		default:
+			f = &frame{}
+		}
+		if err := src.next(f); err != nil {
+			return err
+		}
+		select {
+		case out <- f:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+const framesAhead = 32
+
+// run gives nil when the answer was brought to its end, whatever that was.
+func (p *pump) run(ctx context.Context, body io.ReadCloser) {
+	c := p.c
+	in, free := make(chan *frame, framesAhead), make(chan *frame, framesAhead)
+	ended := make(chan error, 1)
+	go func() {
+		err := read(ctx, body, c.svc.draft.Limits.MaxEventBytes, in, free)
+		close(in)
+		ended <- err
+	}()
+	defer func() {
+		c.cancel(errClientGone) // whatever the reason: nobody reads on
+		_ = body.Close()
+		<-ended
+	}()
+	idleFor := time.Duration(c.svc.draft.Limits.IdleMs) * time.Millisecond
+	idle := time.NewTimer(idleFor)
+	defer idle.Stop()
+	lastReset := time.Now() // the timer is moved at most ten times a second, not for each event
+	for {
+		if c.ended.Load() {
+			p.cut()
+			return
+		}
+		select {
+		case f, ok := <-in:
+			if !ok {
+				p.upstreamEnded(ctx)
+				return
+			}
+			if now := time.Now(); now.Sub(lastReset) > 100*time.Millisecond {
+				idle.Reset(idleFor)
+				lastReset = now
+			}
+			over := p.frame(f)
+			select {
+			case free <- f:
+			default:
+			}
+			if over {
+				return
+			}
+			if len(in) == 0 || len(p.out) > 8<<10 {
+				if !p.flush() {
+					return
+				}
+			}
+		case <-c.wake:
+			reason, engines, changed := c.verdict()
+			if reason != nil {
+				p.cut()
+				return
+			}
+			if changed && p.tighten(engines) {
+				return
+			}
+		case <-idle.C:
+			p.fail(&problem{status: http.StatusGatewayTimeout, typ: typeUp, code: "upstream_stalled", message: "The upstream fell silent."}, errIdle)
+			return
+		case <-ctx.Done():
+			if c.ended.Load() {
+				continue
+			}
+			p.gaveUp(ctx)
+			return
+		}
+	}
+}
+
+// upstreamEnded: the body is at its end without [DONE].
+func (p *pump) upstreamEnded(ctx context.Context) {
+	c := p.c
+	switch {
+	case c.ended.Load():
+		p.cut()
+	case ctx.Err() != nil:
+		p.gaveUp(ctx)
+	case len(p.open) > 0 && p.allFinished():
+		p.done() // some servers forget [DONE]
+	default:
+		p.fail(&problem{status: http.StatusBadGateway, typ: typeUp, code: "upstream_interrupted", message: "The upstream ended the answer in the middle."}, nil)
+	}
+}
+
+func (p *pump) gaveUp(ctx context.Context) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errTotal):
+		p.fail(&problem{status: http.StatusGatewayTimeout, typ: typeUp, code: "request_too_long", message: "The answer took longer than allowed."}, errTotal)
+	default: // the client left; nobody to tell
+		p.c.row.ErrorCode = orText(p.c.row.ErrorCode, "client_left")
+	}
+}
+
+func (p *pump) allFinished() bool {
+	for _, choice := range p.open {
+		if !p.filter.finished(choice) {
+			return false
+		}
+	}
+	return true
+}
+
+var doneData = []byte("[DONE]")
+
+// frame handles one event and reports whether the answer is over.
+func (p *pump) frame(f *frame) (over bool) {
+	c := p.c
+	if f.comment {
+		return !p.send([]byte(":\n\n"))
+	}
+	c.g.count.events.Add(1)
+	data := bytes.TrimSpace(f.data)
+	if bytes.Equal(data, doneData) {
+		p.done()
+		return true
+	}
+	if !p.ev.scan(data) {
+		c.g.count.eventsSlow.Add(1)
+		canonical, err := canonicalChunk(data)
+		if err == nil && !p.ev.scan(canonical) {
+			err = errNoChunk
+		}
+		if err != nil {
+			code, text := "upstream_protocol", "The upstream sent something that is not a chat completion chunk."
+			if errors.Is(err, errUpstreamFault) {
+				code, text = "upstream_failed", "The upstream reported an error in the middle of the answer."
+			}
+			p.fail(&problem{status: http.StatusBadGateway, typ: typeUp, code: code, message: text}, nil)
+			return true
+		}
+	}
+	if p.ev.usage {
+		c.row.TokensIn, c.row.TokensOut = p.ev.usageIn, p.ev.usageAt
+	}
+	if blocked, err := p.labels(); blocked || err != nil {
+		return p.refuse(err)
+	}
+	for _, choice := range p.ev.seen {
+		p.opened(choice)
+	}
+	blocked, changed, err := p.judge()
+	if err != nil {
+		return p.refuse(err)
+	}
+	for _, t := range p.tails {
+		if !p.sendChunk(p.pending(t)) {
+			return true
+		}
+		p.left(t.text)
+	}
+	p.out = append(p.out, "data: "...)
+	if changed || blocked {
+		p.rewrite(blocked)
+	} else {
+		p.out = append(p.out, p.ev.json...)
+	}
+	p.out = append(p.out, "\n\n"...)
+	for _, s := range p.edits {
+		p.left(s)
+	}
+	for _, fin := range p.ev.finish {
+		if fin.choice == p.open[0] && !blocked {
+			c.row.Finish = string(p.ev.json[fin.from:fin.to])
+		}
+		p.filter.over = append(p.filter.over, fin.choice)
+	}
+	if blocked {
+		return p.refuse(nil)
+	}
+	return false
+}
+
+// judge passes every text of the event through the filter. edits holds, span by span, what may leave;
+// tails what leaves beforehand because a choice ends here.
+func (p *pump) judge() (blocked, changed bool, err error) {
+	f := p.filter
+	p.edits, p.tails = p.edits[:0], p.tails[:0]
+	for i := range p.ev.spans {
+		sp := &p.ev.spans[i]
+		released := ""
+		// A choice that has ended says nothing more: its text would join what was cleared as complete.
+		if !blocked && !f.finished(sp.key.choice) {
+			released, blocked, err = f.write(sp.key, sp.text)
+			if err != nil {
+				return true, true, err
+			}
+		}
+		changed = changed || released != sp.text
+		p.edits = append(p.edits, released)
+	}
+	for _, fin := range p.ev.finish {
+		if blocked || f.finished(fin.choice) {
+			continue
+		}
+		stop, moved, err := p.closeChoice(fin.choice)
+		if err != nil {
+			return true, true, err
+		}
+		blocked, changed = blocked || stop, changed || moved
+	}
+	return blocked, changed, nil
+}
+
+// closeChoice lets out what is held back of a choice: in this event if it has the text, else before it.
+func (p *pump) closeChoice(choice int) (blocked, changed bool, err error) {
+	for _, t := range p.filter.texts {
+		if t.key.choice != choice {
+			continue
+		}
+		tail, stop, err := p.filter.close(t)
+		if err != nil {
+			return true, true, err
+		}
+		if tail != "" {
+			here := false
+			for i := range p.ev.spans {
+				if p.ev.spans[i].key == t.key {
+					p.edits[i] += tail
+					here, changed = true, true
+				}
+			}
+			if !here {
+				p.tails = append(p.tails, pendingText{t.key, tail})
+			}
+		}
+		if stop {
+			return true, true, nil
+		}
+	}
+	return false, changed, nil
+}
+
+// labels inspects the machine's names in an event when they change: a model cannot write them, but they reach the client.
+func (p *pump) labels() (blocked bool, err error) {
+	if bytes.Equal(p.ev.labels, p.checked) {
+		return false, nil
+	}
+	s := string(p.ev.labels)
+	_, err = p.c.guarded(Output, func() {
+		for _, e := range p.filter.engines {
+			if res := e.Scan(s); res.Action.String() != VerdictAllow && res.Action.String() != VerdictObserve {
+				p.c.found(Output, ChannelDefinition, 0, res.Matches)
+				blocked = true
+			}
+		}
+	})
+	p.checked = append(p.checked[:0], p.ev.labels...)
+	if blocked {
+		p.filter.verdict = VerdictBlock
+	}
+	if p.head.ID == "" && err == nil && !blocked {
+		var h chunk
+		if json.Unmarshal(p.ev.json, &h) == nil {
+			p.head = chunk{ID: h.ID, Created: h.Created, Model: h.Model}
+		}
+	}
+	return blocked, err
+}
+
+func (p *pump) opened(choice int) {
+	for _, have := range p.open {
+		if have == choice {
+			return
+		}
+	}
+	p.open = append(p.open, choice)
+}
+
+// left counts model text that is about to leave.
+func (p *pump) left(s string) { p.runes += utf8.RuneCountInString(s) }
+
+// rewrite copies the event with the released texts in place of the original ones. In a blocked event
+// a finish of the model is not passed on; ours follows.
+func (p *pump) rewrite(blocked bool) {
+	at := 0
+	fin := 0
+	putFinish := func(before int) {
+		for blocked && fin < len(p.ev.finish) && p.ev.finish[fin].from <= before {
+			f := p.ev.finish[fin]
+			p.out = append(p.out, p.ev.json[at:f.from-1]...)
+			p.out = append(p.out, "null"...)
+			at = f.to + 1
+			fin++
+		}
+	}
+	for i, sp := range p.ev.spans {
+		putFinish(sp.from)
+		p.out = append(p.out, p.ev.json[at:sp.from]...)
+		p.out = appendText(p.out, p.edits[i])
+		at = sp.to
+	}
+	putFinish(len(p.ev.json))
+	p.out = append(p.out, p.ev.json[at:]...)
+}
+
+// pending is an event of our own for text that was held back.
+func (p *pump) pending(t pendingText) chunk {
+	d := delta{}
+	switch t.key.slot {
+	case slotContent:
+		d.Content = &t.text
+	case slotReasoningContent:
+		d.ReasoningContent = &t.text
+	case slotReasoning:
+		d.Reasoning = &t.text
+	case slotRefusal:
+		d.Refusal = &t.text
+	case slotToolArguments:
+		d.ToolCalls = []toolDelta{{Index: &t.key.tool, Function: &functionDelta{Arguments: &t.text}}}
+	case slotCallArguments:
+		d.FunctionCall = &functionDelta{Arguments: &t.text}
+	}
+	return p.own(chunkChoice{Index: &t.key.choice, Delta: d})
+}
+
+func (p *pump) own(choices ...chunkChoice) chunk {
+	c := p.head
+	c.Object = "chat.completion.chunk"
+	if c.ID == "" {
+		c.ID = "chatcmpl-" + p.c.row.RequestID
+		c.Created, c.Model = p.c.row.StartedMs/1000, p.c.row.Route
+	}
+	c.Choices = choices
+	return c
+}
+
+// tighten puts stricter engines to work and reports whether the answer is over.
+func (p *pump) tighten(engines []*inspect.Engine) (over bool) {
+	blocked, pending, err := p.filter.tighten(engines)
+	if blocked || err != nil || p.c.promptBlocked(engines) {
+		return p.refuse(err)
+	}
+	for _, t := range pending {
+		if !p.sendChunk(p.pending(t)) {
+			return true
+		}
+		p.left(t.text)
+	}
+	return !p.flush()
+}
+
+// done ends a complete answer: what is held back, then [DONE].
+func (p *pump) done() {
+	p.ev.spans = p.ev.spans[:0]
+	p.edits, p.tails = p.edits[:0], p.tails[:0]
+	for _, choice := range p.open {
+		if p.filter.finished(choice) {
+			continue
+		}
+		blocked, _, err := p.closeChoice(choice)
+		if err != nil {
+			_ = p.refuse(err)
+			return
+		}
+		for _, t := range p.tails {
+			if !p.sendChunk(p.pending(t)) {
+				return
+			}
+			p.left(t.text)
+		}
+		p.tails = p.tails[:0]
+		if blocked {
+			_ = p.refuse(nil)
+			return
+		}
+	}
+	p.out = append(p.out, "data: [DONE]\n\n"...)
+	p.flush()
+}
+
+// refuse ends an answer that inspection blocked, or that could not be inspected.
+func (p *pump) refuse(err error) (over bool) {
+	c := p.c
+	if err != nil {
+		p.fail(inspectionFailed(), nil)
+		return true
+	}
+	c.g.count.outputBlocks.Add(1)
+	p.finishWith(&notice{Code: "content_blocked", Message: c.svc.draft.Notices.Blocked.In(c.row.Language)})
+	return true
+}
+
+// finishWith ends every open choice as content_filter, which all SDKs know, tells why beside it, and sends [DONE].
+func (p *pump) finishWith(n *notice) {
+	c := p.c
+	n.Content = c.row.ContentNumber
+	if len(p.open) == 0 {
+		p.open = append(p.open, 0)
+	}
+	word := "content_filter"
+	var choices []chunkChoice
+	for i := range p.open {
+		if !p.filter.finished(p.open[i]) {
+			choices = append(choices, chunkChoice{Index: &p.open[i], Finish: &word})
+			if i == 0 {
+				c.row.Finish = word
+			}
+		}
+	}
+	last := p.own(choices...)
+	if last.Choices == nil {
+		last.Choices = []chunkChoice{}
+	}
+	last.Notice = n
+	if p.sendChunk(last) {
+		p.out = append(p.out, "data: [DONE]\n\n"...)
+		p.flush()
+	}
+}
+
+// cut ends an answer that an order took away, or that the gateway's stop cut short. The connection goes with it.
+func (p *pump) cut() {
+	c := p.c
+	c.mu.Lock()
+	reason := c.reason
+	c.mu.Unlock()
+	c.row.ErrorCode = reason.code
+	if !p.began {
+		p.fail(reason, nil)
+		return
+	}
+	c.link.limit = c.g.o.CutGrace
+	c.link.armed = time.Time{}
+	p.out, p.runes = p.out[:0], 0 // cleared, but the order came first
+	p.finishWith(&notice{Code: reason.code, Message: reason.message})
+	c.link.hangUp(c.g.o.CutGrace)
+}
+
+// fail tells the client about an error: as a status while nothing is sent, else as an error event, upon
+// which SDKs raise their API error. No [DONE] follows, for the answer is not complete.
+func (p *pump) fail(pr *problem, cause error) {
+	c := p.c
+	c.row.ErrorCode = pr.code
+	if cause != nil {
+		c.cancel(cause)
+	}
+	if !p.began {
+		p.out = p.out[:0]
+		c.refuse(pr)
+		return
+	}
+	p.out = append(p.out, "data: "...)
+	p.out = append(p.out, pr.json()...)
+	p.out = append(p.out, "\n\n"...)
+	p.flush()
+}
+
+func (p *pump) sendChunk(ch chunk) bool {
+	body, err := json.Marshal(ch)
+	if err != nil {
+		return false
+	}
+	p.out = append(p.out, "data: "...)
+	p.out = append(p.out, body...)
+	p.out = append(p.out, "\n\n"...)
+	return true
+}
+
+func (p *pump) send(b []byte) bool {
+	p.out = append(p.out, b...)
+	return true
+}
+
+// flush hands everything to the kernel; false if the client does not take it.
+func (p *pump) flush() bool {
+	if len(p.out) == 0 {
+		return true
+	}
+	c := p.c
+	if !p.began {
+		p.began = true
+		c.begin("text/event-stream; charset=utf-8")
+		c.link.w.WriteHeader(http.StatusOK)
+	}
+	err := c.link.write(p.out)
+	p.out = p.out[:0]
+	if err == nil {
+		err = c.link.flush()
+	}
+	if err != nil {
+		c.lost(err)
+		return false
+	}
+	c.row.ReleasedRunes += p.runes
+	p.runes = 0
+	return true
+}

@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/posture"
+)
+
+// regime is a bundle ready for use. It is never changed, only replaced.
+type regime struct {
+	bundle   *posture.Opened
+	keys     map[string]posture.GatewayKey // by hash
+	services map[string]*service
+}
+
+// service is a posture ready for use.
+type service struct {
+	digest      string
+	posture     *posture.Posture
+	draft       posture.Draft
+	deployments map[string]posture.Deployment
+	primary     string
+	base        *inspect.Engine
+	strict      *inspect.Engine            // base and strict set together
+	topics      map[string]*inspect.Engine // one per topic, all blocking: an order costs no compiling
+}
+
+// compile verifies a bundle and builds engines for postures that are not in force already.
+func (g *Gateway) compile(s posture.Signed) (*regime, error) {
+	have := g.regime.Load()
+	known := map[string]*posture.Posture{}
+	built := map[string]*service{}
+	if have != nil {
+		for _, svc := range have.services {
+			known[svc.digest], built[svc.digest] = svc.posture, svc
+		}
+	}
+	b, err := posture.OpenBundle(s, known, g.o.TrustedKeys...)
+	if err != nil {
+		return nil, err
+	}
+	r := &regime{bundle: b, keys: make(map[string]posture.GatewayKey, len(b.Keys)), services: map[string]*service{}}
+	for _, k := range b.Keys {
+		r.keys[k.Hash] = k
+	}
+	for _, p := range b.Postures {
+		svc := built[p.Digest()]
+		if svc == nil {
+			if svc, err = newService(p); err != nil {
+				return nil, err
+			}
+		}
+		r.services[p.ServiceID()] = svc
+	}
+	return r, nil
+}
+
+func newService(p *posture.Posture) (*service, error) {
+	d := p.Draft()
+	svc := &service{digest: p.Digest(), posture: p, draft: d, deployments: map[string]posture.Deployment{}, topics: map[string]*inspect.Engine{}}
+	for _, dep := range d.Deployments {
+		svc.deployments[dep.ID] = dep
+		if dep.Role == posture.RolePrimary {
+			svc.primary = dep.ID
+		}
+	}
+	build := func(r posture.Rules) (*inspect.Engine, error) {
+		e, err := inspect.Compile(engineRules(r, d.Notices))
+		if err != nil {
+			return nil, fault.Invalid("posture.rules", "gateway.rules_refused").Because(err)
+		}
+		return e, nil
+	}
+	var err error
+	if svc.base, err = build(d.Rules); err != nil {
+		return nil, err
+	}
+	all, _ := d.Tightened(true, nil)
+	if svc.strict, err = build(all); err != nil {
+		return nil, err
+	}
+	for _, t := range d.Topics {
+		// The topic's own terms, and those of the other sets that carry it.
+		tight, _ := d.Tightened(true, []string{t.ID})
+		tight.Checks = nil
+		tight.Terms = slices.DeleteFunc(tight.Terms, func(term posture.Term) bool { return term.Topic != t.ID })
+		if svc.topics[t.ID], err = build(tight); err != nil {
+			return nil, err
+		}
+	}
+	return svc, nil
+}
+
+func engineRules(r posture.Rules, n posture.Notices) inspect.Rules {
+	out := inspect.Rules{ReplaceText: n.Replaced.In("zh")}
+	actions := map[posture.Action]inspect.Action{posture.Observe: inspect.Observe, posture.Mask: inspect.Mask, posture.Replace: inspect.Replace, posture.Block: inspect.Block}
+	for _, t := range r.Terms {
+		if a, ok := actions[t.Action]; ok { // allow: the term is listed but switched off
+			out.Terms = append(out.Terms, inspect.Term{ID: t.ID, Text: t.Text, Action: a, Risk: t.Risk, Topic: t.Topic,
+				Replacement: t.Replacement, Contexts: t.Contexts, Window: t.Window})
+		}
+	}
+	for _, c := range r.Checks {
+		if a, ok := actions[c.Action]; ok {
+			out.Checks = append(out.Checks, inspect.Check{ID: c.ID, Kind: c.Kind, Action: a, Risk: c.Risk})
+		}
+	}
+	return out
+}
+
+// stages are the engines a text passes, in order: topics first, because they only ever block and so
+// hand the text on unchanged, then the base or the strict set. A topic that this posture does not know
+// cannot be told apart from the rest, so ok is false and nothing may pass.
+func (s *service) stages(strict bool, topics []string) (list []*inspect.Engine, ok bool) {
+	for _, id := range topics {
+		e := s.topics[id]
+		if e == nil {
+			return nil, false
+		}
+		list = append(list, e)
+	}
+	if strict {
+		return append(list, s.strict), true
+	}
+	return append(list, s.base), true
+}
+
+// models gives the names the service answers to, sorted.
+func (s *service) models() []string { return slices.Sorted(slices.Values(s.draft.Models)) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
