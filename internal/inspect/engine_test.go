@@ -127,6 +127,30 @@ func TestContextInsideTheTermItselfDoesNotCount(t *testing.T) {
 	}
 }
 
+func TestContextThatOverlapsTheTermDoesNotCount(t *testing.T) {
+	e := mustCompile(t, Rules{Terms: []Term{{ID: "t", Text: "甲乙", Action: Mask, Contexts: []string{"乙丙", "丁甲"}, Window: 9}}})
+	for text, want := range map[string]string{
+		"甲乙丙": "甲乙丙", "丁甲乙": "丁甲乙", "甲乙乙丙": "**乙丙", "丁甲甲乙": "丁甲**",
+	} {
+		if got := e.Scan(text).Released; got != want {
+			t.Errorf("%q: released %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestContextIsRememberedWhileALongTermArrives(t *testing.T) {
+	e := mustCompile(t, Rules{Terms: []Term{{ID: "t", Text: "一二三四五六七八", Action: Mask, Contexts: []string{"配方"}, Window: 2}}})
+	s := e.NewStream()
+	var out strings.Builder
+	// The invisible characters force the long way at every step.
+	for _, r := range "配方\u200b一\u200b二\u200b三\u200b四\u200b五\u200b六\u200b七\u200b八" {
+		out.WriteString(s.Write(string(r)).Released)
+	}
+	if got := out.String(); got != "配方\u200b********" {
+		t.Errorf("released %q", got)
+	}
+}
+
 func TestOneEngineServesManyAtOnce(t *testing.T) {
 	e := mustCompile(t, Rules{
 		Terms:  append(lexicon(300), Term{ID: "x", Text: "测试违禁词甲", Action: Mask}),
