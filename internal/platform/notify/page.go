@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -32,10 +33,15 @@ func NewPager(dir *Directory, first, second, recipient string, lang locale.Lang,
 	if e.Class != Staff {
 		return nil, fault.Invalid("second_channel", "notify.second_channel_not_staff", "channel", second)
 	}
-	if f, ok := dir.Endpoint(first); second == first || ok && f.Channel == e.Channel {
+	if f, ok := dir.Endpoint(first); second == first || ok && sameWay(f.Channel, e.Channel) {
 		return nil, fault.Invalid("second_channel", "notify.second_channel_same", "channel", second)
 	}
 	return &Pager{e: e, catalog: c, lang: lang, recipient: recipient}, nil
+}
+
+// sameWay reports whether two channels are one and the same under two names.
+func sameWay(a, b Channel) bool {
+	return reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
 }
 
 // Page sends p; a page about a drill is marked as one.

@@ -62,6 +62,8 @@ func seal(r Rendered, subject, body string) Rendered {
 	if mark != "" && r.lang == locale.EN {
 		mark += map[string]string{due.KindDrill: "DRILL: ", due.KindTest: "TEST: "}[r.incidentKind]
 	}
+	// A template that already carries the mark does not carry it twice.
+	subject, body = strings.TrimPrefix(subject, mark), strings.TrimPrefix(body, mark)
 	oneLine := strings.NewReplacer("\r", " ", "\n", " ")
 	r.subject = mark + oneLine.Replace(subject)
 	r.body = mark + body
