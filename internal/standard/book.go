@@ -7,7 +7,6 @@
 package standard
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -222,8 +221,7 @@ func decode(raw []byte, into any) error {
 	if v.fault != nil {
 		return v.fault
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict())
-	if err := dec.Decode(into); err != nil {
+	if err := yaml.NodeToValue(body[0].Body, into, yaml.Strict()); err != nil {
 		var where yaml.Error
 		if errors.As(err, &where) && where.GetToken() != nil {
 			find := finder{token: where.GetToken()}
