@@ -206,17 +206,28 @@ func (p *pump) frame(f *frame) (over bool) {
 		p.left(t.text)
 	}
 	p.out = append(p.out, "data: "...)
+	from := len(p.out)
 	if changed || blocked {
 		p.rewrite(blocked)
 	} else {
 		p.out = append(p.out, p.ev.json...)
+	}
+	if f.lines > 1 { // line ends of the upstream, which can only stand between tokens
+		for i := from; i < len(p.out); i++ {
+			if p.out[i] == '\n' {
+				p.out[i] = ' '
+			}
+		}
 	}
 	p.out = append(p.out, "\n\n"...)
 	for _, s := range p.edits {
 		p.left(s)
 	}
 	for _, fin := range p.ev.finish {
-		if fin.choice == p.open[0] && !blocked {
+		if blocked { // ours comes instead
+			break
+		}
+		if fin.choice == p.open[0] {
 			c.row.Finish = string(p.ev.json[fin.from:fin.to])
 		}
 		p.filter.over = append(p.filter.over, fin.choice)

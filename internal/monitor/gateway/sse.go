@@ -9,6 +9,7 @@ import (
 // frame is one server-sent event: its data lines joined as the standard says, or a comment.
 type frame struct {
 	data    []byte
+	lines   int
 	comment bool
 }
 
@@ -35,7 +36,7 @@ func newFrames(src io.Reader, limit int) *frames {
 // next fills f with the next event or comment. An event that the end of the stream cuts off is dropped,
 // as the standard wants; the error is then io.EOF all the same.
 func (s *frames) next(f *frame) error {
-	f.data, f.comment = f.data[:0], false
+	f.data, f.lines, f.comment = f.data[:0], 0, false
 	s.size = 0
 	has := false
 	for {
@@ -67,6 +68,7 @@ func (s *frames) next(f *frame) error {
 				f.data = append(f.data, '\n')
 			}
 			f.data = append(f.data, value...)
+			f.lines++
 			has = true
 		}
 	}
