@@ -300,3 +300,20 @@ func TestADirectoryRefusesWhatItCannotServe(t *testing.T) {
 		}
 	}
 }
+
+func TestTheQueriesOfEachRoundUseAnIndex(t *testing.T) {
+	st := open(t, clock.NewFake(start))
+	for name, q := range map[string]string{
+		"outbox_next": "SELECT next_ms FROM outbox WHERE state = 'pending' AND channel = 'phone' ORDER BY next_ms LIMIT 1",
+		"outbox_open": strings.ReplaceAll(notify.StuckMessagesSQL, "?", "5"),
+	} {
+		var id, parent, unused int
+		var detail string
+		if err := st.Read().QueryRowContext(context.Background(), "EXPLAIN QUERY PLAN "+q).Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(detail, "INDEX "+name) {
+			t.Errorf("%s: %s", name, detail)
+		}
+	}
+}
