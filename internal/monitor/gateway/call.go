@@ -263,6 +263,13 @@ func (c *call) found(side, channel string, choice int, hits []inspect.Match) {
 	}
 }
 
+// knows reports whether a hit of an answer is in the row already.
+func (c *call) knows(channel string, choice int, h inspect.Match) bool {
+	return slices.ContainsFunc(c.row.Matches, func(m Match) bool {
+		return m.Side == Output && m.Channel == channel && m.Choice == choice && m.RuleID == h.RuleID && m.Start == h.Start && m.Action == h.Action.String()
+	})
+}
+
 func (c *call) signal(m Match) {
 	r := &c.row
 	sum := sha256.Sum256([]byte(r.ServiceID + "\x00" + m.Side + "\x00" + m.RuleID + "\x00" + strings.Join(strings.Fields(strings.ToLower(r.Prompt)), " ")))

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"unicode/utf8"
+
 	"github.com/fengsui/fengsui/internal/inspect"
 )
 
@@ -52,9 +54,14 @@ type outText struct {
 	stages []*inspect.Stream
 	plain  plainArguments
 	word   string // slots that are judged whole: what came so far
-	base   int    // bytes that went through stages which orders have replaced
-	bytes  int    // bytes taken
+	fed    []byte // what went through the stages, for stages that orders put in their place
+	gone   int    // runes that were released
+	debt   int    // runes that were released before stricter stages came, which would still hold them
+	again  bool   // fed is going through new stages
 }
+
+// fedLimit bounds what is kept of a text for stricter stages; of a longer one only the end is kept.
+const fedLimit = 256 << 10
 
 // filter holds back what is not cleared, for all texts of one answer.
 type filter struct {
@@ -63,7 +70,6 @@ type filter struct {
 	texts   []*outText // few: a linear search beats a map
 	over    []int      // choices that are finished
 	verdict string
-	blocked *inspect.Match // the hit that ended the answer
 }
 
 func newFilter(c *call, engines []*inspect.Engine) *filter {
@@ -122,36 +128,64 @@ func (f *filter) pass(t *outText, piece string, last bool) (released string, blo
 	if piece == "" && !last {
 		return "", false, nil
 	}
+	t.feed(piece)
 	released = piece
-	uninspected, err := f.c.guarded(Output, func() {
-		for _, s := range t.stages {
-			step := s.Write(released)
-			f.hits(t, step.Matches)
-			out := step.Released
-			blocked = blocked || step.Blocked
-			if last || blocked {
-				end := s.Close()
-				f.hits(t, end.Matches)
-				out += end.Released
-				blocked = blocked || end.Blocked
-			}
-			released = out
-		}
-	})
-	t.bytes += len(piece)
+	uninspected, err := f.c.guarded(Output, func() { released, blocked = f.through(t, piece, last) })
 	if err != nil {
 		return "", true, err
 	}
 	if uninspected {
 		// The state of the engine is unknown: begin anew behind this piece.
-		t.stages, t.base = streams(f.engines), t.bytes
+		t.stages, t.fed, t.gone, t.debt = streams(f.engines), nil, 0, 0
 		f.verdict = worse(f.verdict, VerdictUninspected)
 		return piece, false, nil
 	}
 	if blocked {
 		f.verdict = VerdictBlock
 	}
-	return released, blocked, nil
+	return t.release(released), blocked, nil
+}
+
+// through passes a piece through the stages. What a stage released before it blocked still passes those behind it.
+func (f *filter) through(t *outText, piece string, last bool) (released string, blocked bool) {
+	released = piece
+	for _, s := range t.stages {
+		step := s.Write(released)
+		f.hits(t, step.Matches)
+		out := step.Released
+		blocked = blocked || step.Blocked
+		if last || blocked {
+			end := s.Close()
+			f.hits(t, end.Matches)
+			out += end.Released
+			blocked = blocked || end.Blocked
+		}
+		released = out
+	}
+	return released, blocked
+}
+
+func (t *outText) feed(piece string) {
+	t.fed = append(t.fed, piece...)
+	if len(t.fed) > fedLimit {
+		cut := len(t.fed) - fedLimit/2
+		for cut < len(t.fed) && !utf8.RuneStart(t.fed[cut]) {
+			cut++
+		}
+		t.gone = max(0, t.gone-utf8.RuneCount(t.fed[:cut])) // masks keep the count; replacements may be off by their length
+		t.fed = append(t.fed[:0], t.fed[cut:]...)
+	}
+}
+
+// release takes off what the client has already, and counts the rest.
+func (t *outText) release(s string) string {
+	for t.debt > 0 && s != "" {
+		_, n := utf8.DecodeRuneInString(s)
+		s = s[n:]
+		t.debt--
+	}
+	t.gone += utf8.RuneCountInString(s)
+	return s
 }
 
 // word judges a short text by all that came of it so far. It cannot be masked and still mean something,
@@ -188,56 +222,56 @@ func (f *filter) hits(t *outText, hits []inspect.Match) {
 	if len(hits) == 0 {
 		return
 	}
-	for i := range hits {
-		hits[i].Start += t.base
-		hits[i].End += t.base
-		f.verdict = worse(f.verdict, hits[i].Action.String())
-		if hits[i].Action == inspect.Block && f.blocked == nil {
-			f.blocked = &hits[i]
+	channel := t.key.slot.channel()
+	news := hits[:0:0]
+	for _, h := range hits {
+		f.verdict = worse(f.verdict, h.Action.String())
+		if !t.again || !f.c.knows(channel, t.key.choice, h) {
+			news = append(news, h)
 		}
 	}
-	f.c.found(Output, t.key.slot.channel(), t.key.choice, hits)
+	f.c.found(Output, channel, t.key.choice, news)
 }
 
-// tighten puts stricter engines in place of those at work. What is held back goes through them, and if
-// they would have blocked what was said so far, the answer is blocked: said is the text up to now.
+// tighten puts stricter engines in place of those at work. Each text goes through them from its beginning,
+// so that what was said before the order counts, and so does a term that straddles it. What the client has
+// already is not sent again; pending is what the new stages clear beyond that.
 func (f *filter) tighten(engines []*inspect.Engine) (blocked bool, pending []pendingText, err error) {
 	f.engines = engines
 	for _, t := range f.texts {
-		if said := f.c.answer.text[t.key]; said != nil {
-			_, err := f.c.guarded(Output, func() {
-				for _, e := range engines {
-					res := e.Scan(said.String())
-					if res.Action == inspect.Block {
-						f.hits(t, res.Matches)
-						blocked = true
-					}
-				}
-			})
-			if err != nil {
+		if t.key.slot.whole() {
+			if _, blocked, err := f.word(t, ""); blocked || err != nil {
 				return true, nil, err
 			}
+			continue
 		}
-		if blocked {
+		if f.finished(t.key.choice) {
+			continue
+		}
+		var released string
+		uninspected, err := f.c.guarded(Output, func() {
+			t.again = true
+			t.stages = streams(engines)
+			released, blocked = f.through(t, string(t.fed), false)
+		})
+		t.again = false
+		switch {
+		case err != nil:
+			return true, nil, err
+		case uninspected:
+			t.stages, t.fed, t.gone, t.debt = streams(engines), nil, 0, 0
+			f.verdict = worse(f.verdict, VerdictUninspected)
+			continue
+		case blocked:
 			f.verdict = VerdictBlock
 			return true, nil, nil
 		}
-		if t.key.slot.whole() {
-			continue
-		}
-		held, stop, err := f.pass(t, "", true)
-		if stop || err != nil {
-			return true, nil, err
-		}
-		t.base = t.bytes - len(held)
-		t.bytes -= len(held)
-		t.stages = streams(engines)
-		released, stop, err := f.pass(t, held, false)
-		if stop || err != nil {
-			return true, nil, err
-		}
-		if released != "" {
-			pending = append(pending, pendingText{t.key, released})
+		sent := t.gone
+		t.debt, t.gone = sent, 0
+		rest := t.release(released)
+		t.gone += sent
+		if rest != "" {
+			pending = append(pending, pendingText{t.key, rest})
 		}
 	}
 	return false, pending, nil

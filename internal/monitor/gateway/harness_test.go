@@ -390,3 +390,11 @@ func pieces(texts ...string) http.HandlerFunc {
 	}
 	return streamsOut(append(events, stopEvent)...)
 }
+
+func limitsForTests() posture.Limits {
+	p, err := posture.Compile(posture.Draft{ServiceID: "s", Models: []string{"m"}, Deployments: []posture.Deployment{{ID: "d", BaseURL: "http://h/v1", Model: "m", Role: posture.RolePrimary}}})
+	if err != nil {
+		panic(err)
+	}
+	return p.Draft().Limits
+}

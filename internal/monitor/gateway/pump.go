@@ -59,16 +59,16 @@ const framesAhead = 32
 func (p *pump) run(ctx context.Context, body io.ReadCloser) {
 	c := p.c
 	in, free := make(chan *frame, framesAhead), make(chan *frame, framesAhead)
-	ended := make(chan error, 1)
+	var readErr error // of the reader; read it after in is closed
 	go func() {
-		err := read(ctx, body, c.svc.draft.Limits.MaxEventBytes, in, free)
+		readErr = read(ctx, body, c.svc.draft.Limits.MaxEventBytes, in, free)
 		close(in)
-		ended <- err
 	}()
 	defer func() {
 		c.cancel(errClientGone) // whatever the reason: nobody reads on
 		_ = body.Close()
-		<-ended
+		for range in { // until the reader has gone
+		}
 	}()
 	idleFor := time.Duration(c.svc.draft.Limits.IdleMs) * time.Millisecond
 	idle := time.NewTimer(idleFor)
@@ -82,7 +82,7 @@ func (p *pump) run(ctx context.Context, body io.ReadCloser) {
 		select {
 		case f, ok := <-in:
 			if !ok {
-				p.upstreamEnded(ctx)
+				p.upstreamEnded(ctx, readErr)
 				return
 			}
 			if now := time.Now(); now.Sub(lastReset) > 100*time.Millisecond {
@@ -97,7 +97,7 @@ func (p *pump) run(ctx context.Context, body io.ReadCloser) {
 			if over {
 				return
 			}
-			if len(in) == 0 || len(p.out) > 8<<10 {
+			if !p.began || len(in) == 0 || len(p.out) > 8<<10 {
 				if !p.flush() {
 					return
 				}
@@ -125,13 +125,15 @@ func (p *pump) run(ctx context.Context, body io.ReadCloser) {
 }
 
 // upstreamEnded: the body is at its end without [DONE].
-func (p *pump) upstreamEnded(ctx context.Context) {
+func (p *pump) upstreamEnded(ctx context.Context, err error) {
 	c := p.c
 	switch {
 	case c.ended.Load():
 		p.cut()
 	case ctx.Err() != nil:
 		p.gaveUp(ctx)
+	case errors.Is(err, errEventTooBig):
+		p.fail(&problem{status: http.StatusBadGateway, typ: typeUp, code: "upstream_protocol", message: "The upstream sent an event that is larger than allowed."}, nil)
 	case len(p.open) > 0 && p.allFinished():
 		p.done() // some servers forget [DONE]
 	default:
