@@ -18,6 +18,7 @@ import (
 	"github.com/uptrace/bun"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
@@ -79,6 +80,9 @@ func (l *Log) Append(ctx context.Context, tx bun.Tx, atMs int64, actor store.Act
 		d, err := newDraft(atMs, actor, e)
 		if err != nil {
 			return fmt.Errorf("entry %s: %w", e.Action, err)
+		}
+		if d.own.epoch > 0 && i > 0 {
+			return fault.Conflict("", "record.epoch_first")
 		}
 		drafts[i] = d
 	}
