@@ -55,7 +55,7 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{o: o, state: stateFile{dir: o.StateDir}, calls: map[*call]struct{}{}, idle: make(chan struct{})}
 	g.contact.Store(o.Clock.Now().UnixMilli())
 	if err := g.state.make(); err != nil {
-		return nil, fault.Unavailable("gateway.state_dir", "dir", o.StateDir).Because(err)
+		return nil, fault.Unavailable("gateway.no_state_dir", "dir", o.StateDir).Because(err)
 	}
 	if o.DANGEROUSIgnoreOrders {
 		o.Logger.Warn("this gateway IGNORES ALL ORDERS; it must never carry real traffic", "gateway", o.ID)
@@ -65,7 +65,11 @@ func New(o Options) (*Gateway, error) {
 	case err != nil:
 		o.Logger.Error("the bundle on disk cannot be used; answering 503 until control sends one", "gateway", o.ID, "error", err)
 	case signed != nil:
-		r, err := g.compile(*signed)
+		var r *regime
+		b, err := g.open(*signed, nil)
+		if err == nil {
+			r, err = newRegime(b, nil)
+		}
 		if err != nil {
 			o.Logger.Error("the bundle on disk cannot be used; answering 503 until control sends one", "gateway", o.ID, "error", err)
 			break
@@ -78,31 +82,39 @@ func New(o Options) (*Gateway, error) {
 // Apply verifies a bundle and obeys it: new requests at once, open streams before it returns (or before
 // ctx ends). An older bundle is refused with a conflict, and what was in force stays in force. The bundle
 // is obeyed even if it cannot be written to disk; then Ack.Persisted is false and the error is logged.
+// If its rules cannot be compiled the error says so; its orders then bind on top of what was in force,
+// because tightening does not wait for anything.
 func (g *Gateway) Apply(ctx context.Context, s posture.Signed) (Ack, error) {
 	g.applying.Lock()
 	defer g.applying.Unlock()
-	r, err := g.compile(s)
+	have := g.regime.Load()
+	b, err := g.open(s, have)
 	if err != nil {
 		return Ack{}, err
 	}
-	have := g.regime.Load()
 	if have != nil {
-		if err := r.bundle.Succeeds(have.bundle); err != nil {
+		if err := b.Succeeds(have.bundle); err != nil {
 			return Ack{}, err
 		}
 	}
-	same := have != nil && have.bundle.Digest == r.bundle.Digest
-	if !same {
-		// First obey, then write: tightening must not wait for a disk.
-		g.regime.Store(r)
-	}
 	g.Contact()
-	ack := Ack{GatewayID: g.o.ID, Epoch: r.bundle.Epoch, Revision: r.bundle.Revision, OrderIDs: orderIDs(r.bundle.Orders)}
-	var hit, cut []*call
-	if !same {
-		hit, cut = g.tell(r)
+	ack := Ack{GatewayID: g.o.ID, Epoch: b.Epoch, Revision: b.Revision, OrderIDs: orderIDs(b.Orders)}
+	cut := &cutting{}
+	if have == nil || have.bundle.Digest != b.Digest {
+		// First obey the orders, then compile what is new, then write: containment waits for neither rules nor disk.
+		if have != nil {
+			g.regime.Store(have.under(b.Orders))
+			g.tell(cut)
+		}
+		r, err := newRegime(b, have)
+		if err != nil {
+			g.see(ctx, cut)
+			return Ack{}, err
+		}
+		g.regime.Store(r)
+		g.tell(cut)
 	}
-	ack.StreamsHit, ack.StreamsCut = len(hit), len(cut)
+	ack.StreamsHit, ack.StreamsCut = len(cut.hit), len(cut.ended)
 	if err := g.state.save(s); err != nil {
 		g.o.Logger.Error("the bundle is obeyed but not on disk", "gateway", g.o.ID, "revision", ack.Revision, "error", err)
 	} else {
@@ -113,65 +125,70 @@ func (g *Gateway) Apply(ctx context.Context, s posture.Signed) (Ack, error) {
 	return ack, nil
 }
 
-// tell hands the new orders to every open call. A call registers before it reads the regime, so that
+// cutting is what one bundle did to open calls.
+type cutting struct {
+	hit   map[*call]bool
+	ended []*call
+	timer *time.Timer // started with the first call that ended: from then on the grace runs
+}
+
+// tell hands the orders in force to every open call. A call registers before it reads the regime, so that
 // each one has either been told or has read the new regime itself.
-func (g *Gateway) tell(r *regime) (hit, cut []*call) {
+func (g *Gateway) tell(cut *cutting) {
+	r := g.regime.Load()
+	for _, c := range g.openCalls() {
+		changed, ended := c.obey(g, r)
+		if changed {
+			if cut.hit == nil {
+				cut.hit = map[*call]bool{}
+			}
+			cut.hit[c] = true
+		}
+		if ended {
+			cut.ended = append(cut.ended, c)
+			g.count.streamsCut.Add(1)
+			if cut.timer == nil {
+				cut.timer = time.NewTimer(g.o.CutGrace)
+			}
+		}
+	}
+}
+
+func (g *Gateway) openCalls() []*call {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	open := make([]*call, 0, len(g.calls))
 	for c := range g.calls {
 		open = append(open, c)
 	}
-	g.mu.Unlock()
-	for _, c := range open {
-		changed, ended := c.obey(g, r)
-		if changed {
-			hit = append(hit, c)
-		}
-		if ended {
-			cut = append(cut, c)
-			g.count.streamsCut.Add(1)
-		}
-	}
-	return hit, cut
+	return open
 }
 
-// see waits until the cut calls are over, resets those that do not end within the grace, and waits for them.
-func (g *Gateway) see(ctx context.Context, cut []*call) {
-	if len(cut) == 0 {
+// see waits until the calls that were cut are over. Those that are not after the grace are reset, all at once.
+func (g *Gateway) see(ctx context.Context, cut *cutting) {
+	if cut.timer == nil {
 		return
 	}
-	grace := time.NewTimer(g.o.CutGrace)
-	defer grace.Stop()
-	late := false
-	for _, c := range cut {
-		for over := false; !over; {
-			select {
-			case <-c.done:
-				over = true
-				continue
-			default:
-			}
-			if late {
-				c.reset()
+	defer cut.timer.Stop()
+	for _, c := range cut.ended {
+		select {
+		case <-c.done:
+			continue
+		case <-ctx.Done():
+			return
+		case <-cut.timer.C:
+			for _, late := range cut.ended {
 				select {
-				case <-c.done:
-				case <-ctx.Done():
-					return
+				case <-late.done:
+				default:
+					late.reset()
 				}
-				over = true
-				continue
 			}
-			select {
-			case <-c.done:
-				over = true
-			case <-grace.C:
-				late = true
-				for _, other := range cut { // all at once, not one after the other
-					other.reset()
-				}
-			case <-ctx.Done():
-				return
-			}
+		}
+		select { // the timer has fired; from here on only ends are waited for
+		case <-c.done:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -195,12 +212,7 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	g.mu.Unlock()
 	err := g.drain(ctx)
 	if err != nil {
-		g.mu.Lock()
-		open := make([]*call, 0, len(g.calls))
-		for c := range g.calls {
-			open = append(open, c)
-		}
-		g.mu.Unlock()
+		open := g.openCalls()
 		for _, c := range open {
 			c.end(errStopping)
 		}

@@ -580,3 +580,101 @@ func TestOptionsThatAreMissingAreNamed(t *testing.T) {
 type realClock struct{}
 
 func (realClock) Now() time.Time { return time.Now() }
+
+func TestManyOpenStreamsEndWithinASecondOfAnOfflineOrder(t *testing.T) {
+	const normal, mute, stuck = 150, 40, 10
+	gone := make(chan struct{}, mute)
+	w := newWorld(t, nil, func(o *Options, _ *posture.Draft) {})
+	quiet := silent(gone, "开头")
+	w.upstream = func(rw http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("X-Request-Id"); {
+		case strings.Contains(r.URL.Path, "backup"):
+			quiet(rw, r)
+		default:
+			rw.Header().Set("Content-Type", "text/event-stream")
+			for r.Context().Err() == nil {
+				_, _ = io.WriteString(rw, "data: "+contentEvent("一个字")+"\n\n")
+				rw.(http.Flusher).Flush()
+				select {
+				case <-time.After(20 * time.Millisecond):
+				case <-r.Context().Done():
+				}
+			}
+		}
+	}
+	w.apply(posture.Order{Rung: posture.BackupModel, Scope: posture.Scope{Group: "staff"}, Params: posture.Params{BackupID: "d2"}})
+	var lives []*live
+	for range normal {
+		lives = append(lives, w.live(ask("问", streamed)))
+	}
+	for range mute {
+		lives = append(lives, w.live(ask("问", streamed), as(w, "staff")))
+	}
+	for _, l := range lives {
+		l.next()
+	}
+	var conns []*net.TCPConn
+	for range stuck {
+		conns = append(conns, w.raw(ask("问", streamed)))
+	}
+	for w.g.Status().OpenStreams < normal+mute+stuck {
+		time.Sleep(time.Millisecond)
+	}
+	ordered := time.Now()
+	ack := w.apply(offline())
+	if ack.StreamsCut != normal+mute+stuck || w.g.Status().OpenStreams != 0 {
+		t.Fatalf("%+v %+v", ack, w.g.Status())
+	}
+	var last int64
+	for range normal + mute + stuck {
+		last = max(last, w.sink.row(t).LastByteUs)
+	}
+	if took := time.UnixMicro(last).Sub(ordered); took > time.Second {
+		t.Fatalf("the last byte left %s after the order", took)
+	}
+	for _, l := range lives {
+		if _, err := l.rest(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range conns {
+		_ = c.Close()
+	}
+}
+
+func TestTooManyOpenStreamsAreRefused(t *testing.T) {
+	gone := make(chan struct{}, 2)
+	w := newWorld(t, silent(gone, "开头"), func(_ *Options, d *posture.Draft) { d.Limits.MaxOpenStreams = 1 })
+	w.apply()
+	l := w.live(ask("问", streamed))
+	l.next()
+	if r := w.post(ask("问", streamed)); r.status != 503 || r.code() != "too_many_streams" || r.header.Get("Retry-After") != "1" {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	w.apply(offline())
+	_, _ = l.rest()
+	<-gone
+}
+
+func TestRulesThatCannotBeCompiledLeaveTheOldOnesAndBindTheOrders(t *testing.T) {
+	w := newWorld(t, answers("好"))
+	w.apply()
+	good := w.draft
+	w.draft.Rules.Terms = append(slices.Clone(w.draft.Rules.Terms), posture.Term{ID: "long", Text: strings.Repeat("长", 100), Action: posture.Block, Risk: "R"})
+	w.seq++
+	w.orders = []posture.Order{{ID: "o1", Seq: w.seq, Kind: posture.Real, Rung: posture.ServiceOffline, Scope: posture.Scope{ServiceID: "svc1"}, IssuedMs: 1, State: posture.InForce}}
+	if _, err := w.g.Apply(t.Context(), w.bundle()); fault.KindOf(err) != fault.KindInvalid {
+		t.Fatalf("%v", err)
+	}
+	if st := w.g.Status(); st.Revision != 1 || !slices.Equal(st.OrderIDs, []string{"o1"}) {
+		t.Fatalf("%+v", st)
+	}
+	if r := w.post(ask("问")); r.code() != "service_offline" {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	w.draft, w.orders = good, nil
+	w.apply()
+	if r := w.post(ask("问")); r.status != 200 {
+		t.Fatalf("after a good bundle: %d %s", r.status, r.body)
+	}
+}

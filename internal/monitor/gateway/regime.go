@@ -1,8 +1,8 @@
 package gateway
 
 import (
-	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/platform/fault"
@@ -25,30 +25,34 @@ type service struct {
 	primary     string
 	base        *inspect.Engine
 	strict      *inspect.Engine            // base and strict set together
+	open        *atomic.Int64              // streams of this service
 	topics      map[string]*inspect.Engine // one per topic, all blocking: an order costs no compiling
 }
 
-// compile verifies a bundle and builds engines for postures that are not in force already.
-func (g *Gateway) compile(s posture.Signed) (*regime, error) {
-	have := g.regime.Load()
+// open verifies a bundle. Postures in force need not be parsed again.
+func (g *Gateway) open(s posture.Signed, have *regime) (*posture.Opened, error) {
 	known := map[string]*posture.Posture{}
-	built := map[string]*service{}
 	if have != nil {
 		for _, svc := range have.services {
-			known[svc.digest], built[svc.digest] = svc.posture, svc
+			known[svc.digest] = svc.posture
 		}
 	}
-	b, err := posture.OpenBundle(s, known, g.o.TrustedKeys...)
-	if err != nil {
-		return nil, err
-	}
+	return posture.OpenBundle(s, known, g.o.TrustedKeys...)
+}
+
+// newRegime builds engines for postures that are not in force already.
+func newRegime(b *posture.Opened, have *regime) (*regime, error) {
 	r := &regime{bundle: b, keys: make(map[string]posture.GatewayKey, len(b.Keys)), services: map[string]*service{}}
 	for _, k := range b.Keys {
 		r.keys[k.Hash] = k
 	}
 	for _, p := range b.Postures {
-		svc := built[p.Digest()]
-		if svc == nil {
+		var svc *service
+		if have != nil {
+			svc = have.services[p.ServiceID()]
+		}
+		if svc == nil || svc.digest != p.Digest() {
+			var err error
 			if svc, err = newService(p); err != nil {
 				return nil, err
 			}
@@ -58,9 +62,21 @@ func (g *Gateway) compile(s posture.Signed) (*regime, error) {
 	return r, nil
 }
 
+// under is this regime with more orders on top of its own. It keeps its bundle's revision and digest.
+func (r *regime) under(more []posture.Order) *regime {
+	b := *r.bundle
+	b.Orders = slices.Clone(b.Orders)
+	for _, o := range more {
+		if !slices.ContainsFunc(b.Orders, func(have posture.Order) bool { return have.ID == o.ID }) {
+			b.Orders = append(b.Orders, o)
+		}
+	}
+	return &regime{bundle: &b, keys: r.keys, services: r.services}
+}
+
 func newService(p *posture.Posture) (*service, error) {
 	d := p.Draft()
-	svc := &service{digest: p.Digest(), posture: p, draft: d, deployments: map[string]posture.Deployment{}, topics: map[string]*inspect.Engine{}}
+	svc := &service{digest: p.Digest(), posture: p, draft: d, deployments: map[string]posture.Deployment{}, topics: map[string]*inspect.Engine{}, open: &atomic.Int64{}}
 	for _, dep := range d.Deployments {
 		svc.deployments[dep.ID] = dep
 		if dep.Role == posture.RolePrimary {
@@ -130,5 +146,3 @@ func (s *service) stages(strict bool, topics []string) (list []*inspect.Engine, 
 
 // models gives the names the service answers to, sorted.
 func (s *service) models() []string { return slices.Sorted(slices.Values(s.draft.Models)) }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -27,6 +27,15 @@ func (c *call) fetch(ctx context.Context, req *chatRequest, dep posture.Deployme
 		c.refuse(badRequest("invalid_value", "", "The request cannot be passed on."))
 		return
 	}
+	if req.Stream {
+		defer c.svc.open.Add(-1)
+		if c.svc.open.Add(1) > int64(lim.MaxOpenStreams) {
+			p := unavailable("too_many_streams", "Too many answers are being streamed. Please try again shortly.")
+			p.retry, p.after = true, 1
+			c.refuse(p)
+			return
+		}
+	}
 	first := time.AfterFunc(time.Duration(lim.FirstByteMs)*time.Millisecond, func() { c.cancel(errFirstByte) })
 	defer first.Stop()
 	res, p := c.ask(ctx, dep, body, req.Stream)
