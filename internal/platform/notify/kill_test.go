@@ -77,6 +77,7 @@ func world(t *testing.T, messages int) (*store.Store, string) {
 	return st, dir
 }
 
+// spawn runs the child until it dies, or kills it when lifetime has passed since it was ready.
 func spawn(t *testing.T, dir, mode string, lifetime time.Duration) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -92,9 +93,14 @@ func spawn(t *testing.T, dir, mode string, lifetime time.Duration) {
 	if s, err := bufio.NewReader(out).ReadString('\n'); err != nil || s != "ready\n" {
 		t.Errorf("the child said %q, %v", s, err)
 	}
-	time.Sleep(lifetime)
-	cmd.Process.Kill()
-	cmd.Wait() //nolint:errcheck // it was killed
+	gone := make(chan struct{})
+	go func() { defer close(gone); cmd.Wait() }() //nolint:errcheck // it dies by a signal, its own or ours
+	select {
+	case <-gone:
+	case <-time.After(lifetime):
+		cmd.Process.Kill()
+		<-gone
+	}
 }
 
 // arrived counts the lines of the world by idempotency key; a torn last line did not arrive.
@@ -121,7 +127,7 @@ func arrived(t *testing.T, dir string) map[string]int {
 
 func TestAMessageWhoseSenderDiedBeforeItsReceiptIsSentAgainWithTheSameKey(t *testing.T) {
 	st, dir := world(t, 1)
-	spawn(t, dir, "fatal", 100*time.Millisecond)
+	spawn(t, dir, "fatal", 10*time.Second) // dies by itself
 	if it := only(t, st); it.State != notify.Pending || it.Attempts != 1 || arrived(t, dir)["0"] != 1 {
 		t.Fatalf("%+v, %v", it, arrived(t, dir))
 	}
