@@ -25,22 +25,44 @@ func (d *dayFile) close() error { return errors.Join(d.r.Close(), d.w.Close()) }
 
 func (l *Log) path(day string) string { return filepath.Join(l.dir, day+".db") }
 
+// openDay opens the file of a day. A new one is made under another name first, so that nobody who
+// lists the days meets a file without tables.
 func (l *Log) openDay(ctx context.Context, day string) (*dayFile, error) {
+	if _, err := os.Stat(l.path(day)); errors.Is(err, fs.ErrNotExist) {
+		if err := makeDay(ctx, l.path(day)); err != nil {
+			return nil, err
+		}
+	}
 	w, err := store.OpenSQLite(ctx, l.path(day), store.Relaxed, 1)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := w.ExecContext(ctx, schema); err != nil {
-		return nil, errors.Join(err, w.Close())
-	}
-	if err := os.Chmod(l.path(day), 0o600); err != nil {
-		return nil, errors.Join(err, w.Close())
 	}
 	r, err := store.OpenSQLite(ctx, l.path(day), store.Relaxed, 4)
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return &dayFile{day: day, w: w, r: r}, nil
+}
+
+func makeDay(ctx context.Context, path string) error {
+	fresh := path + ".new"
+	for _, suffix := range []string{"", "-wal", "-shm"} { // of an attempt that a crash ended
+		if err := os.Remove(fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	db, err := store.OpenSQLite(ctx, fresh, store.Durable, 1)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, schema)
+	if err := errors.Join(err, db.Close()); err != nil { // folds the log into the file
+		return err
+	}
+	if err := os.Chmod(fresh, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(fresh, path)
 }
 
 // Days lists the days that have a file, oldest first.
@@ -70,6 +92,8 @@ func (l *Log) onDay(ctx context.Context, day string, fn func(db *bun.DB) error) 
 		return fn(db)
 	}
 	l.mu.Unlock()
+	l.files.RLock() // opening a file that is being deleted would make it anew
+	defer l.files.RUnlock()
 	if _, err := os.Stat(l.path(day)); err != nil {
 		return err
 	}

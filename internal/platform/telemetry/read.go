@@ -234,3 +234,32 @@ func notFound(err error, field string) error {
 	}
 	return err
 }
+
+// SubjectSpan says that signals of one sort came from a subject, the last of them at position Last.
+type SubjectSpan struct {
+	ServiceID    string
+	Kind         string
+	Rule         string
+	Risk         string
+	Action       string
+	Side         string
+	Tenant       string
+	UserGroup    string
+	DeploymentID string
+	Subject      string
+	Subjects     string // JSON array, of folded rows
+	Last         int64
+}
+
+// SubjectSpans lists who the signals at after < position <= upto came from.
+func (l *Log) SubjectSpans(ctx context.Context, after, upto int64) ([]SubjectSpan, error) {
+	out := []SubjectSpan{}
+	err := l.eachDay(ctx, Day(StoredMs(after)), Day(StoredMs(upto)), false, func(_ string, db *bun.DB) (bool, error) {
+		var rows []SubjectSpan
+		err := db.NewRaw(`SELECT service_id, kind, rule, risk, action, side, tenant, user_group, deployment_id, subject, subjects, MAX(seq) AS last
+			FROM signal WHERE seq > ? AND seq <= ? GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11`, after, upto).Scan(ctx, &rows)
+		out = append(out, rows...)
+		return false, err
+	})
+	return out, err
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
@@ -93,6 +94,9 @@ func (l *Log) Retain(ctx context.Context) error {
 
 func (l *Log) delete(ctx context.Context, day string) error {
 	segments, err := l.Segments(ctx, day)
+	if fault.KindOf(err) == fault.KindNotFound {
+		return nil // somebody was faster
+	}
 	if err != nil {
 		return err
 	}
@@ -104,6 +108,8 @@ func (l *Log) delete(ctx context.Context, day string) error {
 	}); err != nil {
 		return err
 	}
+	l.files.Lock()
+	defer l.files.Unlock()
 	for _, suffix := range []string{"-wal", "-shm", ""} {
 		if err := os.Remove(l.path(day) + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"os"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -114,14 +115,16 @@ func (l *Log) settle(ctx context.Context) error {
 }
 
 func (l *Log) settleDay(ctx context.Context, day string) (n int, err error) {
+	l.files.RLock()
+	defer l.files.RUnlock()
+	if _, err := os.Stat(l.path(day)); err != nil {
+		return 0, ignoreMissing(err)
+	}
 	db, err := store.OpenSQLite(ctx, l.path(day), store.Relaxed, 1)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if _, err := db.ExecContext(ctx, schema); err != nil { // a day that was just begun
-		return 0, err
-	}
 	var open []Segment
 	if err := db.NewSelect().Model(&open).Where("handed_ms = 0").Order("to_seq").Scan(ctx); err != nil {
 		return 0, err

@@ -56,6 +56,8 @@ type Log struct {
 	yesterday *dayFile // readers may still hold it
 	changed   chan struct{}
 
+	files sync.RWMutex // held to delete the file of a past day, shared to open one
+
 	// Used by the writer alone.
 	lastSeq int64
 	found   recent // requests whose first capture is stored
@@ -147,9 +149,6 @@ func (l *Log) recover(ctx context.Context) error {
 	// Only the last two can hold rows that no segment covers: midnight closes the one before.
 	for _, day := range days[max(0, len(days)-2):] {
 		err := l.onDay(ctx, day, func(db *bun.DB) error {
-			if _, err := db.ExecContext(ctx, schema); err != nil { // the crash may have come before it
-				return err
-			}
 			newest, covered, err := bounds(ctx, db)
 			if err != nil {
 				return err
