@@ -41,6 +41,7 @@ type Anomaly struct {
 	LastMs        int64  `json:"last_ms"`
 	OpenedMs      int64  `json:"opened_ms"` // when the signal that reached the threshold was stored
 	AssessedBy    string `json:"assessed_by,omitempty"`
+	AssessedMs    int64  `json:"assessed_ms,omitempty"` // when the alarm was seen
 	DecidedBy     string `json:"decided_by,omitempty"`
 	DecidedMs     int64  `json:"decided_ms,omitempty"`
 	Reason        string `json:"reason,omitempty"`
@@ -142,7 +143,7 @@ const maxReason = 2000
 // Assess takes an open anomaly under assessment (研判).
 func Assess(ctx context.Context, tx *store.Tx, id string) (Anomaly, error) {
 	return decide(ctx, tx, id, "assess", func(a *Anomaly) error {
-		a.AssessedBy = tx.Actor.ID
+		a.AssessedBy, a.AssessedMs = tx.Actor.ID, tx.NowMs
 		return nil
 	})
 }
@@ -215,7 +216,7 @@ func decide(ctx context.Context, tx *store.Tx, id, event string, with func(*Anom
 		a.DecidedBy, a.DecidedMs = tx.Actor.ID, tx.NowMs
 	}
 	// Counts are left alone: they grow meanwhile.
-	res, err := tx.NewUpdate().Model(&a).Column("state", "assessed_by", "decided_by", "decided_ms", "reason", "merged_into", "incident_id").
+	res, err := tx.NewUpdate().Model(&a).Column("state", "assessed_by", "assessed_ms", "decided_by", "decided_ms", "reason", "merged_into", "incident_id").
 		WherePK().Where("state = ?", before).Exec(ctx)
 	if err != nil {
 		return a, err

@@ -35,6 +35,7 @@ CREATE TABLE anomaly (
   last_ms BIGINT NOT NULL,
   opened_ms BIGINT NOT NULL,
   assessed_by TEXT NOT NULL DEFAULT '',
+  assessed_ms BIGINT NOT NULL DEFAULT 0,    -- the alarm was seen: an awareness candidate
   decided_by TEXT NOT NULL DEFAULT '',
   decided_ms BIGINT NOT NULL DEFAULT 0,
   reason TEXT NOT NULL DEFAULT '',
