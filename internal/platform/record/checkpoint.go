@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -124,10 +125,20 @@ func LastCheckpoint(ctx context.Context, db bun.IDB) (*Checkpoint, error) {
 // Options.Entries new entries, and at once after an erasure. It returns when ctx is done, after one
 // last checkpoint. A failure is logged and tried again; it never ends the loop.
 func (l *Log) Run(ctx context.Context) error {
+	scrub := true // what an erasure left before a crash
 	for {
+		var erased <-chan struct{} // taken before the head is read, so that no erasure falls between
+		if hub := l.st.Hub(); hub != nil {
+			_, erased = hub.Watch(TopicErased)
+		}
 		wait := l.o.Every
-		if _, err := l.Checkpoint(ctx); err != nil && ctx.Err() == nil {
-			l.o.Logger.ErrorContext(ctx, "record checkpoint failed", "err", err)
+		_, err := l.Checkpoint(ctx)
+		if err == nil && scrub {
+			err = l.scrub(ctx)
+		}
+		scrub = err != nil && scrub
+		if err != nil && ctx.Err() == nil {
+			l.o.Logger.ErrorContext(ctx, "record checkpoint failed", "error", err)
 			wait = min(wait, 10*time.Second)
 		}
 		select {
@@ -136,8 +147,27 @@ func (l *Log) Run(ctx context.Context) error {
 			defer cancel()
 			_, err := l.Checkpoint(last)
 			return err
+		case <-erased:
+			scrub = true
 		case <-l.wake:
 		case <-l.st.Clock().After(wait):
 		}
 	}
+}
+
+// scrub moves the write-ahead log into the database file and empties it: it may still hold pages from
+// before an erasure. Readers may delay it; then it is tried again.
+func (l *Log) scrub(ctx context.Context) error {
+	db := l.st.Read()
+	if db.Dialect().Name() != dialect.SQLite {
+		return nil
+	}
+	var busy, frames, moved int
+	if err := db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved); err != nil {
+		return err
+	}
+	if busy != 0 {
+		return errors.New("record: readers keep the write-ahead log from being emptied")
+	}
+	return nil
 }

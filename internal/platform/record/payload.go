@@ -3,10 +3,8 @@ package record
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -32,7 +30,7 @@ func payloadLabel(idx int64, scope string) string {
 	return fmt.Sprintf("record.payload:%d:%s", idx, scope)
 }
 
-func keyLabel(scope string) string { return "record.key:" + scope }
+func keyLabel(scope string, since int64) string { return fmt.Sprintf("record.key:%d:%s", since, scope) }
 
 // commitment is SHA-256(salt ‖ content) in hex, the commitment of a leaf.
 func commitment(salt, content []byte) string {
@@ -42,30 +40,42 @@ func commitment(salt, content []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// box gives the box of a scope's data key, making the key if the scope has none. cache lives no longer
-// than the transaction: a key that was rolled back must not be used again.
-func (l *Log) box(ctx context.Context, db bun.IDB, cache map[string]secret.Box, scope string) (secret.Box, error) {
+// box gives the box of a scope's data key, making the key if the scope has none. since is the size of the
+// record now; a key that is older than its scope's erasure can be told by it. cache lives no longer than
+// the transaction: a key that was rolled back must not be used again.
+func (l *Log) box(ctx context.Context, tx bun.IDB, cache map[string]secret.Box, scope string, since int64) (secret.Box, error) {
 	if b, ok := cache[scope]; ok {
 		return b, nil
 	}
-	var wrapped []byte
-	err := db.QueryRowContext(ctx, `SELECT wrapped FROM record_keys WHERE scope = ?`, scope).Scan(&wrapped)
-	var key []byte
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		key = secret.NewKey()
-		_, err = db.ExecContext(ctx, `INSERT INTO record_keys (scope, wrapped) VALUES (?, ?)`, scope, l.o.Keys.Seal(keyLabel(scope), key))
-	case err == nil:
-		key, err = l.o.Keys.Unseal(keyLabel(scope), wrapped)
+	key, err := l.key(ctx, tx, scope)
+	if isNoRows(err) {
+		_, err = tx.ExecContext(ctx, `INSERT INTO record_keys (scope, since, wrapped) VALUES (?, ?, ?) ON CONFLICT (scope) DO NOTHING`,
+			scope, since, l.o.Keys.Seal(keyLabel(scope, since), secret.NewKey()))
+		if err == nil {
+			key, err = l.key(ctx, tx, scope)
+		}
 	}
 	if err != nil {
 		return secret.Box{}, err
 	}
 	b, err := secret.NewBox(key)
-	if err == nil {
+	if err == nil && cache != nil {
 		cache[scope] = b
 	}
 	return b, err
+}
+
+// key unwraps the data key of a scope; sql.ErrNoRows if it has none.
+func (l *Log) key(ctx context.Context, db bun.IDB, scope string) ([]byte, error) {
+	if l.o.Keys == nil {
+		return nil, fault.Unavailable("record.no_keys")
+	}
+	var since int64
+	var wrapped []byte
+	if err := db.QueryRowContext(ctx, `SELECT since, wrapped FROM record_keys WHERE scope = ?`, scope).Scan(&since, &wrapped); err != nil {
+		return nil, err
+	}
+	return l.o.Keys.Unseal(keyLabel(scope, since), wrapped)
 }
 
 // Content decrypts the content of the entry at idx. It does not ask who may read it: the caller has.
@@ -78,21 +88,21 @@ func (l *Log) Content(ctx context.Context, db bun.IDB, idx int64) (json.RawMessa
 // openPayload gives salt and content of the entry at idx.
 func (l *Log) openPayload(ctx context.Context, db bun.IDB, idx int64) (salt []byte, content json.RawMessage, err error) {
 	var scope string
-	var sealed, wrapped []byte
-	err = db.QueryRowContext(ctx, `SELECT e.scope, p.sealed, k.wrapped FROM record_entries AS e
-		LEFT JOIN record_payloads AS p ON p.idx = e.idx LEFT JOIN record_keys AS k ON k.scope = e.scope
-		WHERE e.idx = ?`, idx).Scan(&scope, &sealed, &wrapped)
+	var sealed []byte
+	err = db.QueryRowContext(ctx, `SELECT e.scope, p.sealed FROM record_entries AS e LEFT JOIN record_payloads AS p ON p.idx = e.idx
+		WHERE e.idx = ?`, idx).Scan(&scope, &sealed)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	case isNoRows(err):
 		return nil, nil, fault.NotFound("idx", "record.no_entry", "idx", idx)
 	case err != nil:
 		return nil, nil, err
-	case sealed == nil || wrapped == nil:
+	case sealed == nil:
 		return nil, nil, fault.Conflict("idx", "record.erased", "idx", idx)
-	case l.o.Keys == nil:
-		return nil, nil, fault.Unavailable("record.no_keys")
 	}
-	key, err := l.o.Keys.Unseal(keyLabel(scope), wrapped)
+	key, err := l.key(ctx, db, scope)
+	if isNoRows(err) {
+		return nil, nil, fault.Conflict("idx", "record.erased", "idx", idx)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -112,20 +122,20 @@ func (l *Log) openPayload(ctx context.Context, db bun.IDB, idx int64) (salt []by
 
 // Rewrap re-seals every payload key; it makes the Log a secret.Rewrapper.
 func (l *Log) Rewrap(ctx context.Context, tx *store.Tx, fn func(label string, sealed []byte) ([]byte, error)) error {
-	var scopes []string
-	if err := tx.NewRaw(`SELECT scope FROM record_keys ORDER BY scope`).Scan(ctx, &scopes); err != nil {
+	var rows []struct {
+		Scope   string
+		Since   int64
+		Wrapped []byte
+	}
+	if err := tx.NewRaw(`SELECT scope, since, wrapped FROM record_keys ORDER BY scope`).Scan(ctx, &rows); err != nil {
 		return err
 	}
-	for _, s := range scopes {
-		var wrapped []byte
-		err := tx.QueryRowContext(ctx, `SELECT wrapped FROM record_keys WHERE scope = ?`, s).Scan(&wrapped)
+	for _, r := range rows {
+		wrapped, err := fn(keyLabel(r.Scope, r.Since), r.Wrapped)
 		if err != nil {
 			return err
 		}
-		if wrapped, err = fn(keyLabel(s), wrapped); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `UPDATE record_keys SET wrapped = ? WHERE scope = ?`, wrapped, s); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE record_keys SET wrapped = ? WHERE scope = ?`, wrapped, r.Scope); err != nil {
 			return err
 		}
 	}

@@ -54,6 +54,9 @@ func New(o Options) *Log {
 	return &Log{o: o, wake: make(chan struct{}, 1)}
 }
 
+// Add adds an exporter, for one that needs what is built after the log. Call it before Run.
+func (l *Log) Add(e Exporter) { l.o.Exporters = append(l.o.Exporters, e) }
+
 // own marks content of the record's own entries. Its type is what lets an action begin with
 // "record.": no other package can forge an erasure or an epoch.
 type own struct {
@@ -98,7 +101,7 @@ func (l *Log) Append(ctx context.Context, tx bun.Tx, atMs int64, actor store.Act
 			h.epoch = d.own.epoch
 		}
 		d.leaf.Idx, d.leaf.Epoch = h.size, h.epoch
-		box, err := l.box(ctx, tx, boxes, d.leaf.Scope)
+		box, err := l.box(ctx, tx, boxes, d.leaf.Scope, h.size)
 		if err != nil {
 			return err
 		}

@@ -2,9 +2,7 @@ package record
 
 import (
 	"context"
-	"database/sql"
 	"encoding/base64"
-	"errors"
 
 	"github.com/uptrace/bun"
 
@@ -13,34 +11,36 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
-const sealLabel = "record.sealed:"
+func sealedLabel(scope string) string { return "record.sealed:" + scope }
 
-// Seal encrypts text that stands in a table of its own under the payload key of its scope, so that
-// erasing the scope makes it unreadable too. The result is base64.
+// Seal encrypts a small value of another table or file under the key of a scope, such as the key of a
+// captured text, so that erasing the scope makes it unreadable wherever copies of it lie.
 func (l *Log) Seal(ctx context.Context, tx *store.Tx, scope string, plain []byte) (string, error) {
-	box, err := l.box(ctx, tx, map[string]secret.Box{}, scope)
+	if !idForm.MatchString(scope) {
+		return "", ErrFreeText
+	}
+	h, err := readHead(ctx, tx)
 	if err != nil {
 		return "", err
 	}
-	return base64.StdEncoding.EncodeToString(box.Seal(sealLabel+scope, plain)), nil
+	box, err := l.box(ctx, tx, nil, scope, h.size)
+	if err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(box.Seal(sealedLabel(scope), plain)), nil
 }
 
-// Open decrypts what Seal made. It does not ask who may read it: the caller has.
-// Errors: fault conflict record.erased when the scope's key is gone.
+// Open decrypts what Seal made. Errors: fault conflict record.scope_erased if the key is gone;
+// secret.ErrUnseal if it is another one, or the value was altered.
 func (l *Log) Open(ctx context.Context, db bun.IDB, scope, sealed string) ([]byte, error) {
-	raw, err := base64.StdEncoding.DecodeString(sealed)
+	raw, err := base64.StdEncoding.Strict().DecodeString(sealed)
 	if err != nil {
-		return nil, err
+		return nil, secret.ErrUnseal
 	}
-	var wrapped []byte
-	err = db.QueryRowContext(ctx, `SELECT wrapped FROM record_keys WHERE scope = ?`, scope).Scan(&wrapped)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fault.Conflict("scope", "record.erased", "idx", scope)
+	key, err := l.key(ctx, db, scope)
+	if isNoRows(err) {
+		return nil, fault.Conflict("scope", "record.scope_erased", "scope", scope)
 	}
-	if err != nil {
-		return nil, err
-	}
-	key, err := l.o.Keys.Unseal(keyLabel(scope), wrapped)
 	if err != nil {
 		return nil, err
 	}
@@ -48,5 +48,5 @@ func (l *Log) Open(ctx context.Context, db bun.IDB, scope, sealed string) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	return box.Unseal(sealLabel+scope, raw)
+	return box.Unseal(sealedLabel(scope), raw)
 }

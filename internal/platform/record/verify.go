@@ -34,7 +34,7 @@ type verifier struct {
 
 	live    map[string]int64   // payloads present, by scope
 	missing map[string][]int64 // payloads absent, by scope, until an erasure explains them
-	scopes  map[string]bool    // erased at least once
+	scopes  map[string]int64   // index of the last erasure, by scope
 	holds   map[string]int     // legal holds in force, by scope
 }
 
@@ -59,7 +59,7 @@ type begun struct {
 
 func newVerifier(o VerifyOptions) *verifier {
 	return &verifier{rep: &Report{OutsideGiven: o.Outside != nil}, o: o, statements: map[string]*Statement{}, known: map[int64]string{},
-		live: map[string]int64{}, missing: map[string][]int64{}, scopes: map[string]bool{}, holds: map[string]int{}}
+		live: map[string]int64{}, missing: map[string][]int64{}, scopes: map[string]int64{}, holds: map[string]int{}}
 }
 
 // addStatement, addEpoch and addCheckpoint give the parts that stand beside the entries; then start.
@@ -195,7 +195,7 @@ func (v *verifier) enterErasure(f *leaf) {
 		v.rep.problem("survived", "idx", f.Idx, "scope", scope, "count", n)
 	}
 	v.rep.Erased += int64(len(v.missing[scope]))
-	v.scopes[scope] = true
+	v.scopes[scope] = f.Idx
 	delete(v.missing, scope)
 	delete(v.live, scope)
 }

@@ -23,7 +23,7 @@ func Verify(ctx context.Context, db bun.IDB, o VerifyOptions) (*Report, error) {
 		return nil, err
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	s := &storeVerifier{verifier: newVerifier(o), db: tx, boxes: map[string]*secret.Box{}}
+	s := &storeVerifier{verifier: newVerifier(o), db: tx, boxes: map[string]*secret.Box{}, since: map[string]int64{}}
 	if err := s.beside(ctx); err != nil {
 		return nil, err
 	}
@@ -41,6 +41,7 @@ type storeVerifier struct {
 	*verifier
 	db       bun.Tx
 	boxes    map[string]*secret.Box // nil for a scope without a key that opens
+	since    map[string]int64       // the size of the record when the scope's key was made
 	payloads int64
 }
 
@@ -86,17 +87,18 @@ func (s *storeVerifier) eachBeside(ctx context.Context, signer func(fingerprint,
 func (s *storeVerifier) keyring(ctx context.Context) error {
 	var keys []struct {
 		Scope   string
+		Since   int64
 		Wrapped []byte
 	}
-	if err := s.db.NewRaw(`SELECT scope, wrapped FROM record_keys`).Scan(ctx, &keys); err != nil {
+	if err := s.db.NewRaw(`SELECT scope, since, wrapped FROM record_keys`).Scan(ctx, &keys); err != nil {
 		return err
 	}
 	for _, r := range keys {
-		s.boxes[r.Scope] = nil
+		s.boxes[r.Scope], s.since[r.Scope] = nil, r.Since
 		if s.o.Keys == nil {
 			continue
 		}
-		key, err := s.o.Keys.Unseal(keyLabel(r.Scope), r.Wrapped)
+		key, err := s.o.Keys.Unseal(keyLabel(r.Scope, r.Since), r.Wrapped)
 		if err == nil {
 			var box secret.Box
 			if box, err = secret.NewBox(key); err == nil {
@@ -243,9 +245,9 @@ func (s *storeVerifier) totals(ctx context.Context) error {
 			s.rep.problem("extra_rows", "table", t.table, "count", n, "want", t.want)
 		}
 	}
-	for scope := range s.boxes {
-		if s.live[scope] == 0 {
-			s.rep.problem("key_extra", "scope", scope)
+	for scope, since := range s.since {
+		if erased, ok := s.scopes[scope]; ok && since <= erased {
+			s.rep.problem("key_survived", "scope", scope)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package record_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -256,8 +257,8 @@ func TestEveryAlteredColumnOfEveryTableIsFound(t *testing.T) {
 		`INSERT INTO record_hashes (pos, hash) VALUES (100000, x'00')`,
 		`INSERT INTO record_payloads (idx, sealed) VALUES (100000, x'00')`,
 		`INSERT INTO record_payloads (idx, sealed) SELECT 1 + 1, sealed FROM record_payloads WHERE idx = 1`,
-		`INSERT INTO record_keys (scope, wrapped) VALUES ('subject:9', x'00')`,
-		`INSERT INTO record_keys (scope, wrapped) SELECT 'incident:77', wrapped FROM record_keys LIMIT 1`,
+		`INSERT INTO record_keys (scope, since, wrapped) VALUES ('subject:9', 1, x'00')`,
+		`INSERT INTO record_keys (scope, since, wrapped) SELECT 'incident:77', since, wrapped FROM record_keys LIMIT 1`,
 		`INSERT INTO record_entries SELECT 100000, leaf, at_ms, action, object_kind, object_id, actor, scope FROM record_entries WHERE idx = 3`,
 		`INSERT INTO record_epochs (epoch, known) VALUES (7, '')`,
 		`INSERT INTO record_signers (fingerprint, statement) VALUES ('x', '{}')`,
@@ -585,6 +586,52 @@ func TestAnEntryOfTheErasingTransactionIsErasedToo(t *testing.T) {
 	if rep := h.verify(record.VerifyOptions{}); !rep.OK || rep.Erased != 2 {
 		t.Errorf("report: %+v", rep)
 	}
+}
+
+func TestASealedValueIsUnreadableOnceItsScopeIsErased(t *testing.T) {
+	h := newHouse(t)
+	var sealed string
+	seal := func() {
+		err := h.st.Write(ctx, officer, func(tx *store.Tx) (err error) {
+			sealed, err = h.log.Seal(ctx, tx, "subject:9", []byte("capture key"))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	seal()
+	passes(t, h.verify(record.VerifyOptions{})) // a key without an entry under its scope is no fault
+	if got, err := h.log.Open(ctx, h.st.Read(), "subject:9", sealed); err != nil || string(got) != "capture key" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if _, err := h.log.Open(ctx, h.st.Read(), "subject:8", sealed); !fault.Is(err, "record.scope_erased") {
+		t.Errorf("a scope without a key: %v", err)
+	}
+	var old []byte
+	var since int64
+	if err := h.st.Read().QueryRowContext(ctx, `SELECT since, wrapped FROM record_keys WHERE scope = 'subject:9'`).Scan(&since, &old); err != nil {
+		t.Fatal(err)
+	}
+	h.erase("subject:9")
+	if _, err := h.log.Open(ctx, h.st.Read(), "subject:9", sealed); !fault.Is(err, "record.scope_erased") {
+		t.Errorf("after the erasure: %v", err)
+	}
+	first := sealed
+	seal() // a new key for the same scope
+	if _, err := h.log.Open(ctx, h.st.Read(), "subject:9", first); !errors.Is(err, secret.ErrUnseal) {
+		t.Errorf("the old value under the new key: %v", err)
+	}
+	passes(t, h.verify(record.VerifyOptions{}))
+	// Somebody who kept the old key row brings it back.
+	err := h.st.Write(ctx, officer, func(tx *store.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE record_keys SET since = ?, wrapped = ? WHERE scope = 'subject:9'`, since, old)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	finds(t, h.verify(record.VerifyOptions{}), "key_survived")
 }
 
 func TestASilentDeletionOfAPayloadIsFound(t *testing.T) {

@@ -39,9 +39,11 @@ CREATE TABLE record_payloads (
   sealed BYTEA NOT NULL
 );
 
--- One data key a scope, wrapped by the key-encryption key. Erasing a scope deletes its row.
+-- One data key a scope, wrapped by the key-encryption key. Erasing a scope deletes its row. since is the
+-- size of the record when the key was made, authenticated by the wrapping.
 CREATE TABLE record_keys (
   scope TEXT PRIMARY KEY NOT NULL,
+  since BIGINT NOT NULL,
   wrapped BYTEA NOT NULL
 );
 
