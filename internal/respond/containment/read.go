@@ -13,7 +13,7 @@ import (
 	"github.com/fengsui/fengsui/internal/service"
 )
 
-// Ack is a gateway's word that it obeys an order.
+// AckRow is a gateway's word that it obeys an order.
 type AckRow struct {
 	bun.BaseModel `bun:"table:order_ack" json:"-"`
 	OrderID       string `bun:"order_id,pk" json:"order_id"`

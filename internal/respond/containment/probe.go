@@ -1,0 +1,358 @@
+package containment
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/posture"
+	"github.com/fengsui/fengsui/internal/service"
+)
+
+// Doer sends a request; http.Client is one.
+type Doer interface {
+	Do(*http.Request) (*http.Response, error)
+}
+
+// Served tells which deployment gave an answer, by its content number; the telemetry store does. It
+// may say "" while the row is not there yet.
+type Served interface {
+	DeploymentOf(ctx context.Context, contentNumber string) (string, error)
+}
+
+// ProberOptions tune a prober. Zero values mean the default.
+type ProberOptions struct {
+	Client    Doer              // required
+	Addresses map[string]string // gateway id → address such as http://127.0.0.1:8080; required
+	Served    Served            // nil: a backup order cannot be proven
+	Timeout   time.Duration     // for one request; default 5 s
+	RetryBase time.Duration     // wait after a probe that showed nothing or failed, doubling; default 500 ms
+	RetryMax  time.Duration     // default 30 s
+	Log       *slog.Logger      // default: discards
+}
+
+// What a probe found, in Probe.Detail.
+const (
+	DetailOffline     = "refused_offline"
+	DetailLimited     = "refused_audience"
+	DetailBlocked     = "canary_blocked"
+	DetailBackup      = "answered_by_backup"
+	DetailPassed      = "passed"      // the order does not hold
+	DetailUnreachable = "unreachable" // no answer from the gateway
+	DetailUnexpected  = "unexpected"  // an answer that proves nothing
+	DetailOutOfReach  = "out_of_reach"
+)
+
+// Prober sends a real chat request through each gateway that acknowledged an order and writes down
+// whether the order holds. A result that does not prove it is tried again, and paged about once.
+type Prober struct {
+	runner
+	st      *store.Store
+	control *Control
+	o       ProberOptions
+	next    map[string]attempt // by order and gateway
+}
+
+type attempt struct {
+	atMs  int64
+	wait  time.Duration
+	last  string
+	paged bool
+}
+
+// NewProber makes a prober. The store needs a hub.
+func NewProber(st *store.Store, c *Control, o ProberOptions) *Prober {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	def(&o.Timeout, 5*time.Second)
+	def(&o.RetryBase, 500*time.Millisecond)
+	def(&o.RetryMax, 30*time.Second)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Prober{st: st, control: c, o: o, next: map[string]attempt{}}
+}
+
+// Run probes until ctx ends or Stop is called.
+func (p *Prober) Run(ctx context.Context) error {
+	ctx, end, ok := p.begin(ctx)
+	if !ok {
+		return nil
+	}
+	defer end()
+	for {
+		_, acks := p.st.Hub().Watch(TopicAck)
+		wait, err := p.round(ctx)
+		if err != nil && ctx.Err() == nil {
+			p.o.Log.Error("a round of probes failed", "error", err)
+			wait = p.o.RetryMax
+		}
+		var again <-chan time.Time
+		if wait > 0 {
+			again = p.st.Clock().After(wait)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-acks:
+		case <-again:
+		}
+	}
+}
+
+type pending struct {
+	Order
+	GatewayID string
+}
+
+// round probes what is due and says how long to wait for the next, 0 for nothing to wait for.
+func (p *Prober) round(ctx context.Context) (wait time.Duration, err error) {
+	todo, err := p.unproven(ctx)
+	if err != nil {
+		return 0, err
+	}
+	live := map[string]bool{}
+	for _, t := range todo {
+		k := t.ID + " " + t.GatewayID
+		live[k] = true
+		a := p.next[k]
+		now := clock.Ms(p.st.Clock())
+		if left := time.Duration(a.atMs-now) * time.Millisecond; left > 0 {
+			if wait == 0 || left < wait {
+				wait = left
+			}
+			continue
+		}
+		effective, detail, err := p.ask(ctx, t.Order, t.GatewayID)
+		if err != nil {
+			return 0, err
+		}
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		if err := p.write(ctx, t, &a, effective, detail); err != nil {
+			return 0, err
+		}
+		if effective {
+			delete(live, k)
+			continue
+		}
+		a.wait = min(max(2*a.wait, p.o.RetryBase), p.o.RetryMax)
+		a.atMs = clock.Ms(p.st.Clock()) + a.wait.Milliseconds()
+		p.next[k] = a
+		if wait == 0 || a.wait < wait {
+			wait = a.wait
+		}
+	}
+	for k := range p.next {
+		if !live[k] {
+			delete(p.next, k)
+		}
+	}
+	return wait, nil
+}
+
+// unproven are the orders in force that a reachable gateway acknowledged and whose newest probe
+// through it does not show that they hold.
+func (p *Prober) unproven(ctx context.Context) ([]pending, error) {
+	orders, err := inForce(ctx, p.st.Read(), "")
+	if err != nil {
+		return nil, err
+	}
+	var out []pending
+	for _, o := range orders {
+		var gateways []string
+		err := p.st.Read().NewRaw(`SELECT a.gateway_id FROM order_ack a WHERE a.order_id = ?
+			AND COALESCE((SELECT CASE WHEN p.effective THEN 1 ELSE 0 END FROM order_probe p WHERE p.order_id = a.order_id AND p.gateway_id = a.gateway_id
+				ORDER BY p.at_ms DESC, p.id DESC LIMIT 1), 0) = 0 ORDER BY a.gateway_id`, o.ID).Scan(ctx, &gateways)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range gateways {
+			if p.o.Addresses[g] != "" {
+				out = append(out, pending{o, g})
+			}
+		}
+	}
+	return out, nil
+}
+
+// write keeps a result that differs from the last one, and pages once when an order does not hold.
+func (p *Prober) write(ctx context.Context, t pending, a *attempt, effective bool, detail string) error {
+	if !effective && a.last == detail {
+		return nil
+	}
+	a.last = detail
+	page := !effective && detail != DetailOutOfReach && !a.paged
+	a.paged = a.paged || page
+	return p.st.Write(ctx, store.System("probe"), func(tx *store.Tx) error {
+		row := Probe{ID: tx.NewID(), OrderID: t.ID, GatewayID: t.GatewayID, AtMs: tx.NowMs, Effective: effective, Detail: detail}
+		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
+			return err
+		}
+		tx.Record(t.entry("order.probe", row))
+		tx.Touch(TopicOrderProof)
+		if page {
+			return p.control.page(ctx, tx, t.Order, "containment.page_not_effective")
+		}
+		return nil
+	})
+}
+
+// TopicOrderProof is woken when a probe was written down.
+const TopicOrderProof = "order_probe"
+
+// ask sends one probe. An error is ours; what the gateway does wrong is a result.
+func (p *Prober) ask(ctx context.Context, o Order, gatewayID string) (effective bool, detail string, err error) {
+	svc, err := service.Get[service.Service](ctx, p.st.Read(), "service_id", o.ServiceID)
+	if err != nil {
+		return false, "", err
+	}
+	if out, err := p.outOfReach(ctx, o); err != nil || out {
+		return false, DetailOutOfReach, err
+	}
+	say := "ping"
+	switch o.Rung {
+	case posture.StrictFilter:
+		say = canary(svc.ID, "strict")
+	case posture.TopicBlock:
+		// One canary a topic: all of them together would pass as blocked if only one topic were.
+		for _, topic := range o.Params.TopicIDs {
+			if effective, detail, err = p.say(ctx, o, svc, gatewayID, canary(svc.ID, "topic."+topic)); err != nil || !effective {
+				return effective, detail, err
+			}
+		}
+		return effective, detail, nil
+	}
+	return p.say(ctx, o, svc, gatewayID, say)
+}
+
+// outOfReach: a probe is answered by the primary, so an order about another deployment cannot be met.
+func (p *Prober) outOfReach(ctx context.Context, o Order) (bool, error) {
+	if o.Rung == posture.BackupModel && p.o.Served == nil {
+		return true, nil
+	}
+	if o.Scope.DeploymentID == "" {
+		return false, nil
+	}
+	d, err := service.Get[service.Deployment](ctx, p.st.Read(), "deployment_id", o.Scope.DeploymentID)
+	return d.Role != "primary", err
+}
+
+// answer is as much of a chat completion or of an error as a probe has to know.
+type answer struct {
+	status        int
+	contentNumber string
+	code          string
+	finish        string
+}
+
+func (p *Prober) say(ctx context.Context, o Order, svc service.Service, gatewayID, text string) (bool, string, error) {
+	a, err := p.post(ctx, o, svc, gatewayID, text)
+	if err != nil {
+		if ctx.Err() != nil {
+			return false, "", ctx.Err()
+		}
+		p.o.Log.Warn("a probe got no answer", "order", o.ID, "gateway", gatewayID, "error", err)
+		return false, DetailUnreachable, nil
+	}
+	effective, detail := judge(o.Rung, a)
+	if o.Rung == posture.BackupModel && detail == DetailPassed {
+		return p.servedBy(ctx, o, a)
+	}
+	return effective, detail, nil
+}
+
+// servedBy waits a moment for the row of the answer, which is written after the answer left.
+func (p *Prober) servedBy(ctx context.Context, o Order, a answer) (bool, string, error) {
+	for range 5 {
+		id, err := p.o.Served.DeploymentOf(ctx, a.contentNumber)
+		switch {
+		case err != nil:
+			return false, "", err
+		case id == o.Params.BackupID:
+			return true, DetailBackup, nil
+		case id != "":
+			return false, DetailPassed, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, "", ctx.Err()
+		case <-p.st.Clock().After(200 * time.Millisecond):
+		}
+	}
+	return false, DetailUnexpected, nil
+}
+
+// judge reads an answer as proof of a rung. A stronger order in force covers a weaker one: what is
+// offline for everybody is filtered, limited and not answered by the wrong model.
+func judge(rung posture.Rung, a answer) (effective bool, detail string) {
+	switch {
+	case a.status == http.StatusServiceUnavailable && a.code == "service_offline":
+		return true, DetailOffline
+	case a.status == http.StatusForbidden && a.code == "audience_limited":
+		return rung != posture.ServiceOffline, DetailLimited
+	case a.status == http.StatusOK && a.finish == "content_filter":
+		return rung == posture.StrictFilter || rung == posture.TopicBlock, DetailBlocked
+	case a.status == http.StatusOK && a.finish != "":
+		return false, DetailPassed
+	case a.code == "upstream_unreachable" || a.status == http.StatusBadGateway || a.status == http.StatusGatewayTimeout:
+		// The gateway asked the model, so nothing held the request back.
+		return false, DetailPassed
+	}
+	return false, DetailUnexpected
+}
+
+func (p *Prober) post(ctx context.Context, o Order, svc service.Service, gatewayID, text string) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.o.Timeout)
+	defer cancel()
+	model := svc.ModelName
+	if o.Scope.Route != "" {
+		model = o.Scope.Route
+	}
+	body, err := json.Marshal(map[string]any{"model": model, "messages": []map[string]string{{"role": "user", "content": text}}, "max_tokens": 1})
+	if err != nil {
+		return answer{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(p.o.Addresses[gatewayID], "/")+"/v1/chat/completions", bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+p.control.probeSecret(o.ID))
+	res, err := p.o.Client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return answer{}, err
+	}
+	var got struct {
+		Error struct {
+			Code string `json:"code"`
+		} `json:"error"`
+		Choices []struct {
+			FinishReason string `json:"finish_reason"`
+		} `json:"choices"`
+	}
+	a := answer{status: res.StatusCode, contentNumber: res.Header.Get("X-Fengsui-Content-Number")}
+	if json.Unmarshal(raw, &got) == nil {
+		a.code = got.Error.Code
+		if len(got.Choices) > 0 {
+			a.finish = got.Choices[0].FinishReason
+		}
+	}
+	return a, nil
+}
