@@ -349,9 +349,16 @@ func TestRowsThatACrashLeftUncoveredAreCoveredAtTheNextStart(t *testing.T) {
 	rec := &telemetrytest.Recorder{}
 	st := telemetrytest.OpenStore(t, crashed, h.clock, rec)
 	l2, _ := telemetrytest.Run(t, telemetry.Options{Store: st, Vault: h.vault})
-	eventually(t, "the segment of the crash in the record", func() bool { return len(rec.Of("telemetry.segment")) == 1 })
-	if segments, err := l2.Segments(t.Context(), "20261122"); err != nil || len(segments) != 1 || segments[0].Rows != 1 {
-		t.Errorf("segments %+v, %v", segments, err)
+	var segments []telemetry.Segment
+	eventually(t, "the segment of the crash handed to the record", func() bool {
+		var err error
+		if segments, err = l2.Segments(t.Context(), "20261122"); err != nil {
+			t.Fatal(err)
+		}
+		return len(segments) == 1 && segments[0].HandedMs > 0
+	})
+	if segments[0].Rows != 1 || len(rec.Of("telemetry.segment")) != 1 {
+		t.Errorf("segments %+v", segments)
 	}
 }
 
