@@ -1,0 +1,253 @@
+package containment_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/posture"
+	"github.com/fengsui/fengsui/internal/respond/containment"
+	"github.com/fengsui/fengsui/internal/service"
+)
+
+func TestTheSameContentIsOnePostureAndAnyChangeIsANewOne(t *testing.T) {
+	b := newBench(t)
+	compile := func() (c containment.Compiled) {
+		b.do(t, rule, func(tx *store.Tx) (err error) { c, err = b.control.CompilePosture(ctx, tx, "s1", "r"); return err })
+		return c
+	}
+	one, same := compile(), compile()
+	if !one.Changed || same.Changed || one.Digest != same.Digest || one.Seq != 1 {
+		t.Fatalf("%+v %+v", one, same)
+	}
+	exec := func(q string) {
+		b.do(t, rule, func(tx *store.Tx) error { _, err := tx.Exec(q); return err })
+	}
+	exec("UPDATE lexicon_entry SET state = 'retired' WHERE id = 'l2'")
+	two := compile()
+	exec("UPDATE lexicon_entry SET state = 'live' WHERE id = 'l2'")
+	three := compile()
+	if !two.Changed || two.Seq != 2 || !three.Changed || three.Seq != 3 || three.Digest != one.Digest || two.Digest == one.Digest {
+		t.Fatalf("%+v %+v %+v", one, two, three)
+	}
+	b.refresh(t)
+	_, o := b.bundle(t)
+	var p *posture.Posture
+	for _, q := range o.Postures {
+		if q.ServiceID() == "s1" {
+			p = q
+		}
+	}
+	d := p.Draft()
+	if p.Digest() != one.Digest || len(o.Postures) != 2 { // s3 has no deployment and is not served
+		t.Fatalf("%s, %d postures", p.Digest(), len(o.Postures))
+	}
+	if len(d.Rules.Terms) != 2 || len(d.Strict.Terms) != 2 || len(d.Rules.Checks) != 2 || len(d.Topics) != 2 || len(d.Deployments) != 5 || d.Deployments[4].ID != "p1" || d.Deployments[4].BaseURL != "http://127.0.0.1:1/v1" {
+		t.Fatalf("%s", asJSON(d))
+	}
+	for _, text := range []posture.Text{d.Notices.Blocked, d.Notices.Offline, d.Notices.Limited, d.Notices.Replaced} {
+		if text.ZH == "" || text.EN == "" || strings.HasPrefix(text.ZH, "[") {
+			t.Errorf("notice %+v", text)
+		}
+	}
+	rules, missing := d.Tightened(false, []string{"rumour"})
+	blocked := map[string]bool{}
+	for _, r := range rules.Terms {
+		blocked[r.ID] = r.Action == posture.Block
+	}
+	if len(missing) != 0 || !blocked["l1"] || !blocked["topic.l3"] || !blocked["probe.topic.rumour"] {
+		t.Fatalf("%v %v", missing, blocked)
+	}
+}
+
+func TestABundleHoldsWhatIsInForceAndItsRevisionGrowsWithEveryChange(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.control.Bundle(ctx, b.st.Read()); !errors.Is(err, containment.ErrStale) {
+		t.Fatalf("a bundle before anything was compiled: %v", err)
+	}
+	b.refresh(t)
+	m1, _ := b.bundle(t)
+	b.refresh(t)
+	if m, _ := b.bundle(t); m.Revision != m1.Revision {
+		t.Fatal("a refresh without a change made a revision")
+	}
+	real, drill := b.issue(t, officer, strict(containment.FromIncident, "i1")), b.issue(t, standIn, offline(containment.FromDrill, "d1"))
+	m2, o := b.bundle(t)
+	if m2.Revision <= m1.Revision || len(o.Orders) != 2 || o.OrderSeq != 2 || o.Orders[0].ID != real.ID {
+		t.Fatalf("%+v", o)
+	}
+	kinds := map[string]posture.Kind{}
+	for _, k := range o.Keys {
+		kinds[k.ID] = k.Kind
+	}
+	if len(o.Keys) != 2 || kinds["probe:"+real.ID] != posture.Test || kinds["probe:"+drill.ID] != posture.Drill {
+		t.Fatalf("%+v", o.Keys)
+	}
+	var key service.GatewayKey
+	b.do(t, store.Actor{ID: "e", Roles: []string{"safety_engineer"}}, func(tx *store.Tx) (err error) {
+		key, _, err = service.IssueKey(ctx, tx, service.GatewayKey{ServiceID: "s1", Tenant: "t", UserGroup: "g", TrafficKind: "real"})
+		return err
+	})
+	if _, err := b.control.Bundle(ctx, b.st.Read()); !errors.Is(err, containment.ErrStale) {
+		t.Fatalf("a new key went out under an old revision: %v", err)
+	}
+	b.refresh(t)
+	m3, o := b.bundle(t)
+	if m3.Revision <= m2.Revision || len(o.Keys) != 3 {
+		t.Fatalf("%+v", o.Keys)
+	}
+	b.do(t, rule, func(tx *store.Tx) error {
+		_, err := tx.Exec("UPDATE gateway_key SET revoked_ms = 1 WHERE id = ?", key.ID)
+		return err
+	})
+	b.refresh(t)
+	b.clock.Advance(time.Second)
+	b.do(t, standIn, func(tx *store.Tx) error { _, err := b.control.UndoOffline(ctx, tx, drill.ID, "r"); return err })
+	m4, o := b.bundle(t)
+	if m4.Revision <= m3.Revision || len(o.Orders) != 1 || len(o.Keys) != 1 || o.OrderSeq != 2 {
+		t.Fatalf("%+v", o)
+	}
+}
+
+func TestAfterARestartTheSameRevisionIsTheSameBytes(t *testing.T) {
+	b := newBench(t)
+	b.refresh(t)
+	b.issue(t, officer, strict(containment.FromIncident, "i1"))
+	before, _ := b.bundle(t)
+	if err := b.st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.Advance(time.Hour)
+	b.open(t)
+	b.refresh(t)
+	after, _ := b.bundle(t)
+	if before.Revision != after.Revision || !bytes.Equal(before.Signed.Payload, after.Signed.Payload) || !bytes.Equal(before.Signed.Signature, after.Signed.Signature) {
+		t.Fatalf("revision %d became %d", before.Revision, after.Revision)
+	}
+	b.issue(t, officer, offline(containment.FromIncident, "i1"))
+	next, o := b.bundle(t)
+	if next.Revision <= after.Revision || o.OrderSeq != 2 {
+		t.Fatalf("%d %d", next.Revision, o.OrderSeq)
+	}
+}
+
+func TestContradictoryOrdersTightenForEverybody(t *testing.T) {
+	b := newBench(t)
+	b.refresh(t)
+	limit := func(groups ...string) containment.Request {
+		r := strict(containment.FromIncident, "i1")
+		r.Rung, r.Params.AllowedGroups = posture.AudienceLimit, groups
+		return r
+	}
+	backup := func(id string) containment.Request {
+		r := strict(containment.FromIncident, "i1")
+		r.Rung, r.Params.BackupID = posture.BackupModel, id
+		return r
+	}
+	b.issue(t, officer, limit("staff", "partners"))
+	b.issue(t, officer, limit("partners", "press"))
+	b.issue(t, officer, backup("b1"))
+	b.issue(t, officer, backup("b4"))
+	drill := strict(containment.FromDrill, "d1")
+	drill.Scope.ServiceID, drill.Rung = "s1", posture.ServiceOffline
+	b.issue(t, standIn, drill)
+	_, o := b.bundle(t)
+	served := func(group string, kind posture.Kind) posture.Decision {
+		return posture.Effective(o.Orders, posture.Request{ServiceID: "s1", DeploymentID: "p1", Group: group, Kind: kind})
+	}
+	for group, limited := range map[string]bool{"staff": true, "press": true, "partners": false, "public": true} {
+		if d := served(group, posture.Real); d.Limited != limited || d.Offline || !limited && d.DeploymentID != "b4" {
+			t.Errorf("%s: %+v", group, d)
+		}
+	}
+	if d := served("partners", posture.Drill); !d.Offline {
+		t.Error("the drill's offline does not bind drill traffic")
+	}
+}
+
+func TestWhateverPeopleDoLooseningNeverHappensByOnePersonAndGatewaysNeverRollBack(t *testing.T) {
+	b := newBench(t)
+	b.refresh(t)
+	_, have := b.bundle(t)
+	people := []store.Actor{officer, commander, {ID: "both", Roles: []string{"duty_officer", "management", "commander"}}}
+	rapid.Check(t, func(rt *rapid.T) {
+		asked := []string{}
+		for range rapid.IntRange(1, 10).Draw(rt, "acts") {
+			who := rapid.SampledFrom(people).Draw(rt, "who")
+			var open []string
+			if err := b.st.Read().NewRaw("SELECT id FROM disposal_order WHERE state = 'in_force' ORDER BY seq").Scan(ctx, &open); err != nil {
+				rt.Fatal(err)
+			}
+			act := rapid.IntRange(0, 6).Draw(rt, "act")
+			_ = b.try(who, func(tx *store.Tx) (err error) {
+				pick := func(list []string) string {
+					if len(list) == 0 {
+						return ""
+					}
+					return list[rapid.IntRange(0, len(list)-1).Draw(rt, "pick")]
+				}
+				switch act {
+				case 0, 1:
+					r := strict(containment.FromIncident, "i1")
+					r.Rung = rapid.SampledFrom([]posture.Rung{posture.StrictFilter, posture.ServiceOffline}).Draw(rt, "rung")
+					r.Scope.Group = rapid.SampledFrom([]string{"", "g", "h"}).Draw(rt, "group")
+					_, err = b.control.Issue(ctx, tx, r)
+				case 2:
+					s, err := b.control.RequestLift(ctx, tx, pick(open), "r")
+					if err != nil {
+						return err
+					}
+					asked = append(asked, s.ID)
+				case 3:
+					_, err = b.control.DecideLift(ctx, tx, pick(asked), rapid.Bool().Draw(rt, "yes"))
+				case 4:
+					_, err = b.control.GoOnline(ctx, tx, pick(open))
+				case 5:
+					_, err = b.control.UndoOffline(ctx, tx, pick(open), "r")
+				case 6:
+					var reviews []string
+					if err := tx.NewRaw("SELECT id FROM gate_review WHERE state = 'requested'").Scan(ctx, &reviews); err != nil {
+						return err
+					}
+					_, err = b.desk.Ratify(ctx, tx, pick(reviews), rapid.Bool().Draw(rt, "yes"), "r")
+				}
+				return err
+			})
+			b.clock.Advance(time.Duration(rapid.IntRange(0, 50).Draw(rt, "s")) * time.Second)
+		}
+		var ended []containment.Order
+		if err := b.st.Read().NewSelect().Model(&ended).Where("state <> 'in_force'").Scan(ctx); err != nil {
+			rt.Fatal(err)
+		}
+		for _, o := range ended {
+			slip := o.Rung == posture.ServiceOffline && o.EndedBy == o.IssuedBy && o.EndedMs-o.IssuedMs <= containment.UndoWithinMs
+			two := o.Rung != posture.ServiceOffline && o.EndedSecond != "" && o.EndedSecond != o.EndedBy
+			if !slip && !two {
+				rt.Fatalf("loosened: %s", asJSON(o))
+			}
+		}
+		var alone int
+		if err := b.st.Read().NewRaw("SELECT COUNT(*) FROM gate_review WHERE decided_by = requested_by").Scan(ctx, &alone); err != nil || alone != 0 {
+			rt.Fatalf("%d reviews decided by who asked, %v", alone, err)
+		}
+		m, err := b.control.Bundle(ctx, b.st.Read())
+		if err != nil {
+			rt.Fatal(err)
+		}
+		now, err := posture.OpenBundle(m.Signed, nil, b.key.Public().(ed25519.PublicKey))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if err := now.Succeeds(have); err != nil {
+			rt.Fatal(fmt.Errorf("a gateway would refuse: %w", err))
+		}
+		have = now
+	})
+}

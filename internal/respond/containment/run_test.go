@@ -1,0 +1,303 @@
+package containment_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/posture"
+	"github.com/fengsui/fengsui/internal/respond/containment"
+)
+
+// gate is a gateway that obeys, or is out of reach, or only says that it obeys. It answers probes as
+// the real one does, from the bundle it holds.
+type gate struct {
+	id  string
+	pub ed25519.PublicKey
+
+	mu    sync.Mutex
+	have  *posture.Opened
+	down  bool
+	deaf  bool // acknowledges and ignores orders
+	seen  []string
+	calls int
+}
+
+func (g *gate) ID() string { return g.id }
+
+func (g *gate) Apply(_ context.Context, s posture.Signed) (containment.Ack, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.down {
+		return containment.Ack{}, errors.New("out of reach")
+	}
+	o, err := posture.OpenBundle(s, nil, g.pub)
+	if err != nil {
+		return containment.Ack{}, err
+	}
+	if err := o.Succeeds(g.have); err != nil {
+		return containment.Ack{}, err
+	}
+	g.have = o
+	g.calls++
+	a := containment.Ack{Epoch: o.Epoch, Revision: o.Revision, AtMs: 1}
+	for _, ord := range o.Orders {
+		a.OrderIDs = append(a.OrderIDs, ord.ID)
+	}
+	return a, nil
+}
+
+func (g *gate) set(f func()) { g.mu.Lock(); defer g.mu.Unlock(); f() }
+
+// Do answers a probe as a gateway with this bundle would.
+func (g *gate) Do(r *http.Request) (*http.Response, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	say := func(status int, body string) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Header: http.Header{"X-Fengsui-Content-Number": {"FS1"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	}
+	if g.down {
+		return nil, errors.New("connection refused")
+	}
+	hash := posture.HashKey(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+	var key *posture.GatewayKey
+	for i := range g.have.Keys {
+		if g.have.Keys[i].Hash == hash {
+			key = &g.have.Keys[i]
+		}
+	}
+	if key == nil {
+		return say(401, `{"error":{"code":"invalid_api_key"}}`)
+	}
+	g.seen = append(g.seen, string(key.Kind))
+	var req struct {
+		Model    string
+		Messages []struct{ Content string }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+		return nil, err
+	}
+	ok := `{"choices":[{"finish_reason":"stop"}]}`
+	if g.deaf {
+		return say(200, ok)
+	}
+	d := posture.Effective(g.have.Orders, posture.Request{ServiceID: key.ServiceID, DeploymentID: "p1", Route: req.Model, TenantID: key.TenantID, Group: key.Group, Kind: key.Kind})
+	switch {
+	case d.Offline:
+		return say(503, `{"error":{"code":"service_offline"}}`)
+	case d.Limited:
+		return say(403, `{"error":{"code":"audience_limited"}}`)
+	}
+	for _, p := range g.have.Postures {
+		if p.ServiceID() != key.ServiceID {
+			continue
+		}
+		rules, _ := p.Draft().Tightened(d.Strict, d.Topics)
+		for _, t := range rules.Terms {
+			if t.Action == posture.Block && strings.Contains(req.Messages[0].Content, t.Text) {
+				return say(200, `{"choices":[{"finish_reason":"content_filter"}]}`)
+			}
+		}
+	}
+	return say(200, ok)
+}
+
+type served struct{ id string }
+
+func (s served) DeploymentOf(context.Context, string) (string, error) { return s.id, nil }
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("never happened: %s", what)
+}
+
+func (b *bench) gate(id string) *gate {
+	return &gate{id: id, pub: b.key.Public().(ed25519.PublicKey)}
+}
+
+// run starts a loop and stops it at the end of the test.
+func run(t *testing.T, loop interface {
+	Run(context.Context) error
+	Stop()
+}) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = loop.Run(context.Background()) }()
+	t.Cleanup(func() { loop.Stop(); <-done })
+}
+
+func (b *bench) status(t *testing.T, id string) containment.Status {
+	t.Helper()
+	s, err := containment.Get(ctx, b.st.Read(), officer, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestAnOrderReachesEveryGatewayAtOnceAndALostOneIsShownAsNotEffective(t *testing.T) {
+	b := newBench(t)
+	near, far := b.gate("near"), b.gate("far")
+	far.down = true
+	d := containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, near, far)
+	run(t, d)
+	until(t, "the first bundle arrives", func() bool { near.mu.Lock(); defer near.mu.Unlock(); return near.have != nil })
+	began := time.Now()
+	o := b.issue(t, officer, strict(containment.FromIncident, "i1"))
+	until(t, "the near gateway acknowledges", func() bool { return len(b.status(t, o.ID).Acks) == 1 })
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("took %v", took)
+	}
+	until(t, "the far gateway is shown as lost", func() bool {
+		s := b.status(t, o.ID)
+		return !s.Acknowledged && len(s.Missing) == 1 && s.Missing[0] == "far"
+	})
+	far.set(func() { far.down = false })
+	until(t, "the far gateway acknowledges after its retry", func() bool { b.clock.Advance(10 * time.Second); return b.status(t, o.ID).Acknowledged })
+	if s := b.status(t, o.ID); s.Proven || len(s.Acks) != 2 {
+		t.Fatalf("%+v", s)
+	}
+	far.set(func() { far.down = true })
+	until(t, "a gateway that falls silent is shown as lost", func() bool { b.clock.Advance(10 * time.Second); return !b.status(t, o.ID).Acknowledged })
+	if acks := strings.Count(b.actions(), "order.acknowledge"); acks != 2 {
+		t.Fatalf("%d acknowledgements in the record", acks)
+	}
+}
+
+func TestALexiconChangeAndANewKeyReachTheGatewayWithoutBeingAsked(t *testing.T) {
+	b := newBench(t)
+	g := b.gate("g")
+	run(t, containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, g))
+	terms := func() (n int) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.have == nil {
+			return 0
+		}
+		for _, p := range g.have.Postures {
+			n += len(p.Draft().Rules.Terms)
+		}
+		return n
+	}
+	until(t, "the first bundle arrives", func() bool { return terms() == 4 })
+	b.do(t, rule, func(tx *store.Tx) error {
+		tx.Touch("posture")
+		_, err := tx.Exec("INSERT INTO lexicon_entry (id, service_id, term, action, risk, source, state, created_by, created_ms) VALUES ('l9','s1','测试违禁词丁','block','A.1.g','emergency','live','x',1)")
+		return err
+	})
+	until(t, "the new term arrives", func() bool { return terms() == 5 })
+}
+
+func TestAProbeProvesEachRungAndShowsAGatewayThatOnlySaysItObeys(t *testing.T) {
+	rungs := map[posture.Rung]posture.Params{posture.StrictFilter: {}, posture.TopicBlock: {TopicIDs: []string{"rumour", "fraud"}}, posture.AudienceLimit: {AllowedGroups: []string{"staff"}},
+		posture.BackupModel: {BackupID: "b1"}, posture.ServiceOffline: {}}
+	for rung, params := range rungs {
+		for _, deaf := range []bool{false, true} {
+			t.Run(string(rung)+map[bool]string{true: " ignored"}[deaf], func(t *testing.T) {
+				b := newBench(t)
+				g := b.gate("g")
+				g.deaf = deaf
+				who := served{"b1"}
+				if deaf {
+					who = served{"p1"}
+				}
+				run(t, containment.NewProber(b.st, b.control, containment.ProberOptions{Client: g, Addresses: map[string]string{"g": "http://gate"}, Served: who}))
+				run(t, containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, g))
+				r := strict(containment.FromIncident, "i1")
+				r.Rung, r.Params = rung, params
+				o := b.issue(t, officer, r)
+				until(t, "a probe result", func() bool { return len(b.status(t, o.ID).Probes) > 0 })
+				s := b.status(t, o.ID)
+				if s.Proven == deaf {
+					t.Fatalf("%+v", s)
+				}
+				if deaf != strings.Contains(b.pager.keys(), "containment.page_not_effective") {
+					t.Fatalf("pages: %q", b.pager.keys())
+				}
+				g.set(func() {
+					for _, k := range g.seen {
+						if k != "test" {
+							t.Errorf("a real order was probed with %s traffic", k)
+						}
+					}
+				})
+				if !deaf {
+					return
+				}
+				g.set(func() { g.deaf = false })
+				if rung == posture.BackupModel {
+					return // the fixed answer of served cannot change its mind
+				}
+				until(t, "the next probe proves it", func() bool { b.clock.Advance(30 * time.Second); return b.status(t, o.ID).Proven })
+				if n := strings.Count(b.pager.keys(), "containment.page_not_effective"); n != 1 {
+					t.Fatalf("paged %d times", n)
+				}
+			})
+		}
+	}
+}
+
+func TestADrillOrderIsProbedWithDrillTraffic(t *testing.T) {
+	b := newBench(t)
+	g := b.gate("g")
+	run(t, containment.NewProber(b.st, b.control, containment.ProberOptions{Client: g, Addresses: map[string]string{"g": "http://gate"}}))
+	run(t, containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, g))
+	o := b.issue(t, standIn, offline(containment.FromDrill, "d1"))
+	until(t, "the probe proves it", func() bool { return b.status(t, o.ID).Proven })
+	g.set(func() {
+		if len(g.seen) == 0 || g.seen[0] != "drill" {
+			t.Fatal(g.seen)
+		}
+	})
+}
+
+func TestAnUnreachableGatewayProvesNothing(t *testing.T) {
+	b := newBench(t)
+	g := b.gate("g")
+	run(t, containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, g))
+	o := b.issue(t, officer, offline(containment.FromIncident, "i1"))
+	until(t, "the acknowledgement", func() bool { return b.status(t, o.ID).Acknowledged })
+	g.set(func() { g.down = true })
+	run(t, containment.NewProber(b.st, b.control, containment.ProberOptions{Client: g, Addresses: map[string]string{"g": "http://gate"}}))
+	until(t, "a probe", func() bool { return len(b.status(t, o.ID).Probes) == 1 })
+	if s := b.status(t, o.ID); s.Proven || s.Probes[0].Detail != containment.DetailUnreachable {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestLoopsMayBeStoppedBeforeTheyRunAndTwice(t *testing.T) {
+	b := newBench(t)
+	d := containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, b.gate("g"))
+	d.Stop()
+	if err := d.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	d.Stop()
+	p := containment.NewProber(b.st, b.control, containment.ProberOptions{})
+	done := make(chan error)
+	short, cancel := context.WithCancel(ctx)
+	go func() { done <- p.Run(short) }()
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	p.Stop()
+	p.Stop()
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
