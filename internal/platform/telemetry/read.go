@@ -263,3 +263,50 @@ func (l *Log) SubjectSpans(ctx context.Context, after, upto int64) ([]SubjectSpa
 	})
 	return out, err
 }
+
+// ContentNumbers lists the distinct content numbers of signals that match f (Limit is not applied).
+func (l *Log) ContentNumbers(ctx context.Context, f Filter) ([]string, error) {
+	out := []string{}
+	seen := map[string]bool{}
+	from, to := f.days()
+	err := l.eachDay(ctx, from, to, false, func(_ string, db *bun.DB) (bool, error) {
+		var some []string
+		q := f.apply(db.NewSelect().TableExpr("signal")).ColumnExpr("DISTINCT content_no").Where("content_no <> ''")
+		for _, c := range []struct{ column, value string }{{"rule", f.Rule}, {"risk", f.Risk}, {"side", f.Side}} {
+			if c.value != "" {
+				q = q.Where("? = ?", bun.Ident(c.column), c.value)
+			}
+		}
+		err := q.Scan(ctx, &some)
+		for _, n := range some {
+			if !seen[n] {
+				seen[n] = true
+				out = append(out, n)
+			}
+		}
+		return false, err
+	})
+	return out, err
+}
+
+// TrafficOf finds the requests of content numbers. hintMs, if not 0, is an instant not after the earliest.
+func (l *Log) TrafficOf(ctx context.Context, contentNumbers []string, hintMs int64) ([]Traffic, error) {
+	out := []Traffic{}
+	from := ""
+	if hintMs > 0 {
+		from = Day(hintMs - 24*3600*1000)
+	}
+	err := l.eachDay(ctx, from, "", false, func(_ string, db *bun.DB) (bool, error) {
+		for rest := contentNumbers; len(rest) > 0; {
+			part := rest[:min(500, len(rest))]
+			rest = rest[len(part):]
+			var rows []Traffic
+			if err := db.NewSelect().Model(&rows).Where("content_no <> '' AND content_no IN (?)", bun.In(part)).Order("seq").Scan(ctx); err != nil {
+				return true, err
+			}
+			out = append(out, rows...)
+		}
+		return false, nil
+	})
+	return out, err
+}

@@ -82,7 +82,7 @@ func (l *Log) Retain(ctx context.Context) error {
 				return err
 			}
 		}
-		if slices.Contains(pinned, day) {
+		if slices.Contains(pinned, day) || l.holds(day) {
 			continue
 		}
 		if err := l.delete(ctx, day); err != nil {
@@ -90,6 +90,14 @@ func (l *Log) Retain(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// holds reports whether the file of a day is open for writing, which it is for the last two days that
+// saw traffic; in a log that long saw none they are deleted when it does again.
+func (l *Log) holds(day string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return (l.today != nil && l.today.day == day) || (l.yesterday != nil && l.yesterday.day == day)
 }
 
 func (l *Log) delete(ctx context.Context, day string) error {
