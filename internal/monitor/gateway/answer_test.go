@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -227,5 +228,64 @@ func TestHeldTextLeavesBeforeTheFinish(t *testing.T) {
 	w.upstream = streamsOut(contentEvent("测试遮"), stopEvent, contentEvent("盖词"))
 	if s := w.post(ask("问", streamed)).said(t); s.content[0] != "测试遮" {
 		t.Fatalf("%+v", s)
+	}
+}
+
+func TestEveryChannelOfAWholeAnswerIsInspected(t *testing.T) {
+	for name, message := range map[string]string{
+		"content":           `"content":"%s"`,
+		"refusal":           `"content":null,"refusal":"%s"`,
+		"reasoning_content": `"content":"好","reasoning_content":"%s"`,
+		"reasoning":         `"content":"好","reasoning":"%s"`,
+		"tool name":         `"content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"%s","arguments":"{}"}}]`,
+		"tool id":           `"content":null,"tool_calls":[{"id":"%s","type":"function","function":{"name":"f","arguments":"{}"}}]`,
+		"tool arguments":    `"content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{\"a\":\"%s\"}"}}]`,
+		"escaped arguments": `"content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"\\u6d4b\\u8bd5\\u8fdd\\u7981\\u8bcd\\u7532"}}]`,
+		"function call":     `"content":null,"function_call":{"name":"f","arguments":"%s"}`,
+	} {
+		body := `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"头一个"},"finish_reason":"stop"},{"index":1,"message":{"role":"assistant",` +
+			strings.ReplaceAll(message, "%s", harmful) + `},"finish_reason":"stop"}]}`
+		w := newWorld(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(body))
+		})
+		w.apply()
+		r := w.post(ask("问"))
+		var a completion
+		if err := json.Unmarshal([]byte(r.body), &a); err != nil {
+			t.Fatalf("%s: %s", name, r.body)
+		}
+		second := a.Choices[1]
+		if strings.Contains(r.body, harmful) || strings.Contains(r.body, "u8fdd") || *second.Finish != "content_filter" || *second.Message.Content != "该内容无法展示。" || second.Message.ToolCalls != nil || second.Message.ReasoningContent != nil {
+			t.Errorf("%s: %s", name, r.body)
+		}
+		if *a.Choices[0].Message.Content != "头一个" || *a.Choices[0].Finish != "stop" {
+			t.Errorf("%s: the benign choice was lost: %s", name, r.body)
+		}
+		if row := w.sink.row(t); row.OutputVerdict != VerdictBlock || row.ReleasedRunes != 3 {
+			t.Errorf("%s: %+v", name, row)
+		}
+	}
+}
+
+func TestAClientThatLeavesBeforeTheAnswerIsNotedAsThat(t *testing.T) {
+	asked, gone := make(chan struct{}, 1), make(chan struct{}, 1)
+	w := newWorld(t, func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+		gone <- struct{}{}
+	})
+	w.apply()
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		<-asked
+		leave()
+	}()
+	if _, err := w.client.Do(w.request(ask("问")).WithContext(ctx)); err == nil {
+		t.Fatal("answered")
+	}
+	<-gone
+	if row := w.sink.row(t); row.ErrorCode != "client_left" || row.Status != 499 {
+		t.Fatalf("%+v", row)
 	}
 }

@@ -286,7 +286,7 @@ func (c *call) signal(m Match) {
 func (c *call) finish(ctx context.Context) {
 	c.mu.Lock()
 	c.row.OrderIDs = c.decision.OrderIDs
-	c.row.CutByOrder = c.reason != nil && errors.Is(context.Cause(ctx), errCut)
+	c.row.CutByOrder = c.row.CutByOrder || c.reason != nil && errors.Is(context.Cause(ctx), errCut)
 	if c.reason != nil && c.row.ErrorCode == "" {
 		c.row.ErrorCode = c.reason.code
 	}

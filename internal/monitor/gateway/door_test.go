@@ -76,6 +76,13 @@ func TestAKeyThatIsNotValidOpensNothing(t *testing.T) {
 			t.Errorf("%s: %d %s", name, r.status, r.body)
 		}
 	}
+	for key, want := range map[string]int{"test": 401, "real": 200} {
+		req, _ := http.NewRequest(http.MethodGet, w.url+"/v1/models", nil)
+		as(w, key)(req)
+		if r := w.do(req); r.status != want {
+			t.Errorf("models with %s: %d", key, r.status)
+		}
+	}
 	if len(w.asked) != 0 {
 		t.Fatal("the upstream was asked")
 	}
@@ -270,7 +277,7 @@ func TestEveryTextOfARequestIsInspected(t *testing.T) {
 func TestTheUpstreamGetsOurSerialisationOfAllKnownFields(t *testing.T) {
 	w := newWorld(t, answers("好"))
 	w.apply()
-	body := `{ "user":"alice@example.org", "stop":"END", "n":2, "temperature":0.7, "seed":9007199254740993, "max_tokens":16,
+	body := `{ "user":"alice@example.org", "safety_identifier":"alice@example.org", "stop":"END", "n":2, "temperature":0.7, "seed":9007199254740993, "max_tokens":16,
 	  "tools":[{"type":"function","function":{"name":"f","parameters":{"b":1.50,"a":[true,null,12345678901234567890]}}}], "tool_choice":"auto",
 	  "messages":[{"content":[{"type":"text","text":"a\u0062 \/ ` + masked + `"}],"role":"user"}], "model":"demo" }`
 	if r := w.post(body, header("X-Custom", "1"), header("Cookie", "a=b"), header("X-Forwarded-For", "1.2.3.4")); r.status != 200 {

@@ -105,6 +105,7 @@ var eventSeeds = []string{
 	`{"choices":[{"index":0,"delta":{"content":"a","content":"b"}}]}`, `{"choices":[{"index":0,"delta":{"Content":"a"}}]}`,
 	`{"choices":[{"index":0,"d\u0065lta":{"content":"a"}}]}`, `{}`, `{"choices":[{"index":01,"delta":{}}]}`, `{"choices":[{"index":0,"delta":{"content":"a"}}]}x`,
 	`{"a":{},"choices":[]}`, `[]`, `"x"`, ``, `{`, `{"choices":[{"index":0,"delta":{"content":"a` + "\n" + `"}}]}`, `{"choices":[{"index":0,"delta":{"content":"a` + "\xff" + `"}}]}`,
+	`{"choices":[{"index":0,"delta":{"content":"a"}},{"index":0,"delta":{"content":"b"}}]}`, `{"choices":[{"index":0,"delta":{"content":"a"}},{"delta":{"content":"b"}}]}`,
 	`{"error":{"message":"x"}}`, `{"choices":[{"index":0,"delta":{"content":"a"},}]}`, `{"choices":[,]}`, `{"choices":[{"index":0}],}`, `{"usage":{"a":1,"a":2}}`, `{"usage":{"a":"text"}}`,
 }
 

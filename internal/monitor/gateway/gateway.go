@@ -3,6 +3,31 @@
 // without control; without a bundle it answers 503 and never passes.
 //
 // It serves POST /v1/chat/completions, streamed and not, and GET /v1/models. Everything else is refused by name.
+//
+// # What a client sees
+//
+// Where nothing was sent yet, a refusal is a status with the error object of the OpenAI API: {"error":{"message",
+// "type","param","code"}}. Code is stable; X-Should-Retry: false keeps the official SDKs from trying again what cannot
+// succeed.
+//
+// A request that inspection blocks is answered 200 in the form of a normal answer: the posture's text as content and
+// finish_reason "content_filter". Every SDK parses that, and people can read it. An answer that is blocked is, not streamed, replaced whole in the
+// same form; in a stream nothing from the hit on is sent, and a chunk with finish_reason "content_filter" and [DONE]
+// follow. An order that takes a stream away ends it the same way, and the connection is closed. In all of these a
+// top-level "fengsui" object tells the code, the text for people and the content number; SDKs ignore it. It is not put
+// into the content of a stream, because half an answer may be JSON that somebody parses.
+//
+// An upstream that fails inside a stream ends it with an error event, upon which SDKs raise their API error, and
+// without [DONE], because the answer is not complete. What was held back is not sent then: it was never cleared.
+//
+// Token probabilities are refused, because they show the tokens that masking hides. The client's user and
+// safety_identifier reach the upstream as one HMAC.
+//
+// # Limits of what is promised
+//
+// Strict isolation binds requests that begin after contact was lost, not streams that were open. Rules that
+// straddle two messages of a request are not seen; those that straddle parts of one message are. When an order
+// tightens the rules of an open stream, what was said before it is judged too (the last 128 KiB of each text at least).
 package gateway
 
 import (

@@ -137,6 +137,9 @@ func TestAnOfflineOrderEndsAStreamWhoseUpstreamIsSilent(t *testing.T) {
 	if r := w.post(ask("再问")); r.status != 503 || r.code() != "service_offline" || !strings.Contains(r.body, "服务暂停") || r.header.Get("X-Should-Retry") != "false" {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
+	if row := w.sink.row(t); !row.CutByOrder || row.ContentNumber != "" || row.DeploymentID != "d1" {
+		t.Fatalf("%+v", row)
+	}
 }
 
 func TestTheConnectionOfACutStreamIsClosed(t *testing.T) {
@@ -657,8 +660,11 @@ func TestTooManyOpenStreamsAreRefused(t *testing.T) {
 }
 
 func TestRulesThatCannotBeCompiledLeaveTheOldOnesAndBindTheOrders(t *testing.T) {
-	w := newWorld(t, answers("好"))
+	gone := make(chan struct{}, 1)
+	w := newWorld(t, silent(gone, "开头"))
 	w.apply()
+	l := w.live(ask("问", streamed))
+	l.next()
 	good := w.draft
 	w.draft.Rules.Terms = append(slices.Clone(w.draft.Rules.Terms), posture.Term{ID: "long", Text: strings.Repeat("长", 100), Action: posture.Block, Risk: "R"})
 	w.seq++
@@ -672,9 +678,39 @@ func TestRulesThatCannotBeCompiledLeaveTheOldOnesAndBindTheOrders(t *testing.T) 
 	if r := w.post(ask("问")); r.code() != "service_offline" {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
-	w.draft, w.orders = good, nil
+	if r, err := l.rest(); err != nil || !strings.Contains(r.events[0], "service_offline") {
+		t.Fatalf("the open stream: %v %v", r.events, err)
+	}
+	<-gone
+	w.draft, w.orders, w.upstream = good, nil, answers("好")
 	w.apply()
 	if r := w.post(ask("问")); r.status != 200 {
 		t.Fatalf("after a good bundle: %d %s", r.status, r.body)
+	}
+}
+
+func TestAnOrderThatComesWhileAnAnswerIsInspectedStopsIt(t *testing.T) {
+	w := newWorld(t, answers("好"))
+	w.apply()
+	uses := 0
+	applied := make(chan struct{})
+	w.g.fail = func() { // runs before each use of the engine
+		if uses++; uses != 3 { // question, labels, then the answer
+			return
+		}
+		go func() {
+			w.apply(offline())
+			close(applied)
+		}()
+		for w.g.Status().Counters.StreamsCut == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if r := w.post(ask("问")); r.status != 503 || r.code() != "service_offline" {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	<-applied
+	if row := w.sink.row(t); row.ReleasedRunes != 0 || !row.CutByOrder {
+		t.Fatalf("%+v", row)
 	}
 }

@@ -62,8 +62,8 @@ type Traffic struct {
 	Status         int    `json:"status"`          // HTTP status sent
 	ErrorCode      string `json:"error_code"`      // code of the error object, if one was sent
 	UpstreamStatus int    `json:"upstream_status"` // 0: never asked or never answered
-	CutByOrder     bool   `json:"cut_by_order"`
-	Uninspected    int    `json:"uninspected"` // texts released without their check (failure mode open)
+	CutByOrder     bool   `json:"cut_by_order"`    // ended, or refused at the door, by an order
+	Uninspected    int    `json:"uninspected"`     // texts released without their check (failure mode open)
 	TokensIn       int64  `json:"tokens_in"`
 	TokensOut      int64  `json:"tokens_out"`
 
