@@ -171,3 +171,53 @@ func (l *Log) scrub(ctx context.Context) error {
 	}
 	return nil
 }
+
+// SignHead signs the head of db, which may be a copy, and keeps nothing. nil if the record is empty.
+func (l *Log) SignHead(ctx context.Context, db bun.IDB, atMs int64) (*Checkpoint, error) {
+	chain, err := chainOf(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	h, err := readHead(ctx, db)
+	if err != nil || h.size == 0 {
+		return nil, err
+	}
+	s, err := l.current(chain)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkpoint{Origin: originOf(chain), Epoch: h.epoch, Size: h.size, Root: h.edge.root(), AtMs: atMs}
+	c.Note, err = signNote(s, c.Origin, c.text())
+	return c, err
+}
+
+// SignText signs other words of this record, such as a backup's manifest. purpose is one word that
+// keeps the note from being taken for another kind; body ends in a newline.
+func (l *Log) SignText(ctx context.Context, db bun.IDB, purpose, body string) (string, error) {
+	chain, err := chainOf(ctx, db)
+	if err != nil {
+		return "", err
+	}
+	s, err := l.current(chain)
+	if err != nil {
+		return "", err
+	}
+	return signNote(s, originOf(chain), originOf(chain)+"\n"+purpose+"\n"+body)
+}
+
+// OpenText checks a note of SignText against the signers in db and gives its body.
+func OpenText(ctx context.Context, db bun.IDB, purpose, signed string) (body string, err error) {
+	chain, err := chainOf(ctx, db)
+	if err != nil {
+		return "", err
+	}
+	text, _, err := openNote(signed, originOf(chain), chain)
+	if err != nil {
+		return "", err
+	}
+	body, ok := strings.CutPrefix(text, originOf(chain)+"\n"+purpose+"\n")
+	if !ok {
+		return "", errors.New("record: the note was signed for another purpose")
+	}
+	return body, nil
+}
