@@ -1,0 +1,171 @@
+// Package behaviour is where gateways hand in what they saw: it decides what content is captured, puts
+// traffic and signals into telemetry, from where the anomaly engine follows, and shows them to people.
+package behaviour
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/fengsui/fengsui/internal/monitor/gateway"
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/telemetry"
+)
+
+// Log is what the sink needs of telemetry. Its Put methods do not block.
+type Log interface {
+	PutTraffic(telemetry.Traffic)
+	PutSignal(telemetry.Signal)
+	CaptureAll() bool
+}
+
+// Sink implements gateway.Sink. It holds nothing itself: the bounded queue is telemetry's.
+type Sink struct{ log Log }
+
+var _ gateway.Sink = (*Sink)(nil)
+
+// NewSink makes a sink.
+func NewSink(log Log) *Sink { return &Sink{log: log} }
+
+// Traffic takes the row of a request that ended. Its content is captured if a verdict is other than
+// allow, if an order cut it, or always if the setting says so.
+func (s *Sink) Traffic(t gateway.Traffic) {
+	row := telemetry.Traffic{RequestID: t.RequestID, ContentNo: t.ContentNumber, GatewayID: t.GatewayID, OperatorID: t.OperatorID, ServiceID: t.ServiceID,
+		DeploymentID: t.DeploymentID, PostureDigest: t.PostureDigest, Tenant: t.TenantID, Group: t.Group, KeyID: t.KeyID, Subject: t.Subject, Kind: t.Kind,
+		Simulated: t.Simulated, Modality: t.Modality, Language: t.Language, Route: t.Route, Stream: t.Stream, InputVerdict: t.InputVerdict,
+		OutputVerdict: t.OutputVerdict, Matches: array(t.Matches), OrderIDs: array(t.OrderIDs), ReleasedRunes: t.ReleasedRunes, Finish: t.Finish,
+		Status: t.Status, ErrorCode: t.ErrorCode, UpstreamStatus: t.UpstreamStatus, CutByOrder: t.CutByOrder, Uninspected: t.Uninspected,
+		TokensIn: t.TokensIn, TokensOut: t.TokensOut, StartedMs: t.StartedMs, FirstByteMs: t.FirstByteMs, EndedMs: t.EndedMs, LastByteUs: t.LastByteUs, InspectUs: t.InspectUs}
+	if flagged(t.InputVerdict) || flagged(t.OutputVerdict) || t.CutByOrder || s.log.CaptureAll() {
+		row.Content = &telemetry.Content{Messages: t.Messages, Prompt: t.Prompt, Answer: t.Answer}
+	}
+	s.log.PutTraffic(row)
+}
+
+// Signal takes a rule that hit. Its content is always captured: it is the first sight.
+func (s *Sink) Signal(g gateway.Signal) {
+	m := g.Match
+	s.log.PutSignal(telemetry.Signal{ID: g.ID, AtMs: g.AtMs, RequestID: g.RequestID, ContentNo: g.ContentNumber, GatewayID: g.GatewayID, OperatorID: g.OperatorID,
+		ServiceID: g.ServiceID, DeploymentID: g.DeploymentID, PostureDigest: g.PostureDigest, Tenant: g.TenantID, Group: g.Group, Subject: g.Subject,
+		Kind: g.Kind, Simulated: g.Simulated, Modality: g.Modality, Language: g.Language, Rule: m.RuleID, RuleKind: m.Kind, Risk: m.Risk, Topic: m.Topic,
+		Action: m.Action, Side: m.Side, Channel: m.Channel, Choice: m.Choice, StartByte: m.Start, EndByte: m.End, Runes: m.Runes,
+		Fingerprint: g.Fingerprint, ReleasedRunes: g.Released, Content: &telemetry.Content{Messages: g.Messages, Prompt: g.Prompt, Answer: g.Answer}})
+}
+
+// flagged verdicts are those that a person may want to look into; a text that went out uninspected is one.
+func flagged(verdict string) bool {
+	return verdict != gateway.VerdictAllow && verdict != gateway.VerdictNone && verdict != ""
+}
+
+func array[T any](v []T) string {
+	if len(v) == 0 {
+		return "[]"
+	}
+	js, err := json.Marshal(v) // strings and numbers always marshal
+	if err != nil {
+		return "[]"
+	}
+	return string(js)
+}
+
+// Desk shows traffic to people: no content, and no row of another drill.
+type Desk struct {
+	st  *store.Store
+	log *telemetry.Log
+}
+
+// NewDesk makes a desk.
+func NewDesk(st *store.Store, log *telemetry.Log) *Desk { return &Desk{st: st, log: log} }
+
+// services are those of a stand-in's drill; nil means all.
+func (d *Desk) services(ctx context.Context, actor store.Actor) (map[string]bool, error) {
+	if actor.Drill == "" {
+		return nil, nil
+	}
+	var ids []string
+	if err := d.st.Read().NewRaw("SELECT id FROM service WHERE drill_id = ?", actor.Drill).Scan(ctx, &ids); err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, id := range ids {
+		out[id] = true
+	}
+	return out, nil
+}
+
+// Recent lists traffic, newest first; it needs anomaly.read.
+func (d *Desk) Recent(ctx context.Context, actor store.Actor, f telemetry.Filter) ([]telemetry.Traffic, error) {
+	if err := identity.Require(actor, "anomaly.read"); err != nil {
+		return nil, err
+	}
+	only, err := d.services(ctx, actor)
+	if err != nil {
+		return nil, err
+	}
+	if only == nil {
+		return d.log.Recent(ctx, f)
+	}
+	out := []telemetry.Traffic{}
+	for id := range only {
+		if f.ServiceID != "" && f.ServiceID != id {
+			continue
+		}
+		own := f
+		own.ServiceID = id
+		rows, err := d.log.Recent(ctx, own)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rows...)
+	}
+	slices.SortFunc(out, func(a, b telemetry.Traffic) int { return cmp.Compare(b.Seq, a.Seq) })
+	return out, nil
+}
+
+// ByContent finds the request that a content number belongs to, with its signals; it needs anomaly.read.
+// A stand-in finds only what belongs to its drill.
+func (d *Desk) ByContent(ctx context.Context, actor store.Actor, contentNo string, hintMs int64) (telemetry.Traffic, []telemetry.Signal, error) {
+	if err := identity.Require(actor, "anomaly.read"); err != nil {
+		return telemetry.Traffic{}, nil, err
+	}
+	only, err := d.services(ctx, actor)
+	if err != nil {
+		return telemetry.Traffic{}, nil, err
+	}
+	t, signals, err := d.log.ByContent(ctx, contentNo, hintMs)
+	if err != nil {
+		return t, signals, err
+	}
+	owner := t.ServiceID
+	if owner == "" && len(signals) > 0 {
+		owner = signals[0].ServiceID
+	}
+	if only != nil && !only[owner] {
+		return telemetry.Traffic{}, nil, identity.RequireDrill(actor, "")
+	}
+	return t, signals, nil
+}
+
+// Verdicts counts requests by verdict in fromMs <= t < toMs (time of storing, UTC ms); it needs status.read.
+func (d *Desk) Verdicts(ctx context.Context, actor store.Actor, fromMs, toMs int64) ([]telemetry.VerdictCount, error) {
+	if err := identity.Require(actor, "status.read"); err != nil {
+		return nil, err
+	}
+	only, err := d.services(ctx, actor)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := d.log.Verdicts(ctx, fromMs, toMs)
+	if err != nil || only == nil {
+		return rows, err
+	}
+	out := []telemetry.VerdictCount{}
+	for _, r := range rows {
+		if only[r.ServiceID] {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
