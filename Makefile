@@ -1,0 +1,78 @@
+# Fengsui: `make run` shows it, `make test` proves it, `make help` lists the rest.
+# Every target installs what it needs or says in one sentence what is missing; see scripts/need.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build check test torture bench lint clean need-go need-node tally
+
+# Caches go to HOME as usual, or into the clone where there is no HOME that can be written.
+ifneq ($(shell d="$$HOME"; [ -n "$$d" ] && { [ -w "$$d" ] || mkdir -p "$$d" 2>/dev/null; } && [ -w "$$d" ] && echo yes),yes)
+export HOME := $(CURDIR)/.cache/home
+endif
+export PATH := $(PATH):/usr/local/go/bin:/usr/lib/go/bin
+export GOFLAGS := $(strip $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false)
+export GOTOOLCHAIN ?= local
+export GOWORK := off
+export CGO_ENABLED := 0
+# Node's own list of certificates knows nothing of those that this machine was told to trust.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export NODE_EXTRA_CA_CERTS ?= /etc/ssl/certs/ca-certificates.crt
+endif
+
+JOBS ?= 2            # packages tested at once
+KILLS ?= 100         # how often make torture kills
+TORTURE_TIME ?= 15m  # and how long it may take
+ARGS ?=              # more arguments for the command of make run and make bench
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-9s %s\n' "$$t" "$$d"; done
+
+run: build ## build, then start a simulated model, Fengsui in front of it and gentle traffic
+	@exec bin/fengsui demo $(ARGS)
+
+build: need-go ## build bin/fengsui
+	@[ -d cmd/fengsui ] || { echo "make $@: cmd/fengsui is not in this tree." >&2; exit 1; }
+	@go build -trimpath -o bin/fengsui ./cmd/fengsui
+
+check: need-go need-node tally ## the quick round before a commit: vet, gofmt, build, short tests
+	@go vet ./...
+	@$(gofmt)
+	@go build ./...
+	@bin/tally -- -short -p $(strip $(JOBS)) -timeout 2m ./...
+
+test: need-go need-node tally ## the whole suite, with the official OpenAI clients for Go and Node
+	@go -C tools test ./tally
+	@bin/tally -- -p $(strip $(JOBS)) -timeout 9m ./...
+
+torture: need-go tally ## kill -9 at random instants and see that nothing is lost; KILLS=100
+	@[ -d e2e/torture ] || { echo "make $@: there are no torture tests in this tree (e2e/torture)." >&2; exit 1; }
+	@FENGSUI_TORTURE_KILLS=$(strip $(KILLS)) bin/tally -logs -- -count=1 -p 1 -run Torture -tags torture -timeout $(strip $(TORTURE_TIME)) ./e2e/torture/...
+
+bench: need-go ## measure; every figure in the documents comes from here
+	@[ -d bench ] || { echo "make $@: there are no benchmarks in this tree (bench)." >&2; exit 1; }
+	@go run ./bench $(ARGS)
+
+lint: need-go ## gofmt, vet, the pinned staticcheck, and the pins of stack-critical modules
+	@$(gofmt)
+	@go vet ./...
+	@go -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	@bin/staticcheck ./...
+	@cd tools && ../bin/staticcheck ./...
+	@go test -count=1 -run TestPins ./internal/house
+
+clean: ## remove what the other targets built; data folders stay
+	@[ ! -d .cache ] || chmod -R u+w .cache
+	@rm -rf bin dist .cache e2e/sdk/node/node_modules
+
+need-go:
+	@scripts/need write go
+
+need-node:
+	@scripts/need node
+
+tally: need-go
+	@go -C tools build -o ../bin/tally ./tally
+
+define gofmt
+rough=$$("$$(go env GOROOT)/bin/gofmt" -l $(wildcard bench cmd e2e internal tools)) || exit 1; \
+if [ -n "$$rough" ]; then echo "not formatted, run gofmt -w on:" $$rough >&2; exit 1; fi
+endef
