@@ -22,6 +22,7 @@ type Page struct {
 	IncidentID   string
 	IncidentKind string // real or drill
 	DrillID      string
+	Role         string // whom to page; "" = whoever is on duty
 }
 
 // Pager queues a page in the transaction that found it necessary.
