@@ -368,7 +368,7 @@ func (e *Engine) load(ctx context.Context) error {
 			return err
 		}
 		t.active[a.Fingerprint] = &live{a: a, stored: true, subjects: map[string]struct{}{}, kept: int(n)}
-		oldest = min(oldest, telemetry.SeqAt(max(0, a.OpenedMs-window)))
+		oldest = min(oldest, telemetry.SeqAt(max(0, a.OpenedMs-window))-1)
 	}
 	var past []Anomaly
 	// Also decisions before the horizon matter to the subjects of anomalies that opened after them.
@@ -423,7 +423,8 @@ func (e *Engine) loadSubjects(ctx context.Context, oldest int64) error {
 		if l == nil {
 			continue
 		}
-		begin := max(l.a.OpenedMs-time.Duration(rule.Window).Milliseconds(), e.t.decided[f].ms)
+		// The signal that opened it is in its window, even if that has no length.
+		begin := max(l.a.OpenedMs-max(1, time.Duration(rule.Window).Milliseconds()), e.t.decided[f].ms)
 		if telemetry.StoredMs(s.Last) > begin {
 			for _, name := range o.subjects() {
 				l.subjects[name] = struct{}{}

@@ -412,6 +412,21 @@ func TestKilledAtAnyInstantTheEngineCountsAsIfItHadNeverStopped(t *testing.T) {
 	}
 }
 
+func TestARestartDoesNotForgetTheSubjectThatOpenedAnAnomaly(t *testing.T) {
+	h := newHouse(t, t.TempDir())
+	illegal := func(s *telemetry.Signal) { s.Risk = "A.1.d" } // a rule without a window
+	h.put("a", "p", illegal)
+	h.run()
+	h.restart()
+	h.put("a", "p", illegal)
+	h.put("a", "q", illegal)
+	h.clock.Advance(2 * time.Second)
+	h.run()
+	if got := h.list(Filter{}); len(got) != 1 || got[0].Signals != 3 || got[0].Subjects != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestRunFollowsTheLogAndCommitsAtItsEnd(t *testing.T) {
 	h := newHouse(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())

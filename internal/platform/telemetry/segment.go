@@ -152,7 +152,8 @@ func (l *Log) handOver(ctx context.Context, db *bun.DB, s Segment) error {
 	}); err != nil {
 		return err
 	}
-	_, err = db.NewUpdate().Model(&s).WherePK().Exec(ctx)
+	// The entry stands; a stop between the two would only make a second one that says the same.
+	_, err = db.NewUpdate().Model(&s).WherePK().Exec(context.WithoutCancel(ctx))
 	return err
 }
 

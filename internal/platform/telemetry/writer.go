@@ -52,7 +52,7 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 	<-done
 	// The path of requests has ended before: what is queued now is all there is.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	return errors.Join(l.drain(last, pending), l.settle(last))
 }
