@@ -1,0 +1,247 @@
+// Package api is the HTTP API, one file a resource. It knows who asks, in which language, and maps
+// errors; every decision is made in the rooms, every change in one store.Write.
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/fengsui/fengsui/internal/flow"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/locale"
+	"github.com/fengsui/fengsui/internal/platform/store"
+)
+
+// API serves /api/v1 and its OpenAPI 3.1 document at /api/v1/openapi.json.
+type API struct {
+	*flow.House
+	catalog *locale.Catalog
+	log     *slog.Logger
+	huma    huma.API
+}
+
+// maxBody bounds a request body of the API, in bytes.
+const maxBody = 1 << 20
+
+// Mount registers the API on mux.
+func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog.Logger) *API {
+	a := &API{House: h, catalog: catalog, log: log}
+	inner := http.NewServeMux()
+	a.huma = humago.NewWithPrefix(inner, "", config())
+	huma.NewErrorWithContext = newProblem // huma has one hook for the whole program
+	a.huma.UseMiddleware(a.authenticate)
+	a.status()
+	a.people()
+	a.services()
+	a.prepare()
+	a.monitor()
+	a.incidents()
+	a.handling()
+	a.orders()
+	a.improve()
+	a.records()
+	a.drills()
+	mux.Handle("/api/", http.MaxBytesHandler(inner, maxBody))
+	return a
+}
+
+// Spec is the OpenAPI document, as JSON.
+func (a *API) Spec() ([]byte, error) { return json.Marshal(a.huma.OpenAPI()) }
+
+func config() huma.Config {
+	c := huma.DefaultConfig("烽燧 Fengsui", "1")
+	c.CreateHooks = nil // no $schema links in answers
+	c.OpenAPIPath = "/api/v1/openapi"
+	c.DocsPath = ""
+	c.SchemasPath = ""
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	strict := huma.DefaultJSONFormat
+	strict.Unmarshal = func(data []byte, v any) error {
+		// encoding/json lets the last of two equal keys win; whoever sends two means mischief or has a bug.
+		if !jsontext.Value(data).IsValid() {
+			_, err := jsontext.NewDecoder(strings.NewReader(string(data))).ReadValue()
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		return json.Unmarshal(data, v)
+	}
+	c.Formats = map[string]huma.Format{"application/json": strict, "json": strict}
+	c.RejectUnknownQueryParameters = true
+	return c
+}
+
+// schemaName keeps types of one name in two rooms apart.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	path := t.PkgPath()
+	if t.Name() == "" || !strings.Contains(path, "/internal/") || strings.HasSuffix(path, "/api") {
+		return name
+	}
+	pkg := path[strings.LastIndex(path, "/")+1:]
+	if strings.EqualFold(pkg, t.Name()) || strings.Contains(t.Name(), "[") {
+		return name
+	}
+	return strings.ToUpper(pkg[:1]) + pkg[1:] + name
+}
+
+type ctxKey int
+
+const (
+	actorKey ctxKey = iota
+	langKey
+	idemKey
+)
+
+func actorOf(ctx context.Context) store.Actor { a, _ := ctx.Value(actorKey).(store.Actor); return a }
+
+func langOf(ctx context.Context) locale.Lang {
+	if l, ok := ctx.Value(langKey).(locale.Lang); ok {
+		return l
+	}
+	return locale.ZH
+}
+
+// authenticate turns the bearer token into the actor. Operations marked public go on without one.
+func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
+	ctx = huma.WithValue(ctx, langKey, locale.Parse(ctx.Header("Accept-Language")))
+	ctx = huma.WithValue(ctx, catalogKey, a)
+	ctx = huma.WithValue(ctx, idemKey, ctx.Header("Idempotency-Key"))
+	if len(ctx.Operation().Security) == 0 {
+		next(ctx)
+		return
+	}
+	token, ok := strings.CutPrefix(ctx.Header("Authorization"), "Bearer ")
+	if !ok {
+		a.refuse(ctx, fault.Unauthenticated("identity.unknown"))
+		return
+	}
+	actor, err := identity.Authenticate(ctx.Context(), a.Store.Read(), a.NowMs(), strings.TrimSpace(token))
+	if err != nil {
+		a.refuse(ctx, err)
+		return
+	}
+	next(huma.WithValue(ctx, actorKey, actor))
+}
+
+// operation describes one call: its verb and path, its id for the CLI, and the room it belongs to.
+type operation struct {
+	method, path, id, room, summary string
+	public                          bool // no token needed
+	secret                          bool // the answer holds a secret, so it is not kept for a repeated request
+}
+
+func (o operation) huma() huma.Operation {
+	op := huma.Operation{Method: o.method, Path: "/api/v1" + o.path, OperationID: o.id, Tags: []string{o.room}, Summary: o.summary}
+	if !o.public {
+		op.Security = []map[string][]string{{"token": {}}}
+	}
+	if o.method != http.MethodGet {
+		op.Parameters = []*huma.Param{{Name: "Idempotency-Key", In: "header", Description: "A repeated request with the same key changes nothing and gets the first answer.", Schema: &huma.Schema{Type: huma.TypeString}}}
+	}
+	return op
+}
+
+type output[O any] struct{ Body O }
+
+// get registers a call that changes nothing.
+func get[I, O any](a *API, o operation, fn func(ctx context.Context, actor store.Actor, in *I) (O, error)) {
+	o.method = http.MethodGet
+	huma.Register(a.huma, o.huma(), func(ctx context.Context, in *I) (*output[O], error) {
+		out, err := fn(ctx, actorOf(ctx), in)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return &output[O]{out}, nil
+	})
+}
+
+// post registers a call that changes something: fn runs in one write transaction. With an
+// Idempotency-Key the answer is kept in that transaction and given again to a repeated request.
+func post[I, O any](a *API, o operation, fn func(ctx context.Context, tx *store.Tx, in *I) (O, error)) {
+	o.method = http.MethodPost
+	huma.Register(a.huma, o.huma(), func(ctx context.Context, in *I) (*output[O], error) {
+		key, _ := ctx.Value(idemKey).(string)
+		var out O
+		err := a.Store.Write(ctx, actorOf(ctx), func(tx *store.Tx) error {
+			var zero O
+			out = zero // the function may run again
+			if key == "" || o.secret {
+				var err error
+				out, err = fn(ctx, tx, in)
+				return err
+			}
+			return once(ctx, tx, key, o.id, in, &out, func() error {
+				var err error
+				out, err = fn(ctx, tx, in)
+				return err
+			})
+		})
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return &output[O]{out}, nil
+	})
+}
+
+func once(ctx context.Context, tx *store.Tx, key, op string, in, out any, fn func() error) error {
+	if len(key) > 200 {
+		return fault.Invalid("Idempotency-Key", "api.idempotency_long")
+	}
+	req, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(req)
+	hash := hex.EncodeToString(sum[:])
+	var old []struct{ Operation, RequestHash, Response string }
+	if err := tx.NewRaw("SELECT operation, request_hash, response FROM idempotency WHERE actor = ? AND idem_key = ?", tx.Actor.ID, key).Scan(ctx, &old); err != nil {
+		return err
+	}
+	if len(old) == 1 {
+		if old[0].Operation != op || old[0].RequestHash != hash {
+			return fault.Conflict("Idempotency-Key", "api.idempotency_reuse")
+		}
+		return json.Unmarshal([]byte(old[0].Response), out)
+	}
+	if err := fn(); err != nil {
+		return err
+	}
+	resp, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO idempotency (actor, idem_key, operation, request_hash, response, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
+		tx.Actor.ID, key, op, hash, string(resp), tx.NowMs)
+	return err
+}
+
+// byID is the input of calls that need nothing but an id.
+type byID struct {
+	ID string `path:"id" maxLength:"64"`
+}
+
+// none is the input of calls that need nothing.
+type none struct{}
+
+// done is the answer of calls that only succeed.
+type done struct {
+	OK bool `json:"ok"`
+}

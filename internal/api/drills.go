@@ -1,0 +1,47 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/prepare/drill"
+)
+
+type drillBody struct {
+	Body struct {
+		ID            string `json:"id" maxLength:"26" doc:"a ULID of your own; the same id again gives the same drill"`
+		Scenario      string `json:"scenario" enum:"A.1,A.2"`
+		UpstreamURL   string `json:"upstream_url" maxLength:"500"`
+		UpstreamModel string `json:"upstream_model" maxLength:"100"`
+		SecretRef     string `json:"upstream_secret_ref,omitempty" maxLength:"100"`
+	}
+}
+
+type drillEndBody struct {
+	byID
+	Body struct {
+		State      string          `json:"state" enum:"passed,failed,aborted"`
+		Stages     json.RawMessage `json:"stages"`
+		IncidentID string          `json:"incident_id,omitempty"`
+	}
+}
+
+func (a *API) drills() {
+	const room = "drill"
+	get(a, operation{path: "/drills", id: "list-drills", room: room, summary: "List drills"}, func(ctx context.Context, actor store.Actor, in *struct {
+		Limit int `query:"limit" minimum:"0" maximum:"500"`
+	}) ([]drill.Drill, error) {
+		return drill.List(ctx, a.Store.Read(), actor, in.Limit)
+	})
+	get(a, operation{path: "/drills/{id}", id: "get-drill", room: room, summary: "One drill"}, func(ctx context.Context, actor store.Actor, in *byID) (drill.Drill, error) {
+		return drill.Get(ctx, a.Store.Read(), actor, in.ID)
+	})
+	post(a, operation{path: "/drills", id: "start-drill", room: room, summary: "Make the ground of a drill; seats and keys are shown once", secret: true}, func(ctx context.Context, tx *store.Tx, in *drillBody) (drill.Started, error) {
+		b := in.Body
+		return a.StartDrill(ctx, tx, drill.StartOptions{ID: b.ID, Scenario: b.Scenario, UpstreamURL: b.UpstreamURL, UpstreamModel: b.UpstreamModel, UpstreamSecretRef: b.SecretRef})
+	})
+	post(a, operation{path: "/drills/{id}/finish", id: "finish-drill", room: room, summary: "End a drill with its stages"}, func(ctx context.Context, tx *store.Tx, in *drillEndBody) (drill.Drill, error) {
+		return drill.Finish(ctx, tx, in.ID, string(in.Body.Stages), drill.State(in.Body.State), in.Body.IncidentID)
+	})
+}

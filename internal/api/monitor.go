@@ -1,0 +1,120 @@
+package api
+
+import (
+	"context"
+
+	"github.com/fengsui/fengsui/internal/flow"
+	"github.com/fengsui/fengsui/internal/monitor/anomaly"
+	"github.com/fengsui/fengsui/internal/monitor/intake"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/respond/incident"
+)
+
+// AnomalyView is an anomaly with the first signals that joined it.
+type AnomalyView struct {
+	Anomaly anomaly.Anomaly  `json:"anomaly"`
+	Signals []anomaly.Signal `json:"signals"`
+}
+
+type promoteBody struct {
+	byID
+	Body struct {
+		Title      string   `json:"title" maxLength:"200"`
+		Restricted []string `json:"restricted_for,omitempty" doc:"person ids; makes the incident restricted"`
+	}
+}
+
+type complaintBody struct {
+	Body struct {
+		Kind      string `json:"kind,omitempty" enum:"complaint,report,rights_notice" default:"complaint"`
+		ServiceID string `json:"service_id"`
+		ContentNo string `json:"content_no,omitempty" maxLength:"100"`
+		Text      string `json:"text" maxLength:"4000"`
+		Contact   string `json:"contact,omitempty" maxLength:"200"`
+	}
+}
+
+// ComplaintRead is a complaint with its text, after the reading was put on record.
+type ComplaintRead struct {
+	Complaint intake.Complaint `json:"complaint"`
+	Letter    intake.Letter    `json:"letter"`
+}
+
+func (a *API) monitor() {
+	const room = "monitor"
+	get(a, operation{path: "/anomalies", id: "list-anomalies", room: room, summary: "The anomaly queue"}, func(ctx context.Context, actor store.Actor, in *struct {
+		State     string `query:"state"`
+		ServiceID string `query:"service_id"`
+		Kind      string `query:"kind"`
+		BeforeMs  int64  `query:"before_ms"`
+		Limit     int    `query:"limit" minimum:"0" maximum:"500"`
+	}) ([]anomaly.Anomaly, error) {
+		f := anomaly.Filter{ServiceID: in.ServiceID, Kind: in.Kind, DrillID: actor.Drill, BeforeMs: in.BeforeMs, Limit: in.Limit}
+		if in.State != "" {
+			f.States = []anomaly.State{anomaly.State(in.State)}
+		}
+		return anomaly.List(ctx, a.Store.Read(), actor, f)
+	})
+	get(a, operation{path: "/anomalies/{id}", id: "get-anomaly", room: room, summary: "One anomaly with its signals"}, func(ctx context.Context, actor store.Actor, in *byID) (AnomalyView, error) {
+		x, err := anomaly.Get(ctx, a.Store.Read(), actor, in.ID)
+		if err != nil {
+			return AnomalyView{}, err
+		}
+		s, err := anomaly.Signals(ctx, a.Store.Read(), actor, in.ID)
+		return AnomalyView{x, s}, err
+	})
+	post(a, operation{path: "/anomalies/{id}/assess", id: "assess-anomaly", room: room, summary: "Begin the assessment: the alarm is seen"}, func(ctx context.Context, tx *store.Tx, in *byID) (anomaly.Anomaly, error) {
+		return anomaly.Assess(ctx, tx, in.ID)
+	})
+	post(a, operation{path: "/anomalies/{id}/dismiss", id: "dismiss-anomaly", room: room, summary: "Dismiss with a reason"}, func(ctx context.Context, tx *store.Tx, in *reasonBody) (anomaly.Anomaly, error) {
+		return anomaly.Dismiss(ctx, tx, in.ID, in.Body.Reason)
+	})
+	post(a, operation{path: "/anomalies/{id}/merge", id: "merge-anomaly", room: room, summary: "Merge into another anomaly"}, func(ctx context.Context, tx *store.Tx, in *struct {
+		byID
+		Body struct {
+			Into string `json:"into"`
+		}
+	}) (anomaly.Anomaly, error) {
+		return anomaly.Merge(ctx, tx, in.ID, in.Body.Into)
+	})
+	post(a, operation{path: "/anomalies/{id}/promote", id: "promote-anomaly", room: room, summary: "Decide that it is an incident"}, func(ctx context.Context, tx *store.Tx, in *promoteBody) (incident.Incident, error) {
+		return a.Promote(ctx, tx, in.ID, flow.Promotion{Title: in.Body.Title, RestrictedFor: in.Body.Restricted})
+	})
+	get(a, operation{path: "/complaints", id: "list-complaints", room: room, summary: "List complaints, without their text"}, func(ctx context.Context, actor store.Actor, in *struct {
+		ServiceID string `query:"service_id"`
+		State     string `query:"state"`
+		Limit     int    `query:"limit" minimum:"0" maximum:"500"`
+	}) ([]intake.Complaint, error) {
+		return intake.List(ctx, a.Store.Read(), actor, intake.Filter{ServiceID: in.ServiceID, States: states(in.State), Limit: in.Limit})
+	})
+	post(a, operation{path: "/complaints", id: "submit-complaint", room: room, summary: "Hand in a complaint, report or rights notice", public: true, secret: true}, func(ctx context.Context, tx *store.Tx, in *complaintBody) (intake.Receipt, error) {
+		b := in.Body
+		return a.SubmitComplaint(ctx, tx, intake.Submission{Kind: b.Kind, ServiceID: b.ServiceID, ContentNo: b.ContentNo, Text: b.Text, Contact: b.Contact, Language: string(langOf(ctx))})
+	})
+	post(a, operation{path: "/complaints/{id}/read", id: "read-complaint", room: room, summary: "Read a complaint; the reading counts as awareness", secret: true}, func(ctx context.Context, tx *store.Tx, in *byID) (ComplaintRead, error) {
+		c, l, err := a.Intake.Read(ctx, tx, in.ID)
+		return ComplaintRead{c, l}, err
+	})
+	post(a, operation{path: "/complaints/{id}/answer", id: "answer-complaint", room: room, summary: "Answer a complaint"}, func(ctx context.Context, tx *store.Tx, in *struct {
+		byID
+		Body struct {
+			Text string `json:"text" maxLength:"4000"`
+		}
+	}) (intake.Complaint, error) {
+		return a.Intake.Answer(ctx, tx, in.ID, in.Body.Text)
+	})
+	get(a, operation{path: "/complaint-status", id: "complaint-status", room: room, summary: "What became of a complaint", public: true}, func(ctx context.Context, _ store.Actor, in *struct {
+		Number string `query:"number" required:"true" maxLength:"50"`
+		Code   string `query:"code" required:"true" maxLength:"50"`
+	}) (intake.Progress, error) {
+		return a.Intake.Lookup(ctx, a.Store.Read(), in.Number, in.Code)
+	})
+	a.evidence()
+}
+
+func states(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}

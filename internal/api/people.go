@@ -1,0 +1,51 @@
+package api
+
+import (
+	"context"
+
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/store"
+)
+
+type personBody struct {
+	Body struct {
+		Name  string   `json:"name" maxLength:"100"`
+		Roles []string `json:"roles" minItems:"1"`
+	}
+}
+
+type tokenBody struct {
+	byID
+	Body struct {
+		Label    string `json:"label,omitempty" maxLength:"100"`
+		Lifetime int64  `json:"lifetime_ms,omitempty" minimum:"0" doc:"0 = does not expire"`
+	}
+}
+
+// Token is shown once.
+type Token struct {
+	Token string `json:"token"`
+}
+
+// Me is who the token stands for.
+type Me struct {
+	ID    string   `json:"id"`
+	Roles []string `json:"roles"`
+	Drill string   `json:"drill,omitempty"`
+}
+
+func (a *API) people() {
+	get(a, operation{path: "/me", id: "me", room: "identity", summary: "Who am I"}, func(_ context.Context, actor store.Actor, _ *none) (Me, error) {
+		return Me{actor.ID, actor.Roles, actor.Drill}, nil
+	})
+	get(a, operation{path: "/persons", id: "list-persons", room: "identity", summary: "List persons"}, func(ctx context.Context, actor store.Actor, _ *none) ([]identity.Person, error) {
+		return identity.ListPersons(ctx, a.Store.Read(), actor, "")
+	})
+	post(a, operation{path: "/persons", id: "add-person", room: "identity", summary: "Add a person"}, func(ctx context.Context, tx *store.Tx, in *personBody) (identity.Person, error) {
+		return identity.AddPerson(ctx, tx, in.Body.Name, in.Body.Roles, "")
+	})
+	post(a, operation{path: "/persons/{id}/tokens", id: "issue-token", room: "identity", summary: "Issue an API token", secret: true}, func(ctx context.Context, tx *store.Tx, in *tokenBody) (Token, error) {
+		t, err := identity.IssueToken(ctx, tx, in.ID, in.Body.Label, in.Body.Lifetime)
+		return Token{t}, err
+	})
+}

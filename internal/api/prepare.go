@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/prepare/lexicon"
+)
+
+// EntryDraft is a lexicon entry as somebody proposes it.
+type EntryDraft struct {
+	ServiceID  string   `json:"service_id,omitempty"`
+	Term       string   `json:"term" maxLength:"300"`
+	Action     string   `json:"action" enum:"observe,mask,replace,block"`
+	Risk       string   `json:"risk" example:"A.2.e"`
+	Topic      string   `json:"topic,omitempty"`
+	Contexts   []string `json:"contexts,omitempty"`
+	StrictOnly bool     `json:"strict_only,omitempty"`
+	Secret     bool     `json:"secret,omitempty"`
+}
+
+type lexiconBody struct {
+	Body struct {
+		IncidentID string       `json:"incident_id,omitempty" doc:"the incident that asks for the entries"`
+		Entries    []EntryDraft `json:"entries" minItems:"1" maxItems:"50"`
+	}
+}
+
+type idsBody struct {
+	Body struct {
+		IDs []string `json:"ids" minItems:"1" maxItems:"500"`
+	}
+}
+
+type lexiconImportBody struct {
+	Body struct {
+		Format string `json:"format" enum:"tsv,json"`
+		Text   string `json:"text"`
+	}
+}
+
+// LexiconImported says what an import added; it lives for a day until another person approves source.
+type LexiconImported struct {
+	Source string `json:"source"`
+	Added  int    `json:"added"`
+}
+
+func (a *API) prepare() {
+	const room = "prepare"
+	get(a, operation{path: "/lexicon", id: "list-lexicon", room: room, summary: "List lexicon entries; secret ones are masked"}, func(ctx context.Context, actor store.Actor, in *struct {
+		ServiceID string `query:"service_id"`
+		State     string `query:"state"`
+		Limit     int    `query:"limit" minimum:"0" maximum:"1000"`
+		Offset    int    `query:"offset" minimum:"0"`
+	}) ([]lexicon.Entry, error) {
+		return lexicon.List(ctx, a.Store.Read(), actor, lexicon.Filter{ServiceID: in.ServiceID, State: in.State, Limit: in.Limit, Offset: in.Offset})
+	})
+	post(a, operation{path: "/lexicon", id: "publish-lexicon", room: room, summary: "Publish entries at once for 24 h; approval makes them stay"}, func(ctx context.Context, tx *store.Tx, in *lexiconBody) ([]lexicon.Entry, error) {
+		var drafts []lexicon.Draft
+		for _, e := range in.Body.Entries {
+			drafts = append(drafts, lexicon.Draft{ServiceID: e.ServiceID, Term: e.Term, Action: e.Action, Risk: e.Risk, Topic: e.Topic, Contexts: e.Contexts, StrictOnly: e.StrictOnly, Secret: e.Secret})
+		}
+		return a.Lexicon.Publish(ctx, tx, in.Body.IncidentID, drafts)
+	})
+	post(a, operation{path: "/lexicon/approve", id: "approve-lexicon", room: room, summary: "Approve entries to stay; not by who published them"}, func(ctx context.Context, tx *store.Tx, in *idsBody) ([]lexicon.Entry, error) {
+		return a.Lexicon.Approve(ctx, tx, in.Body.IDs...)
+	})
+	post(a, operation{path: "/lexicon/import", id: "import-lexicon", room: room, summary: "Import a lexicon file"}, func(ctx context.Context, tx *store.Tx, in *lexiconImportBody) (LexiconImported, error) {
+		drafts, err := a.Lexicon.Parse(in.Body.Format, []byte(in.Body.Text))
+		if err != nil {
+			return LexiconImported{}, err
+		}
+		source, added, err := a.Lexicon.Import(ctx, tx, drafts)
+		return LexiconImported{source, len(added)}, err
+	})
+	post(a, operation{path: "/lexicon/{id}/retire", id: "retire-lexicon", room: room, summary: "Ask to retire an entry; needs a second person"}, func(ctx context.Context, tx *store.Tx, in *reasonBody) (identity.SecondSignature, error) {
+		return a.Lexicon.AskRetire(ctx, tx, in.ID, in.Body.Reason)
+	})
+	a.plans()
+}

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/locale"
+)
+
+// Problem is how the API says what went wrong (RFC 9457): a sentence in the caller's language, the
+// field at fault, the translation key, and for a 5xx an id that is also in the log.
+type Problem struct {
+	Status int      `json:"status"`
+	Title  string   `json:"title"`
+	Detail string   `json:"detail"`
+	Key    string   `json:"key"`
+	Field  string   `json:"field,omitempty"`
+	ID     string   `json:"id,omitempty"`
+	Errors []Detail `json:"errors,omitempty"`
+}
+
+// Detail is one fault of the request's shape, found by the OpenAPI schema.
+type Detail struct {
+	Location string `json:"location"`
+	Message  string `json:"message"`
+}
+
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus is the HTTP status.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType is that of RFC 9457.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+var statusOf = map[fault.Kind]int{
+	fault.KindInvalid:         http.StatusUnprocessableEntity,
+	fault.KindUnauthenticated: http.StatusUnauthorized,
+	fault.KindForbidden:       http.StatusForbidden,
+	fault.KindNotFound:        http.StatusNotFound,
+	fault.KindConflict:        http.StatusConflict,
+	fault.KindUnavailable:     http.StatusServiceUnavailable,
+	fault.KindInternal:        http.StatusInternalServerError,
+}
+
+// problem is the one error mapper.
+func (a *API) problem(ctx context.Context, err error) error {
+	lang := langOf(ctx)
+	var f *fault.Error
+	if errors.As(err, &f) {
+		p := &Problem{Status: statusOf[f.Kind], Title: http.StatusText(statusOf[f.Kind]), Key: f.Key, Field: f.Field, Detail: a.catalog.Say(lang, f.Key, f.Args...)}
+		if p.Status >= 500 {
+			p.ID = rand.Text()
+			a.log.Error("request failed", "error_id", p.ID, "err", err)
+		}
+		return p
+	}
+	p := &Problem{Status: http.StatusInternalServerError, Title: http.StatusText(http.StatusInternalServerError), Key: "error.internal", ID: rand.Text()}
+	p.Detail = a.catalog.Say(lang, p.Key, "id", p.ID)
+	a.log.Error("request failed", "error_id", p.ID, "err", err)
+	return p
+}
+
+func (a *API) refuse(ctx huma.Context, err error) {
+	p := a.problem(ctx.Context(), err).(*Problem)
+	ctx.SetHeader("Content-Type", p.ContentType(""))
+	ctx.SetStatus(p.Status)
+	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // the client is gone if this fails
+}
+
+const catalogKey ctxKey = 100
+
+// newProblem gives huma's own complaints, which are about the shape of a request, the house's form.
+func newProblem(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
+	p := &Problem{Status: status, Title: http.StatusText(status), Detail: msg, Key: "api.bad_request"}
+	lang := locale.ZH
+	var a *API
+	if ctx != nil {
+		lang = langOf(ctx.Context())
+		a, _ = ctx.Context().Value(catalogKey).(*API)
+	}
+	for _, e := range errs {
+		var d huma.ErrorDetailer
+		if errors.As(e, &d) {
+			p.Errors = append(p.Errors, Detail{Location: d.ErrorDetail().Location, Message: d.ErrorDetail().Message})
+		} else if e != nil {
+			p.Errors = append(p.Errors, Detail{Message: e.Error()})
+		}
+	}
+	if len(p.Errors) > 0 {
+		p.Field = p.Errors[0].Location
+	}
+	if a != nil {
+		problem := msg
+		if len(p.Errors) > 0 {
+			problem = p.Errors[0].Message
+		}
+		p.Detail = a.catalog.Say(lang, p.Key, "field", p.Field, "problem", problem)
+	}
+	return p
+}

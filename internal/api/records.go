@@ -1,0 +1,54 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/record"
+	"github.com/fengsui/fengsui/internal/platform/store"
+)
+
+type eraseBody struct {
+	Body struct {
+		Scope  string `json:"scope" example:"subject:01J..." maxLength:"200"`
+		Ground string `json:"ground" maxLength:"1000"`
+	}
+}
+
+func (a *API) records() {
+	const room = "record"
+	get(a, operation{path: "/record", id: "list-record", room: room, summary: "Entries of the record"}, func(ctx context.Context, actor store.Actor, in *struct {
+		Action     string `query:"action"`
+		ObjectKind string `query:"object_kind"`
+		ObjectID   string `query:"object_id"`
+		Scope      string `query:"scope"`
+		From       int64  `query:"from" minimum:"0"`
+		Limit      int    `query:"limit" minimum:"0" maximum:"1000"`
+	}) ([]record.Entry, error) {
+		if err := identity.Require(actor, "record.read"); err != nil {
+			return nil, err
+		}
+		return record.Entries(ctx, a.Store.Read(), record.Filter{Action: in.Action, ObjectKind: in.ObjectKind, ObjectID: in.ObjectID, Scope: in.Scope, From: in.From, Limit: in.Limit})
+	})
+	get(a, operation{path: "/record/checkpoint", id: "last-checkpoint", room: room, summary: "The newest signed checkpoint"}, func(ctx context.Context, actor store.Actor, _ *none) (*record.Checkpoint, error) {
+		if err := identity.Require(actor, "record.read"); err != nil {
+			return nil, err
+		}
+		return record.LastCheckpoint(ctx, a.Store.Read())
+	})
+	post(a, operation{path: "/record/erasures", id: "ask-erasure", room: room, summary: "Ask for a lawful erasure; needs a second person"}, func(ctx context.Context, tx *store.Tx, in *eraseBody) (identity.SecondSignature, error) {
+		return identity.AskSecond(ctx, tx, identity.SecondSignature{Action: "record.erase", ObjectKind: "erasure", ObjectID: in.Body.Scope, Reason: in.Body.Ground}, in.Body)
+	})
+	post(a, operation{path: "/record/erasures/{id}/decide", id: "decide-erasure", room: room, summary: "Confirm or reject an erasure; not by who asked"}, func(ctx context.Context, tx *store.Tx, in *decisionBody) (identity.SecondSignature, error) {
+		s, err := identity.DecideSecond(ctx, tx, in.ID, in.Body.Approve)
+		if err != nil || !in.Body.Approve {
+			return s, err
+		}
+		var req struct{ Scope, Ground string }
+		if err := json.Unmarshal([]byte(s.Request), &req); err != nil {
+			return s, err
+		}
+		return s, a.Record.Erase(ctx, tx, record.Erasure{Scope: req.Scope, Ground: req.Ground, Requester: s.RequestedBy, Approver: tx.Actor.ID})
+	})
+}

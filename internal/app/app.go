@@ -1,0 +1,303 @@
+// Package app wires the whole of Fengsui in one straight function and runs it: New, Run, Stop. It can
+// be embedded in a test.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/fengsui/fengsui/internal/api"
+	"github.com/fengsui/fengsui/internal/flow"
+	"github.com/fengsui/fengsui/internal/monitor/gateway"
+	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/health"
+	"github.com/fengsui/fengsui/internal/platform/locale"
+	"github.com/fengsui/fengsui/internal/platform/record"
+	"github.com/fengsui/fengsui/internal/platform/secret"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/watch"
+	"github.com/fengsui/fengsui/internal/respond/containment"
+)
+
+// Options configure an instance. Zero values mean the default in brackets.
+type Options struct {
+	DataDir       string // the data folder [./data]
+	KeysDir       string // key-encryption keys, outside the data folder [<data>-keys]
+	OutsideDir    string // where signed checkpoints go, outside the data folder [<data>-checkpoints]
+	Listen        string // API and pages [127.0.0.1:8080]
+	GatewayListen string // the gateway [127.0.0.1:8081]
+
+	AllowPrivateUpstreams bool // upstream models may stand on private and loopback addresses
+	AllowPrivateWebhooks  bool // webhooks may too
+	Webhook               string
+	WebhookSecret         string
+
+	Clock  clock.Clock  // [the system's]
+	Logger *slog.Logger // [discards]
+
+	// DANGEROUSIgnoreOrders disables containment; only for the drills' negative control.
+	DANGEROUSIgnoreOrders bool
+
+	offline bool
+}
+
+func (o Options) withDefaults() Options {
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&o.DataDir, "data")
+	def(&o.KeysDir, secret.DefaultDir(o.DataDir))
+	def(&o.OutsideDir, record.DefaultOutside(o.DataDir))
+	def(&o.Listen, "127.0.0.1:8080")
+	def(&o.GatewayListen, "127.0.0.1:8081")
+	if o.Clock == nil {
+		o.Clock = clock.System()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// App is one running instance: control and gateway in one process.
+type App struct {
+	o        Options
+	House    *flow.House
+	Gateway  *gateway.Gateway
+	api      *api.API
+	log      *slog.Logger
+	web, gwl net.Listener
+	webSrv   *http.Server
+	gwSrv    *http.Server
+	workers  []worker
+	teardown []func() error
+	checks   *health.Checks
+	metrics  *health.Metrics
+	sink     gateway.Sink
+	cancel   context.CancelFunc
+	stopped  chan struct{}
+	once     sync.Once
+}
+
+// worker is a loop with an owner: Run starts it, and waits for it to end.
+type worker struct {
+	name string
+	run  func(context.Context) error
+}
+
+// New opens the data folder, takes the ports and wires everything; nothing runs before Run.
+// What was opened is closed again when it fails.
+func New(ctx context.Context, o Options) (_ *App, err error) {
+	a := &App{o: o.withDefaults(), stopped: make(chan struct{})}
+	a.log = a.o.Logger
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	catalog, err := locale.Load()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := secret.Open(a.o.KeysDir)
+	if err != nil {
+		return nil, err
+	}
+	exporter, err := record.NewFileExporter(a.o.OutsideDir, a.o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	log := record.New(record.Options{Keys: keys, Exporters: []record.Exporter{exporter}, Logger: a.log})
+	st, err := store.Open(ctx, store.Options{Dir: a.o.DataDir, Clock: a.o.Clock, Recorder: log, Hub: watch.New()})
+	if err != nil {
+		return nil, err
+	}
+	a.teardown = append(a.teardown, st.Close)
+	if err := log.Bind(ctx, st); err != nil {
+		return nil, err
+	}
+	a.work("record", log.Run)
+	vault := secret.NewVault(keys)
+	seeds, err := ensureSecrets(ctx, st, vault)
+	if err != nil {
+		return nil, err
+	}
+	if a.House, err = a.rooms(ctx, st, log, vault, catalog, seeds); err != nil {
+		return nil, err
+	}
+	if a.o.offline {
+		return a, nil
+	}
+	if err := a.gate(ctx, vault, seeds); err != nil {
+		return nil, err
+	}
+	if err := a.cycles(ctx, catalog); err != nil {
+		return nil, err
+	}
+	if err := a.listen(ctx, catalog); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// secrets that an instance needs for itself.
+type seeds struct{ control, subject, probe secret.Value }
+
+// Names of the instance's own secrets.
+const (
+	controlKey = "fengsui.control"
+	subjectKey = "fengsui.subject"
+	probeKey   = "fengsui.probe"
+)
+
+func ensureSecrets(ctx context.Context, st *store.Store, v *secret.Vault) (s seeds, err error) {
+	err = st.Write(ctx, store.System("app"), func(tx *store.Tx) error {
+		for name, into := range map[string]*secret.Value{controlKey: &s.control, subjectKey: &s.subject, probeKey: &s.probe} {
+			var err error
+			if *into, err = v.Ensure(ctx, tx, name, 32); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return s, err
+}
+
+func (a *App) work(name string, run func(context.Context) error) {
+	a.workers = append(a.workers, worker{name, run})
+}
+
+func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
+	var lc net.ListenConfig
+	var err error
+	if a.web, err = lc.Listen(ctx, "tcp", a.o.Listen); err != nil {
+		return fmt.Errorf("listen for the API: %w", err)
+	}
+	a.teardown = append(a.teardown, func() error { return closed(a.web.Close()) })
+	if a.gwl, err = lc.Listen(ctx, "tcp", a.o.GatewayListen); err != nil {
+		return fmt.Errorf("listen for the gateway: %w", err)
+	}
+	a.teardown = append(a.teardown, func() error { return closed(a.gwl.Close()) })
+	mux := http.NewServeMux()
+	a.House.GatewayURL = a.GatewayURL()
+	prober := containment.NewProber(a.House.Store, a.House.Control, containment.ProberOptions{Client: &http.Client{Timeout: 10 * time.Second},
+		Addresses: map[string]string{gatewayID: a.GatewayURL()}, Log: a.log})
+	a.work("prober", prober.Run)
+	a.api = api.Mount(mux, a.House, catalog, a.log)
+	a.pages(mux, catalog)
+	a.webSrv = &http.Server{Handler: secureHeaders(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
+	a.gwSrv = &http.Server{Handler: a.Gateway, ConnContext: gateway.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
+	return nil
+}
+
+func closed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// URL is the address of API and pages.
+func (a *App) URL() string { return "http://" + a.web.Addr().String() }
+
+// GatewayURL is the address that clients use instead of the model's, without /v1.
+func (a *App) GatewayURL() string { return "http://" + a.gwl.Addr().String() }
+
+// Spec is the OpenAPI document.
+func (a *App) Spec() ([]byte, error) { return a.api.Spec() }
+
+// Run serves until ctx ends or Stop is called, then stops everything in order: no new requests, then
+// the loops, then the gateway, then the store. It returns the first thing that went wrong.
+func (a *App) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	a.once.Do(func() { a.cancel = cancel })
+	defer close(a.stopped)
+	failed := make(chan error, len(a.workers)+2)
+	var serving, working sync.WaitGroup
+	// The loops outlive the servers, so that what a last request decided still goes its way.
+	loops, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoops()
+	for _, w := range a.workers {
+		working.Go(func() {
+			if err := w.run(loops); err != nil && loops.Err() == nil {
+				failed <- fmt.Errorf("%s: %w", w.name, err)
+				cancel()
+			}
+		})
+	}
+	for srv, l := range map[*http.Server]net.Listener{a.webSrv: a.web, a.gwSrv: a.gwl} {
+		serving.Go(func() {
+			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+				cancel()
+			}
+		})
+	}
+	<-ctx.Done()
+	down, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer done()
+	for _, srv := range []*http.Server{a.webSrv, a.gwSrv} {
+		if srv.Shutdown(down) != nil {
+			srv.Close()
+		}
+	}
+	serving.Wait()
+	stopGateway, stopped := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer stopped()
+	stopErr := a.Gateway.Stop(stopGateway)
+	stopLoops() // after the gateway, so that what its last calls showed is still stored
+	working.Wait()
+	close(failed)
+	return errors.Join(<-failed, stopErr, a.close())
+}
+
+// Stop ends Run and waits for it. Before Run, or a second time, it does no harm.
+func (a *App) Stop() {
+	ran := true
+	a.once.Do(func() { ran = false })
+	if !ran || a.cancel == nil {
+		a.close()
+		return
+	}
+	a.cancel()
+	<-a.stopped
+}
+
+// close tears down what was opened, last first.
+func (a *App) close() error {
+	var errs []error
+	for i := len(a.teardown) - 1; i >= 0; i-- {
+		errs = append(errs, a.teardown[i]())
+	}
+	a.teardown = nil
+	return errors.Join(errs...)
+}
+
+func secureHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Offline opens a data folder for work that needs neither ports nor loops, such as adding a person;
+// a server may be running on it. Run must not be called.
+func Offline(ctx context.Context, o Options) (*App, error) {
+	o.offline = true
+	return New(ctx, o)
+}

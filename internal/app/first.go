@@ -1,0 +1,92 @@
+package app
+
+import (
+	"context"
+	"strings"
+
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/service"
+)
+
+// FirstService is what a first start registers: an operator, one service and one deployment.
+type FirstService struct {
+	Upstream    string // base URL of an OpenAI-compatible model
+	Model       string // its name there, and what clients ask for
+	UpstreamKey string // kept in the secret store; "" for none
+	Simulated   bool   // the key that is issued may mark its traffic as simulated
+	Importance  string // default 一般
+}
+
+// First is what was registered. Key is the clear gateway key; "" when the service was there already.
+type First struct {
+	ServiceID string
+	Key       string
+}
+
+// FirstService registers a service unless one with this model name is there. Its importance is stated
+// as 一般 on the ground that nobody has assessed it yet; the desk asks for a better one.
+func (a *App) FirstService(ctx context.Context, f FirstService) (out First, err error) {
+	if f.Importance == "" {
+		f.Importance = "一般"
+	}
+	err = a.House.Store.Write(ctx, store.System("first-start"), func(tx *store.Tx) error {
+		out = First{}
+		n, err := tx.NewSelect().TableExpr("service").Where("model_name = ?", f.Model).Count(ctx)
+		if err != nil || n > 0 {
+			return err
+		}
+		if _, err := a.House.Lexicon.InstallStarter(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := a.House.PlanRules.InstallStarter(ctx, tx); err != nil {
+			return err
+		}
+		op, err := service.AddOperator(ctx, tx, service.Operator{Name: "本单位", Province: "待填写", Kind: "other"})
+		if err != nil {
+			return err
+		}
+		s, obj, err := service.AddService(ctx, tx, service.Service{OperatorID: op.ID, Name: f.Model, ModelName: f.Model, Kind: "real"})
+		if err != nil {
+			return err
+		}
+		if _, err := service.SetImportance(ctx, tx, service.Importance{ObjectID: obj.ID, Level: f.Importance, Ground: "首次启动时的默认值，尚未评估"}); err != nil {
+			return err
+		}
+		ref := ""
+		if key := strings.TrimSpace(f.UpstreamKey); key != "" {
+			ref = "upstream." + s.ID
+			if err := a.House.Secrets.Put(ctx, tx, ref, []byte(key)); err != nil {
+				return err
+			}
+		}
+		if _, err := service.AddDeployment(ctx, tx, service.Deployment{ServiceID: s.ID, Name: "primary", ModelVersion: f.Model, UpstreamURL: f.Upstream, UpstreamModel: f.Model, SecretRef: ref, Role: "primary"}); err != nil {
+			return err
+		}
+		_, clear, err := service.IssueKey(ctx, tx, service.GatewayKey{ServiceID: s.ID, Tenant: "default", UserGroup: "default", TrafficKind: "real", Simulated: f.Simulated, Label: "first"})
+		if err != nil {
+			return err
+		}
+		if _, err := a.House.Control.CompilePosture(ctx, tx, s.ID, "first start"); err != nil {
+			return err
+		}
+		out = First{ServiceID: s.ID, Key: clear}
+		return nil
+	})
+	return out, err
+}
+
+// AddPerson creates a person with a token; for first starts, the command line and tests, which stand
+// above the API because they can read the data folder anyway.
+func (a *App) AddPerson(ctx context.Context, name string, roles ...string) (id, token string, err error) {
+	err = a.House.Store.Write(ctx, store.System("command-line"), func(tx *store.Tx) error {
+		p, err := identity.AddPerson(ctx, tx, name, roles, "")
+		if err != nil {
+			return err
+		}
+		id = p.ID
+		token, err = identity.IssueToken(ctx, tx, p.ID, "first", 0)
+		return err
+	})
+	return id, token, err
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/fengsui/fengsui/internal/app"
+	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/simulate"
+)
+
+// DemoCmd runs everything a newcomer needs: a simulated model, Fengsui in front of it, a small team,
+// and gentle traffic that is labelled as simulated.
+type DemoCmd struct {
+	Data          string  `help:"Data folder." default:"data/demo" type:"path"`
+	Listen        string  `help:"Address of API and pages." default:"127.0.0.1:8080"`
+	GatewayListen string  `help:"Address of the gateway." default:"127.0.0.1:8081"`
+	ModelListen   string  `help:"Address of the simulated model." default:"127.0.0.1:8082"`
+	Rate          float64 `help:"Simulated requests a second." default:"1"`
+	LogLevel      string  `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn"`
+}
+
+var demoTeam = []struct{ role, name string }{
+	{"duty_officer", "值班员"}, {"commander", "指挥员"}, {"safety_engineer", "安全工程师"}, {"engineer", "平台工程师"},
+	{"compliance", "合规接口人"}, {"management", "管理层"}, {"auditor", "审计员"},
+}
+
+// Run serves until interrupted.
+func (c *DemoCmd) Run(ctx context.Context, out io.Writer) error {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", c.ModelListen)
+	if err != nil {
+		return fmt.Errorf("listen for the simulated model: %w", err)
+	}
+	model := simulate.NewModel(simulate.Options{Clock: clock.System()})
+	modelURL := "http://" + l.Addr().String()
+	o, err := (&ServeCmd{Data: c.Data, Listen: c.Listen, GatewayListen: c.GatewayListen, AllowPrivateUpstream: true, LogLevel: c.LogLevel}).options(os.Stderr)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(ctx, o)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	tokens, key, err := c.prepare(ctx, a, modelURL)
+	if err != nil {
+		a.Stop()
+		l.Close()
+		return err
+	}
+	traffic, err := simulate.NewTraffic(simulate.TrafficOptions{Gateway: a.GatewayURL(), Key: key, Rate: c.Rate, Clock: clock.System()})
+	if err != nil {
+		a.Stop()
+		l.Close()
+		return err
+	}
+	c.welcome(out, a, modelURL, tokens)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	wg.Go(func() { errs[0] = model.Serve(ctx, l); cancel() })
+	wg.Go(func() { errs[1] = traffic.Run(ctx); cancel() })
+	err = a.Run(ctx)
+	cancel()
+	wg.Wait()
+	return errors.Join(append(errs, err)...)
+}
+
+// prepare registers service, team and traffic key at the first start; the tokens are kept in a file
+// that only its owner can read, because this is a demonstration.
+func (c *DemoCmd) prepare(ctx context.Context, a *app.App, modelURL string) (tokensFile, key string, err error) {
+	tokensFile, keyFile := filepath.Join(c.Data, "demo-tokens.txt"), filepath.Join(c.Data, "demo-key.txt")
+	first, err := a.FirstService(ctx, app.FirstService{Upstream: modelURL + "/v1", Model: simulate.DefaultModelID, Simulated: true})
+	if err != nil {
+		return "", "", err
+	}
+	if first.Key == "" {
+		raw, err := os.ReadFile(keyFile)
+		return tokensFile, string(raw), err
+	}
+	text := ""
+	for _, m := range demoTeam {
+		_, token, err := a.AddPerson(ctx, m.name, m.role)
+		if err != nil {
+			return "", "", err
+		}
+		text += fmt.Sprintf("%-16s %s  # %s\n", m.role, token, m.name)
+	}
+	if err := os.WriteFile(tokensFile, []byte(text), 0o600); err != nil {
+		return "", "", err
+	}
+	return tokensFile, first.Key, os.WriteFile(keyFile, []byte(first.Key), 0o600)
+}
+
+func (c *DemoCmd) welcome(out io.Writer, a *app.App, modelURL, tokensFile string) {
+	fmt.Fprintf(out, `烽燧 Fengsui 演示已启动 / the demonstration is running (Ctrl-C to stop)
+  状态页 status page       %[1]s/
+  投诉页 complaint form    %[1]s/complaint
+  网关 gateway             %[2]s/v1   (OpenAI-compatible, model %[3]s)
+  模拟模型 simulated model %[4]s   faults: GET/PUT %[4]s/faults
+  令牌 tokens              %[5]s
+试一试 try next:
+  fengsui drill run A.1
+  curl -X PUT %[4]s/faults -d '{"faults":[{"name":"false_medicine"}]}'   # then watch the status page
+  FENGSUI_TOKEN=… fengsui call list-anomalies
+接真实模型 a real model:
+  fengsui serve --upstream https://model.example/v1 --upstream-model NAME --upstream-key-file FILE
+`, a.URL(), a.GatewayURL(), simulate.DefaultModelID, modelURL, tokensFile)
+}

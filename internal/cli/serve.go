@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/fengsui/fengsui/internal/app"
+)
+
+// ServeCmd runs an instance. Flags win over the configuration file.
+type ServeCmd struct {
+	Config               string `help:"Configuration file (YAML); an unknown key is an error." type:"existingfile"`
+	Data                 string `help:"Data folder. Default: data." type:"path"`
+	Listen               string `help:"Address of API and pages. Default: 127.0.0.1:8080."`
+	GatewayListen        string `help:"Address of the gateway. Default: 127.0.0.1:8081."`
+	Upstream             string `help:"OpenAI-compatible model to stand in front of, such as http://127.0.0.1:8000/v1; registers a first service at first start."`
+	UpstreamModel        string `help:"Name of the model at the upstream." default:"default"`
+	UpstreamKeyFile      string `help:"File that holds the upstream's API key." type:"existingfile"`
+	AllowPrivateUpstream bool   `help:"Let upstream models stand on private and loopback addresses."`
+	LogLevel             string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
+	IgnoreOrders         bool   `hidden:""`
+}
+
+// Config is the configuration file.
+type Config struct {
+	Data          string `yaml:"data"`
+	Keys          string `yaml:"keys"`
+	Checkpoints   string `yaml:"checkpoints"`
+	Listen        string `yaml:"listen"`
+	GatewayListen string `yaml:"gateway_listen"`
+	Upstream      struct {
+		AllowPrivate bool `yaml:"allow_private"`
+	} `yaml:"upstream"`
+	Webhook struct {
+		URL          string `yaml:"url"`
+		SecretFile   string `yaml:"secret_file"`
+		AllowPrivate bool   `yaml:"allow_private"`
+	} `yaml:"webhook"`
+}
+
+// ReadConfig reads a configuration file strictly: an unknown or doubled key is an error that names it.
+func ReadConfig(path string) (Config, error) {
+	var c Config
+	if path == "" {
+		return c, nil
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return c, err
+	}
+	if err := yaml.UnmarshalWithOptions(raw, &c, yaml.Strict()); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
+	f, err := ReadConfig(c.Config)
+	if err != nil {
+		return app.Options{}, err
+	}
+	pick := func(flag, file string) string {
+		if flag != "" {
+			return flag
+		}
+		return file
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return app.Options{}, err
+	}
+	o := app.Options{DataDir: pick(c.Data, f.Data), KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: pick(c.Listen, f.Listen), GatewayListen: pick(c.GatewayListen, f.GatewayListen),
+		AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate,
+		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))}
+	if f.Webhook.SecretFile != "" {
+		secret, err := os.ReadFile(f.Webhook.SecretFile)
+		if err != nil {
+			return o, err
+		}
+		o.WebhookSecret = string(secret)
+	}
+	return o, nil
+}
+
+// Run serves until interrupted.
+func (c *ServeCmd) Run(ctx context.Context, out io.Writer) error {
+	o, err := c.options(os.Stderr)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(ctx, o)
+	if err != nil {
+		return err
+	}
+	if c.Upstream != "" {
+		key := ""
+		if c.UpstreamKeyFile != "" {
+			raw, err := os.ReadFile(c.UpstreamKeyFile)
+			if err != nil {
+				a.Stop()
+				return err
+			}
+			key = string(raw)
+		}
+		first, err := a.FirstService(ctx, app.FirstService{Upstream: c.Upstream, Model: c.UpstreamModel, UpstreamKey: key})
+		if err != nil {
+			a.Stop()
+			return err
+		}
+		if first.Key != "" {
+			fmt.Fprintf(out, "gateway key (shown once): %s\n", first.Key)
+		}
+	}
+	fmt.Fprintf(out, "烽燧 Fengsui\n  desk and API  %s\n  gateway       %s/v1\n", a.URL(), a.GatewayURL())
+	return a.Run(ctx)
+}

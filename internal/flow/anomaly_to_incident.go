@@ -1,0 +1,106 @@
+package flow
+
+import (
+	"context"
+
+	"github.com/fengsui/fengsui/internal/monitor/anomaly"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/notify"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/respond/containment"
+	"github.com/fengsui/fengsui/internal/respond/incident"
+)
+
+// Promotion is the decision that an anomaly is an incident.
+type Promotion struct {
+	Title         string
+	RestrictedFor []string
+}
+
+// AnomalyOpened alerts the duty desk (告警), in the transaction that opens the anomaly.
+func (h *House) AnomalyOpened(ctx context.Context, tx *store.Tx, a anomaly.Anomaly) error {
+	return h.tellStaff(ctx, tx, key("anomaly", a.ID, "opened"), "anomaly.opened", a.Kind, "anomaly", a.ID, notify.ID("number", a.Number), notify.Count("signals", a.Signals))
+}
+
+// Promote turns an anomaly under assessment into an incident: its orders are adopted, its evidence is
+// pinned, and the clocks run from when somebody first knew, which is when the alarm was seen or the
+// complaint was read, not from now.
+func (h *House) Promote(ctx context.Context, tx *store.Tx, anomalyID string, p Promotion) (incident.Incident, error) {
+	a, err := anomaly.Get(ctx, tx, tx.Actor, anomalyID)
+	if err != nil {
+		return incident.Incident{}, err
+	}
+	if a.State != anomaly.Assessing {
+		return incident.Incident{}, fault.Conflict("id", "anomaly.assess_first", "state", string(a.State))
+	}
+	knew, err := h.awareOf(ctx, tx, a)
+	if err != nil {
+		return incident.Incident{}, err
+	}
+	i, err := h.Declare(ctx, tx, incident.Declaration{Kind: a.Kind, DrillID: a.DrillID, ServiceID: a.ServiceID, Title: p.Title,
+		AwareMs: knew[0].atMs, AwareSource: knew[0].source, AwareRef: knew[0].ref, RestrictedFor: p.RestrictedFor})
+	if err != nil {
+		return i, err
+	}
+	for _, k := range knew[1:] {
+		if _, err := incident.AddAwareness(ctx, tx, i.ID, k.source, k.atMs, k.ref); err != nil {
+			return i, err
+		}
+	}
+	if _, err := anomaly.MarkPromoted(ctx, tx, a.ID, i.ID); err != nil {
+		return i, err
+	}
+	if err := h.pinAnomaly(ctx, tx, a.ID); err != nil {
+		return i, err
+	}
+	if err := h.adoptEvidence(ctx, tx, a.ID, i.ID); err != nil {
+		return i, err
+	}
+	orders, err := h.Control.AdoptAll(ctx, tx, containment.FromAnomaly, a.ID, i.ID)
+	if err != nil {
+		return i, err
+	}
+	if len(orders) > 0 {
+		if err := h.contained(ctx, tx, i.ID); err != nil {
+			return i, err
+		}
+	}
+	return i, h.Reckon(ctx, tx, i.ID)
+}
+
+type knowledge struct {
+	source string
+	atMs   int64
+	ref    string
+}
+
+// awareOf collects the awareness candidates of an anomaly and of those merged into it: the alarm as
+// seen when somebody began to assess it (the record knows when), and every complaint as read. The
+// earliest of all counts; a declaration is the last resort.
+func (h *House) awareOf(ctx context.Context, tx *store.Tx, a anomaly.Anomaly) ([]knowledge, error) {
+	var seen []struct {
+		ID         string
+		AssessedMs int64
+	}
+	if err := tx.NewRaw(`SELECT id, assessed_ms FROM anomaly WHERE (id = ? OR merged_into = ?) AND assessed_ms > 0 ORDER BY assessed_ms`, a.ID, a.ID).Scan(ctx, &seen); err != nil {
+		return nil, err
+	}
+	var out []knowledge
+	for _, s := range seen {
+		out = append(out, knowledge{"alarm_seen", s.AssessedMs, s.ID})
+	}
+	var read []struct {
+		ID     string
+		ReadMs int64
+	}
+	if err := tx.NewRaw(`SELECT id, read_ms FROM complaint WHERE read_ms > 0 AND anomaly_id IN (SELECT id FROM anomaly WHERE id = ? OR merged_into = ?) ORDER BY read_ms`, a.ID, a.ID).Scan(ctx, &read); err != nil {
+		return nil, err
+	}
+	for _, r := range read {
+		out = append(out, knowledge{"complaint_read", r.ReadMs, r.ID})
+	}
+	if len(out) == 0 {
+		out = append(out, knowledge{"declared", tx.NowMs, a.ID})
+	}
+	return out, nil
+}

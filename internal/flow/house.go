@@ -1,0 +1,66 @@
+// Package flow holds the few ways that cross rooms, one file each. Each runs inside one transaction
+// that the caller opened with store.Write, so that what changes two rooms changes both or neither.
+package flow
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/fengsui/fengsui/internal/monitor/anomaly"
+	"github.com/fengsui/fengsui/internal/monitor/intake"
+	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/locale"
+	"github.com/fengsui/fengsui/internal/platform/notify"
+	"github.com/fengsui/fengsui/internal/platform/record"
+	"github.com/fengsui/fengsui/internal/platform/secret"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/telemetry"
+	"github.com/fengsui/fengsui/internal/prepare/lexicon"
+	"github.com/fengsui/fengsui/internal/prepare/plan"
+	"github.com/fengsui/fengsui/internal/respond/containment"
+	"github.com/fengsui/fengsui/internal/respond/dispatch"
+	"github.com/fengsui/fengsui/internal/respond/evidence"
+	"github.com/fengsui/fengsui/internal/respond/gatereview"
+	"github.com/fengsui/fengsui/internal/standard"
+)
+
+// House is what the flows and the API work with. internal/app fills it.
+type House struct {
+	Store     *store.Store
+	Book      *standard.Book
+	Record    *record.Log
+	Secrets   *secret.Vault
+	Lexicon   *lexicon.Library
+	Control   *containment.Control
+	Review    *gatereview.Desk
+	Anomalies *anomaly.Desk
+	Intake    *intake.Desk
+	Evidence  *evidence.Keeper
+	PlanRules plan.Rules
+	Dispatch  *dispatch.Desk
+	Telemetry *telemetry.Log
+	Channels  *notify.Directory
+	StaffWay  string // id of the channel on which the duty desk is told
+
+	Upstream   *http.Client // past the gateway, for service tests; guarded like the gateway's own calls
+	GatewayURL string       // where clients reach the gateway, for the status page and drills
+}
+
+// NowMs is the house's present, UTC milliseconds.
+func (h *House) NowMs() int64 { return clock.Ms(h.Store.Clock()) }
+
+// tellStaff queues a message to the duty desk. Key begins with what it is about and says why, and is
+// unique: the same news is told once.
+func (h *House) tellStaff(ctx context.Context, tx *store.Tx, key, template, incidentKind, objectKind, objectID string, args ...notify.Arg) error {
+	m, err := h.Channels.Address(notify.Message{IdemKey: key, Channel: h.StaffWay, Recipient: "duty", Lang: locale.ZH, IncidentKind: incidentKind,
+		ObjectKind: objectKind, ObjectID: objectID, Template: template, Args: args})
+	if err != nil {
+		return err
+	}
+	return notify.Queue(ctx, tx, m)
+}
+
+// Page makes the House the pager of internal/respond/containment.
+func (h *House) Page(ctx context.Context, tx *store.Tx, p containment.Page) error {
+	return h.tellStaff(ctx, tx, key(p.Key, p.ObjectID, p.Again), p.Key, p.IncidentKind, p.ObjectKind, p.ObjectID, notify.ID("id", p.ObjectID))
+}

@@ -1,0 +1,127 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/notify"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/respond/incident"
+	"github.com/fengsui/fengsui/internal/respond/obligation"
+)
+
+func key(parts ...any) string {
+	s := ""
+	for i, p := range parts {
+		if i > 0 {
+			s += ":"
+		}
+		s += fmt.Sprint(p)
+	}
+	return s
+}
+
+// Reckon brings the obligations of an incident in line with what is known now.
+func (h *House) Reckon(ctx context.Context, tx *store.Tx, incidentID string) error {
+	return obligation.Reckon(ctx, tx, h.Book, incidentID)
+}
+
+// Declare opens an incident with the editions in force, starts its clocks before there is a level,
+// and tells the duty desk.
+func (h *House) Declare(ctx context.Context, tx *store.Tx, d incident.Declaration) (incident.Incident, error) {
+	for _, e := range h.Book.Editions() {
+		d.Editions = append(d.Editions, e.ID)
+	}
+	d.Editions = append(d.Editions, "rules:"+h.Book.Digest())
+	if d.AwareMs == 0 {
+		d.AwareMs = tx.NowMs
+	}
+	i, err := incident.Declare(ctx, tx, d)
+	if err != nil {
+		return i, err
+	}
+	if err := h.Reckon(ctx, tx, i.ID); err != nil {
+		return i, err
+	}
+	return i, h.tellStaff(ctx, tx, key("incident", i.ID, "declared"), "incident.declared", i.Kind, "incident", i.ID, notify.ID("number", i.Number))
+}
+
+// Assess grades an affected object and lets obligations and demanded measures follow.
+func (h *House) Assess(ctx context.Context, tx *store.Tx, incidentID string, in incident.Assessing) (incident.Outcome, error) {
+	out, err := incident.Assess(ctx, tx, h.Book, incidentID, in)
+	if err != nil || out.Assessment == nil {
+		return out, err
+	}
+	return out, h.levelChanged(ctx, tx, incidentID)
+}
+
+func (h *House) levelChanged(ctx context.Context, tx *store.Tx, incidentID string) error {
+	level, err := incident.LevelOf(ctx, tx, incidentID)
+	if err != nil {
+		return err
+	}
+	if err := h.checkMeasure(ctx, tx, incidentID); err != nil {
+		return err
+	}
+	if err := h.Reckon(ctx, tx, incidentID); err != nil {
+		return err
+	}
+	i, err := incident.Get(ctx, tx, store.System("flow"), incidentID)
+	if err != nil {
+		return err
+	}
+	return h.tellStaff(ctx, tx, key("incident", i.ID, "level", level.Working, level.Stage, tx.NowMs), "incident.graded", i.Kind, "incident", i.ID,
+		notify.ID("number", i.Number), notify.Term("level", fmt.Sprintf("level.%d", level.Working)))
+}
+
+// DecideSecond confirms or rejects what waits for a second person, whatever it is.
+func (h *House) DecideSecond(ctx context.Context, tx *store.Tx, id string, confirm bool) (identity.SecondSignature, error) {
+	var s identity.SecondSignature
+	if err := tx.NewSelect().Model(&s).Where("id = ?", id).Scan(ctx); err != nil {
+		return s, store.Missing(err, "id")
+	}
+	var err error
+	switch s.ObjectKind {
+	case "order":
+		_, err = h.Control.DecideLift(ctx, tx, id, confirm)
+	case "lexicon_entry":
+		_, err = h.Lexicon.DecideRetire(ctx, tx, id, confirm)
+	default:
+		if s, err = incident.Decide(ctx, tx, id, confirm); err == nil && confirm {
+			err = h.levelChanged(ctx, tx, s.IncidentID)
+		}
+		return s, err
+	}
+	if err != nil {
+		return s, err
+	}
+	if s.IncidentID != "" {
+		if err := h.levelChanged(ctx, tx, s.IncidentID); err != nil {
+			return s, err
+		}
+	}
+	err = tx.NewSelect().Model(&s).Where("id = ?", id).Scan(ctx)
+	return s, err
+}
+
+// VerifyClosing settles an application to close and gives notice of it.
+func (h *House) VerifyClosing(ctx context.Context, tx *store.Tx, incidentID string, confirm bool, finding string) (incident.Closing, error) {
+	c, err := incident.VerifyClosing(ctx, tx, incidentID, confirm, finding)
+	if err != nil {
+		return c, err
+	}
+	i, err := incident.Get(ctx, tx, store.System("flow"), incidentID)
+	if err != nil {
+		return c, err
+	}
+	return c, h.tellStaff(ctx, tx, key("closing", c.ID, c.State), "incident.closing_"+c.State, i.Kind, "incident", i.ID, notify.ID("number", i.Number))
+}
+
+// OverdueObligation is the handler of the due rows of obligations.
+func (h *House) OverdueObligation(ctx context.Context, tx *store.Tx, id string) error {
+	return obligation.Overdue(ctx, tx, id, func(ctx context.Context, tx *store.Tx, o obligation.Obligation, i incident.Incident) error {
+		return h.tellStaff(ctx, tx, key("obligation", o.ID, "overdue", o.DueMs), "obligation.overdue", i.Kind, "obligation", o.ID,
+			notify.ID("number", i.Number), notify.ID("rule", o.RuleID), notify.Time("due", o.DueMs))
+	})
+}

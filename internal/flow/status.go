@@ -1,0 +1,68 @@
+package flow
+
+import (
+	"context"
+
+	"github.com/fengsui/fengsui/internal/platform/telemetry"
+	"github.com/fengsui/fengsui/internal/respond/containment"
+	"github.com/fengsui/fengsui/internal/service"
+)
+
+// Status says at a glance whether it is calm. Counts leave out what is restricted to name nothing:
+// they are numbers of open things by kind. Traffic is that of the last ten minutes.
+type Status struct {
+	NowMs      int64                    `json:"now_ms"`
+	GatewayURL string                   `json:"gateway_url"`
+	Anomalies  []Count                  `json:"anomalies"` // by state and kind, not decided
+	Incidents  []Count                  `json:"incidents"` // by state and kind, not closed
+	Orders     []Count                  `json:"orders"`    // in force, by rung and kind
+	NearestDue int64                    `json:"nearest_due_ms"`
+	Overdue    int                      `json:"overdue"`
+	Gateways   []containment.GatewayRow `json:"gateways"`
+	Verdicts   []telemetry.VerdictCount `json:"verdicts"`
+	Telemetry  telemetry.Status         `json:"telemetry"`
+	Services   []service.Service        `json:"services"`
+}
+
+// Count is how many things stand alike.
+type Count struct {
+	State string `json:"state"`
+	Kind  string `json:"kind"`
+	N     int    `json:"n"`
+}
+
+// trafficWindowMs is how far back the status looks at traffic.
+const trafficWindowMs = 10 * 60 * 1000
+
+// Status reads the overview.
+func (h *House) Status(ctx context.Context) (Status, error) {
+	db, now := h.Store.Read(), h.NowMs()
+	s := Status{NowMs: now, GatewayURL: h.GatewayURL, Anomalies: []Count{}, Incidents: []Count{}, Orders: []Count{}, Telemetry: h.Telemetry.Status()}
+	for _, q := range []struct {
+		into *[]Count
+		sql  string
+	}{
+		{&s.Anomalies, "SELECT state, kind, COUNT(*) AS n FROM anomaly WHERE state IN ('open','assessing') GROUP BY state, kind ORDER BY state, kind"},
+		{&s.Incidents, "SELECT state, kind, COUNT(*) AS n FROM incident WHERE state <> 'closed' AND NOT restricted GROUP BY state, kind ORDER BY state, kind"},
+		{&s.Orders, "SELECT rung AS state, kind, COUNT(*) AS n FROM disposal_order WHERE state = 'in_force' GROUP BY rung, kind ORDER BY rung, kind"},
+	} {
+		if err := db.NewRaw(q.sql).Scan(ctx, q.into); err != nil {
+			return s, err
+		}
+	}
+	if err := db.NewRaw("SELECT COALESCE(MIN(due_ms), 0) FROM obligation WHERE state IN ('pending','owed','decision') AND due_ms > 0 AND incident_id NOT IN (SELECT id FROM incident WHERE restricted)").Scan(ctx, &s.NearestDue); err != nil {
+		return s, err
+	}
+	if err := db.NewRaw("SELECT COUNT(*) FROM obligation WHERE state IN ('pending','owed','decision') AND due_ms > 0 AND incident_id NOT IN (SELECT id FROM incident WHERE restricted) AND due_ms < ?", now).Scan(ctx, &s.Overdue); err != nil {
+		return s, err
+	}
+	var err error
+	if s.Gateways, err = containment.Gateways(ctx, db); err != nil {
+		return s, err
+	}
+	if s.Services, err = service.List[service.Service](ctx, db, ""); err != nil {
+		return s, err
+	}
+	s.Verdicts, err = h.Telemetry.Verdicts(ctx, now-trafficWindowMs, now)
+	return s, err
+}
