@@ -100,7 +100,7 @@ func ours(t *testing.T, visit func(name string, content []byte)) {
 		}
 		name := filepath.ToSlash(rel)
 		if d.IsDir() {
-			if notOurs[name] || d.Name() == "node_modules" {
+			if notOurs[name] || strings.HasPrefix(name, "data-") || d.Name() == "node_modules" {
 				return fs.SkipDir
 			}
 			return nil
