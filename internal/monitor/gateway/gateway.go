@@ -13,7 +13,7 @@
 // A request that inspection blocks is answered 200 in the form of a normal answer: the posture's text as content and
 // finish_reason "content_filter". Every SDK parses that, and people can read it. An answer that is blocked is, not streamed, replaced whole in the
 // same form; in a stream nothing from the hit on is sent, and a chunk with finish_reason "content_filter" and [DONE]
-// follow. An order that takes a stream away ends it the same way, and the connection is closed. In all of these a
+// follow. An order that takes a stream away ends it the same way, and the connection of a client that does not take even that is reset. In all of these a
 // top-level "fengsui" object tells the code, the text for people and the content number; SDKs ignore it. It is not put
 // into the content of a stream, because half an answer may be JSON that somebody parses.
 //

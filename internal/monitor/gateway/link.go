@@ -33,23 +33,21 @@ func tcp(c net.Conn) *net.TCPConn {
 
 // link is the way to the client.
 type link struct {
-	w      http.ResponseWriter
-	rc     *http.ResponseController
-	conn   net.Conn // nil over HTTP/2 or without ConnContext
-	clock  Clock
-	limit  time.Duration // for one write
-	armed  time.Time     // when the write deadline was last set
-	gone   atomic.Bool   // reset was called: no more deadlines into the future
-	chunks bool          // HTTP/1.1: a last chunk ends the body
-	first  int64         // ms
-	last   atomic.Int64  // µs
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	conn  net.Conn // nil over HTTP/2 or without ConnContext
+	clock Clock
+	limit time.Duration // for one write
+	armed time.Time     // when the write deadline was last set
+	gone  atomic.Bool   // reset was called: no more deadlines into the future
+	first int64         // ms
+	last  atomic.Int64  // µs
 }
 
 func (l *link) open(w http.ResponseWriter, r *http.Request, clock Clock) {
 	l.w, l.rc, l.clock = w, http.NewResponseController(w), clock
 	if r.ProtoMajor == 1 {
 		l.conn, _ = r.Context().Value(connKey{}).(net.Conn)
-		l.chunks = r.ProtoMinor == 1
 	}
 }
 
@@ -100,34 +98,25 @@ func (l *link) reset() {
 	_ = l.conn.Close()
 }
 
-// hangUp ends the connection after the last event of a stream that was cut: the body is ended as
-// HTTP/1.1 wants it, and if the client has not taken it all within grace, the rest is thrown away.
-func (l *link) hangUp(grace time.Duration) {
-	if l.conn == nil || !l.chunks {
-		return
-	}
-	until := time.Now().Add(grace)
-	_ = l.conn.SetWriteDeadline(until)
-	if _, err := l.conn.Write([]byte("0\r\n\r\n")); err != nil {
-		l.reset()
+// settle waits, after the last event of a stream that was cut, until the client has taken all of it, and throws away
+// what it has not taken within grace. The connection of a client that keeps up stays usable: closing it would
+// only race with its next request.
+func (l *link) settle(grace time.Duration) {
+	if l.conn == nil {
 		return
 	}
 	t := tcp(l.conn)
 	if t == nil {
-		_ = l.conn.Close()
 		return
 	}
-	for {
+	for until := time.Now().Add(grace); ; time.Sleep(2 * time.Millisecond) {
 		n, known := unsent(t)
 		if known && n == 0 {
-			break
+			return
 		}
 		if !known || !time.Now().Before(until) {
 			l.reset()
 			return
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
-	l.gone.Store(true)
-	_ = l.conn.Close()
 }

@@ -478,7 +478,7 @@ func (p *pump) finishWith(n *notice) {
 	}
 }
 
-// cut ends an answer that an order took away, or that the gateway's stop cut short. The connection goes with it.
+// cut ends an answer that an order took away, or that the gateway's stop cut short.
 func (p *pump) cut() {
 	c := p.c
 	c.mu.Lock()
@@ -493,7 +493,7 @@ func (p *pump) cut() {
 	c.link.armed = time.Time{}
 	p.out, p.runes = p.out[:0], 0 // cleared, but the order came first
 	p.finishWith(&notice{Code: reason.code, Message: reason.message})
-	c.link.hangUp(c.g.o.CutGrace)
+	c.link.settle(c.g.o.CutGrace)
 }
 
 // fail tells the client about an error: as a status while nothing is sent, else as an error event, upon
