@@ -299,6 +299,9 @@ func TestGoingOnlineIsApprovedByNeitherWhoAskedNorWhoFixedAndLiftsTheOrderAtOnce
 	if err := b.decide(boss, r.ID, false, "请复测"); err != nil || b.state(t, o.ID) != containment.InForce {
 		t.Fatal(err)
 	}
+	if err := b.try(boss, func(tx *store.Tx) error { _, err := b.control.GoOnline(ctx, tx, o.ID); return err }); !fault.Is(err, "containment.offline_needs_review") {
+		t.Fatalf("a rejected review brought the service back: %v", err)
+	}
 	b.clock.Advance(time.Second)
 	b.test(t, "again", "i1", "p1", "passed", "officer")
 	if r, err = b.request(asker, o.ID, "again"); err != nil {
