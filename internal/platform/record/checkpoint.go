@@ -75,7 +75,6 @@ func (l *Log) Checkpoint(ctx context.Context) (*Checkpoint, error) {
 }
 
 func (l *Log) sign(ctx context.Context) (*Checkpoint, error) {
-	l.grew.Store(0)
 	var c *Checkpoint
 	if last, err := LastCheckpoint(ctx, l.st.Read()); err != nil {
 		return nil, err
@@ -105,6 +104,8 @@ func (l *Log) sign(ctx context.Context) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Not before: a nudge comes ahead of its commit, and one that found nothing must come again.
+	l.grew.Store(0)
 	return c, nil
 }
 

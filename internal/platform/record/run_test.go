@@ -15,21 +15,33 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/record"
+	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
 // inbox is an exporter that fails while down is set, and signals every arrival.
 type inbox struct {
-	mu   sync.Mutex
-	down bool
-	got  []record.Dispatch
-	came chan struct{}
+	mu     sync.Mutex
+	down   bool
+	failed int
+	got    []record.Dispatch
+	came   chan struct{}
+}
+
+func (i *inbox) set(down bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.down = down
 }
 
 func (i *inbox) Export(_ context.Context, d record.Dispatch) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	defer func() { i.came <- struct{}{} }()
+	select {
+	case i.came <- struct{}{}:
+	default:
+	}
 	if i.down {
+		i.failed++
 		return errors.New("the mailbox is away")
 	}
 	i.got = append(i.got, d)
@@ -71,49 +83,38 @@ func TestRunSignsAndExportsInTimeAndStopsCleanly(t *testing.T) {
 	if _, c := box.last(); c.Size != 1 {
 		t.Fatalf("at the start: %+v", c)
 	}
-	idle := func() {
-		for h.clock.Waiting() == 0 {
+	idle := func() { // Run waits on the clock and on nothing older
+		for h.clock.Waiting() != 1 {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	idle()
-	h.write(decision("subject:9", 1))
-	h.clock.Advance(5 * time.Minute)
-	box.wait(t)
-	if _, c := box.last(); c.Size != 2 {
-		t.Fatalf("after the interval: %+v", c)
-	}
-	h.erase("subject:9") // goes out at once, without the clock
-	for {
-		box.wait(t)
-		if d, c := box.last(); c.Size == 3 {
-			if len(d.Erasures) != 1 || !strings.Contains(d.Erasures[0], "\nerasure\nsubject:9\n") {
-				t.Fatalf("erasures: %v", d.Erasures)
+	until := func(what string, move time.Duration, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				_, c := box.last()
+				t.Fatalf("%s: %+v", what, c)
 			}
-			break
+			h.clock.Advance(move)
 		}
 	}
-	box.mu.Lock()
-	box.down = true
-	box.mu.Unlock()
-	idle()
+	size := func(n int64) func() bool {
+		return func() bool { _, c := box.last(); return c.Size == n }
+	}
+	h.write(decision("subject:9", 1))
+	until("after the interval", 5*time.Minute, size(2))
+	h.erase("subject:9")
+	until("an erasure goes out at once, without the clock", 0, size(3))
+	if d, _ := box.last(); len(d.Erasures) != 1 || !strings.Contains(d.Erasures[0], "\nerasure\nsubject:9\n") {
+		t.Fatalf("erasures: %v", d.Erasures)
+	}
+	box.set(true)
 	h.write(decision("", 2))
-	h.clock.Advance(5 * time.Minute)
-	box.wait(t)
-	box.mu.Lock()
-	box.down = false
-	box.mu.Unlock()
-	for range 50 { // it tries again after ten seconds rather than five minutes
-		idle()
-		h.clock.Advance(10 * time.Second)
-		if _, c := box.last(); c.Size == 4 {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if _, c := box.last(); c.Size != 4 {
-		t.Fatalf("after the failure: %+v", c)
-	}
+	until("a failure", 5*time.Minute, func() bool { box.mu.Lock(); defer box.mu.Unlock(); return box.failed > 0 })
+	idle()
+	box.set(false)
+	h.clock.Advance(10 * time.Second)
+	until("it tries again after ten seconds, not five minutes", 0, size(4))
 	h.write(decision("", 3))
 	stop()
 	if err := <-ended; err != nil {
@@ -133,17 +134,24 @@ func TestRunSignsAfterSoManyEntries(t *testing.T) {
 	go func() { ended <- h.log.Run(ctx) }()
 	defer func() { stop(); <-ended }()
 	box.wait(t)
-	for i := range 1100 { // more than the default thousand; the clock of the house moves in seconds
-		if i%100 == 0 {
-			h.write(decision("", i), decision("", i), decision("", i), decision("", i), decision("", i))
-		} else {
-			h.write(decision("", i))
-		}
-		if _, c := box.last(); c.Size > 1 {
+	var batch []store.Entry
+	for i := range 100 {
+		batch = append(batch, decision("", i))
+	}
+	for range 30 { // the default is a thousand; the clock moves by seconds only
+		h.write(batch...)
+		if _, c := box.last(); c.Size > 1000 {
 			return
 		}
 	}
-	box.wait(t)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, c := box.last(); c.Size > 1000 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("nothing was signed after three thousand entries")
+		}
+	}
 }
 
 func TestTheOutsideFileSurvivesATornLineAndIsNotWrittenTwice(t *testing.T) {

@@ -36,6 +36,8 @@ type verifier struct {
 	missing map[string][]int64 // payloads absent, by scope, until an erasure explains them
 	scopes  map[string]int64   // index of the last erasure, by scope
 	holds   map[string]int     // legal holds in force, by scope
+
+	strangers map[string]int64 // furthest outside checkpoint of other records, by origin
 }
 
 // claim is a checkpoint that somebody holds against the record.
@@ -59,7 +61,7 @@ type begun struct {
 
 func newVerifier(o VerifyOptions) *verifier {
 	return &verifier{rep: &Report{OutsideGiven: o.Outside != nil}, o: o, statements: map[string]*Statement{}, known: map[int64]string{},
-		live: map[string]int64{}, missing: map[string][]int64{}, scopes: map[string]int64{}, holds: map[string]int{}}
+		live: map[string]int64{}, missing: map[string][]int64{}, scopes: map[string]int64{}, holds: map[string]int{}, strangers: map[string]int64{}}
 }
 
 // addStatement, addEpoch and addCheckpoint give the parts that stand beside the entries; then start.
@@ -238,13 +240,17 @@ func (v *verifier) signedBy(c *claim, keys []*Statement) bool {
 	return err == nil
 }
 
-// foreign deals with a checkpoint of another origin: outside there may be those of other records.
+// foreign deals with a checkpoint of another origin. One that was kept outside means that the whole record
+// was replaced (or that two records share a folder, which they must not): once for each origin.
 func (v *verifier) foreign(c *claim) {
-	if c.from == outside && len(v.chain) > 0 {
-		v.rep.notice("foreign", "origin", c.Origin, "size", c.Size)
-		return
+	switch {
+	case c.from != outside:
+		v.rep.problem("origin", "epoch", c.Epoch, "size", c.Size)
+	case len(v.chain) == 0:
+		v.rep.problem("lost", "epoch", c.Epoch, "size", c.Size, "have", v.size)
+	default:
+		v.strangers[c.Origin] = max(v.strangers[c.Origin], c.Size)
 	}
-	v.rep.problem("origin", "epoch", c.Epoch, "size", c.Size)
 }
 
 // finish settles what could not be settled on the way.
@@ -278,6 +284,9 @@ func (v *verifier) finish() *Report {
 		}
 	}
 	v.settleLost()
+	for origin, size := range v.strangers {
+		rep.problem("foreign", "origin", origin, "size", size, "ours", rep.Origin)
+	}
 	for _, b := range v.begun {
 		rep.Restores = append(rep.Restores, b.Restore)
 	}

@@ -170,6 +170,7 @@ func TestAnUntouchedRecordPasses(t *testing.T) {
 }
 
 func TestEveryAlteredColumnOfEveryTableIsFound(t *testing.T) {
+	t.Parallel()
 	h := eventful(t)
 	db, err := store.OpenSQLite(ctx, filepath.Join(h.dir, store.MainFile), store.Relaxed, 1)
 	if err != nil {
@@ -310,6 +311,7 @@ func alterations(t *testing.T, db bun.IDB, table, col string, row int64) []any {
 }
 
 func TestEveryAlteredByteOfAnExportIsFound(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.write(decision("incident:1", 1), decision("subject:9", 2))
 	h.erase("subject:9")
@@ -677,6 +679,7 @@ func TestThePinnedSignerIsFollowedThroughRotations(t *testing.T) {
 		t.Errorf("unpinned: %s", rep.Verdict)
 	}
 	finds(t, forged.verify(record.VerifyOptions{Signer: first}), "pinned")
+	finds(t, forged.verify(record.VerifyOptions{Outside: h.kept()}), "foreign") // nor does it fit what was kept outside
 	seeds := 0
 	names, err := h.keys.Files("record-signer-")
 	if err != nil || len(names) != 3 {

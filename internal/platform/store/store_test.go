@@ -1,0 +1,270 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/watch"
+)
+
+var (
+	ctx   = context.Background()
+	actor = store.Actor{ID: "person-a"}
+)
+
+// ledger is a recorder that writes one row an entry, and fails while err is set.
+type ledger struct {
+	err   error
+	calls int
+	got   []store.Entry
+}
+
+func (l *ledger) Append(ctx context.Context, tx bun.Tx, atMs int64, a store.Actor, entries []store.Entry) error {
+	l.calls++
+	for _, e := range entries {
+		if err := put(ctx, tx, "entry:"+e.ObjectID, a.ID); err != nil {
+			return err
+		}
+	}
+	l.got = append(l.got, entries...)
+	return l.err
+}
+
+func put(ctx context.Context, db bun.IDB, key, actor string) error {
+	_, err := db.ExecContext(ctx, `INSERT INTO idempotency (actor, idem_key, operation, request_hash, response, at_ms) VALUES (?, ?, '', '', '', 0)`, actor, key)
+	return err
+}
+
+func count(t *testing.T, st *store.Store) int {
+	t.Helper()
+	var n int
+	if err := st.Read().QueryRowContext(ctx, `SELECT COUNT(*) FROM idempotency`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func open(t *testing.T, dir string, rec store.Recorder) *store.Store {
+	t.Helper()
+	st, err := store.Open(ctx, store.Options{Dir: dir, Clock: clock.NewFake(time.UnixMilli(1_700_000_000_123)), Recorder: rec, Hub: watch.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	return st
+}
+
+func TestStateAndEntriesCommitTogetherOrNotAtAll(t *testing.T) {
+	boom := errors.New("boom")
+	for name, c := range map[string]struct {
+		fn, rec error
+		want    int
+	}{
+		"all is well":        {nil, nil, 2},
+		"the function fails": {boom, nil, 0},
+		"the recorder fails": {nil, boom, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rec := &ledger{err: c.rec}
+			st := open(t, t.TempDir(), rec)
+			_, changed := st.Hub().Watch("topic")
+			err := st.Write(ctx, actor, func(tx *store.Tx) error {
+				if tx.NowMs != 1_700_000_000_123 || tx.Actor.ID != actor.ID {
+					t.Errorf("the transaction's instant and actor: %d %v", tx.NowMs, tx.Actor)
+				}
+				tx.Touch("topic")
+				tx.Record(store.Entry{Action: "a.b", ObjectID: "1"})
+				return errors.Join(put(ctx, tx, "state", actor.ID), c.fn)
+			})
+			if (err == nil) != (c.want > 0) || err != nil && !errors.Is(err, boom) {
+				t.Errorf("err = %v", err)
+			}
+			if n := count(t, st); n != c.want {
+				t.Errorf("%d rows, want %d", n, c.want)
+			}
+			if c.fn != nil && rec.calls > 0 {
+				t.Error("the recorder was asked although the function failed")
+			}
+			woken := false
+			select {
+			case <-changed:
+				woken = true
+			default:
+			}
+			if woken != (c.want > 0) {
+				t.Errorf("watchers woken: %v", woken)
+			}
+		})
+	}
+}
+
+func TestWatchersAreWokenOnlyWhenTheChangeCanBeRead(t *testing.T) {
+	st := open(t, t.TempDir(), &ledger{})
+	_, changed := st.Hub().Watch("topic")
+	seen := make(chan int, 1)
+	go func() {
+		<-changed
+		seen <- count(t, st)
+	}()
+	err := st.Write(ctx, actor, func(tx *store.Tx) error {
+		tx.Touch("topic")
+		time.Sleep(20 * time.Millisecond) // time for a wake-up that came too early
+		return put(ctx, tx, "state", actor.ID)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := <-seen; n != 1 {
+		t.Errorf("the woken watcher read %d rows", n)
+	}
+}
+
+func TestAnEntryWithoutARecorderRollsBack(t *testing.T) {
+	st := open(t, t.TempDir(), nil)
+	err := st.Write(ctx, actor, func(tx *store.Tx) error {
+		tx.Record(store.Entry{Action: "a.b"})
+		return put(ctx, tx, "state", actor.ID)
+	})
+	if err == nil || count(t, st) != 0 {
+		t.Errorf("err = %v, %d rows", err, count(t, st))
+	}
+}
+
+func TestABusyDatabaseIsTriedAgainAndThenSaysSo(t *testing.T) {
+	st := open(t, t.TempDir(), &ledger{})
+	busy := errors.New("database is locked (5) (SQLITE_BUSY)")
+	tries := 0
+	err := st.Write(ctx, actor, func(tx *store.Tx) error {
+		tries++
+		if err := put(ctx, tx, "state", actor.ID); err != nil {
+			return err // a second try must find nothing of the first
+		}
+		if tries < 3 {
+			return busy
+		}
+		return nil
+	})
+	if err != nil || tries != 3 || count(t, st) != 1 {
+		t.Errorf("err = %v after %d tries, %d rows", err, tries, count(t, st))
+	}
+	tries = 0
+	err = st.Write(ctx, actor, func(*store.Tx) error { tries++; return busy })
+	if !fault.Is(err, "store.busy") || fault.KindOf(err) != fault.KindUnavailable || tries != 5 || !errors.Is(err, busy) {
+		t.Errorf("err = %v after %d tries", err, tries)
+	}
+	tries = 0
+	err = st.Write(ctx, actor, func(*store.Tx) error { tries++; return fault.Conflict("x", "test.no") })
+	if !fault.Is(err, "test.no") || tries != 1 {
+		t.Errorf("another error: %v after %d tries", err, tries)
+	}
+	gone, cancel := context.WithCancel(ctx)
+	err = st.Write(gone, actor, func(*store.Tx) error { cancel(); return busy })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("a caller who left: %v", err)
+	}
+}
+
+func TestTwoProcessesWriteToOneFileWithoutLosingAWrite(t *testing.T) {
+	dir := t.TempDir()
+	stores := []*store.Store{open(t, dir, &ledger{}), open(t, dir, &ledger{})}
+	var wg sync.WaitGroup
+	for i, st := range stores {
+		wg.Go(func() {
+			for n := range 50 {
+				err := st.Write(ctx, actor, func(tx *store.Tx) error {
+					return put(ctx, tx, strings.Repeat("x", n+1), actor.ID+string(rune('0'+i)))
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := count(t, stores[0]); n != 100 {
+		t.Errorf("%d rows, want 100", n)
+	}
+}
+
+func TestAReaderCannotWrite(t *testing.T) {
+	st := open(t, t.TempDir(), &ledger{})
+	if err := put(ctx, st.Read(), "x", "y"); err == nil || !strings.Contains(err.Error(), "readonly") {
+		t.Errorf("err = %v", err)
+	}
+	if err := st.Write(ctx, actor, func(tx *store.Tx) error { return put(ctx, tx, "x", "y") }); err != nil {
+		t.Errorf("the writer: %v", err)
+	}
+}
+
+func TestTheMainDatabaseIsDurable(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir, nil)
+	for name, c := range map[string]struct {
+		d    store.Durability
+		want map[string]string
+	}{
+		"main":      {store.Durable, map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "secure_delete": "1", "busy_timeout": "10000"}},
+		"telemetry": {store.Relaxed, map[string]string{"synchronous": "1", "journal_mode": "wal"}},
+	} {
+		db, err := store.OpenSQLite(ctx, filepath.Join(dir, store.MainFile), c.d, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for pragma, want := range c.want {
+			var got string
+			if err := db.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+				t.Errorf("%s: %s = %s, want %s (%v)", name, pragma, got, want, err)
+			}
+		}
+		db.Close()
+	}
+	st := open(t, dir, nil)
+	err := st.Write(ctx, actor, func(tx *store.Tx) error {
+		var got string
+		if err := tx.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&got); err != nil || got != "2" {
+			t.Errorf("the writer: synchronous = %s (%v)", got, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASchemaOfANewerVersionIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	st := open(t, dir, nil)
+	st.Close()
+	again, err := store.Open(ctx, store.Options{Dir: dir, Clock: clock.System()})
+	if err != nil {
+		t.Fatalf("the same version: %v", err)
+	}
+	again.Close()
+	db, err := store.OpenSQLite(ctx, filepath.Join(dir, store.MainFile), store.Durable, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(ctx, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999999, 1)`); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if _, err := store.Open(ctx, store.Options{Dir: dir, Clock: clock.System()}); !fault.Is(err, "store.newer_schema") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestIDsSortByTime(t *testing.T) {
+	if a, b := store.NewID(1000), store.NewID(1001); a >= b || len(a) != 26 {
+		t.Errorf("%s, %s", a, b)
+	}
+}
