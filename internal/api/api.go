@@ -233,8 +233,8 @@ func once(ctx context.Context, tx *store.Tx, key, op string, in, out any, fn fun
 	return err
 }
 
-// byID is the input of calls that need nothing but an id.
-type byID struct {
+// ByID is the input of calls that need nothing but an id. It is exported because huma sees no unexported embedding.
+type ByID struct {
 	ID string `path:"id" maxLength:"64"`
 }
 

@@ -19,7 +19,7 @@ type drillBody struct {
 }
 
 type drillEndBody struct {
-	byID
+	ByID
 	Body struct {
 		State      string          `json:"state" enum:"passed,failed,aborted"`
 		Stages     json.RawMessage `json:"stages"`
@@ -34,7 +34,7 @@ func (a *API) drills() {
 	}) ([]drill.Drill, error) {
 		return drill.List(ctx, a.Store.Read(), actor, in.Limit)
 	})
-	get(a, operation{path: "/drills/{id}", id: "get-drill", room: room, summary: "One drill"}, func(ctx context.Context, actor store.Actor, in *byID) (drill.Drill, error) {
+	get(a, operation{path: "/drills/{id}", id: "get-drill", room: room, summary: "One drill"}, func(ctx context.Context, actor store.Actor, in *ByID) (drill.Drill, error) {
 		return drill.Get(ctx, a.Store.Read(), actor, in.ID)
 	})
 	post(a, operation{path: "/drills", id: "start-drill", room: room, summary: "Make the ground of a drill; seats and keys are shown once", secret: true}, func(ctx context.Context, tx *store.Tx, in *drillBody) (drill.Started, error) {

@@ -18,7 +18,7 @@ type Unmasked struct {
 }
 
 type spreadBody struct {
-	byID
+	ByID
 	Body struct {
 		Platform string `json:"platform" maxLength:"100"`
 		Location string `json:"location" maxLength:"500"`
@@ -27,10 +27,10 @@ type spreadBody struct {
 
 func (a *API) evidence() {
 	const room = "incident"
-	get(a, operation{path: "/incidents/{id}/evidence", id: "list-evidence", room: room, summary: "Evidence capsules, masked"}, func(ctx context.Context, actor store.Actor, in *byID) ([]evidence.Evidence, error) {
+	get(a, operation{path: "/incidents/{id}/evidence", id: "list-evidence", room: room, summary: "Evidence capsules, masked"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]evidence.Evidence, error) {
 		return evidence.List(ctx, a.Store.Read(), actor, in.ID)
 	})
-	post(a, operation{path: "/incidents/{id}/evidence", id: "pin-evidence", room: room, summary: "Look again for evidence of the incident's anomalies and pin it"}, func(ctx context.Context, tx *store.Tx, in *byID) (done, error) {
+	post(a, operation{path: "/incidents/{id}/evidence", id: "pin-evidence", room: room, summary: "Look again for evidence of the incident's anomalies and pin it"}, func(ctx context.Context, tx *store.Tx, in *ByID) (done, error) {
 		return done{true}, a.RePin(ctx, tx, in.ID)
 	})
 	// Unmasking writes first and opens afterwards, so it is not one transaction.
@@ -45,16 +45,16 @@ func (a *API) evidence() {
 		}
 		return &output[Unmasked]{Unmasked{Prompt: c.Prompt, Answer: c.Answer}}, nil
 	})
-	post(a, operation{path: "/incidents/{id}/reach", id: "compute-reach", room: room, summary: "Find whom the harm reached"}, func(ctx context.Context, tx *store.Tx, in *byID) (reach.Reach, error) {
+	post(a, operation{path: "/incidents/{id}/reach", id: "compute-reach", room: room, summary: "Find whom the harm reached"}, func(ctx context.Context, tx *store.Tx, in *ByID) (reach.Reach, error) {
 		return a.ComputeReach(ctx, tx, in.ID)
 	})
 	post(a, operation{path: "/incidents/{id}/spread", id: "add-spread", room: room, summary: "List a place outside where it spread"}, func(ctx context.Context, tx *store.Tx, in *spreadBody) (reach.Spread, error) {
 		return reach.AddSpread(ctx, tx, in.ID, in.Body.Platform, in.Body.Location)
 	})
-	post(a, operation{path: "/spread/{id}/asked", id: "spread-asked", room: room, summary: "The platform was asked to take it down"}, func(ctx context.Context, tx *store.Tx, in *byID) (reach.Spread, error) {
+	post(a, operation{path: "/spread/{id}/asked", id: "spread-asked", room: room, summary: "The platform was asked to take it down"}, func(ctx context.Context, tx *store.Tx, in *ByID) (reach.Spread, error) {
 		return reach.SpreadAsked(ctx, tx, in.ID)
 	})
-	post(a, operation{path: "/spread/{id}/removed", id: "spread-removed", room: room, summary: "It was taken down"}, func(ctx context.Context, tx *store.Tx, in *byID) (reach.Spread, error) {
+	post(a, operation{path: "/spread/{id}/removed", id: "spread-removed", room: room, summary: "It was taken down"}, func(ctx context.Context, tx *store.Tx, in *ByID) (reach.Spread, error) {
 		return reach.SpreadRemoved(ctx, tx, in.ID)
 	})
 }

@@ -9,7 +9,7 @@ import (
 )
 
 type factCheckBody struct {
-	byID
+	ByID
 	Body struct {
 		Claim   string `json:"claim" maxLength:"4000"`
 		Source  string `json:"source" maxLength:"1000"`
@@ -18,7 +18,7 @@ type factCheckBody struct {
 }
 
 type impactBody struct {
-	byID
+	ByID
 	Body struct {
 		Party         string `json:"party" maxLength:"200"`
 		Economic      string `json:"economic" maxLength:"2000"`
@@ -28,7 +28,7 @@ type impactBody struct {
 }
 
 type statementBody struct {
-	byID
+	ByID
 	Body struct {
 		Audience string `json:"audience" enum:"public,complainant,authority,platform,partner,staff"`
 		Text     string `json:"text" maxLength:"8000"`
@@ -36,7 +36,7 @@ type statementBody struct {
 }
 
 type fixBody struct {
-	byID
+	ByID
 	Body struct {
 		Cause        string `json:"cause" maxLength:"2000"`
 		Measure      string `json:"measure" maxLength:"2000"`
@@ -45,21 +45,21 @@ type fixBody struct {
 }
 
 type serviceTestBody struct {
-	byID
+	ByID
 	Body struct {
 		DeploymentID string `json:"deployment_id"`
 	}
 }
 
 type closeBody struct {
-	byID
+	ByID
 	Body struct {
 		Summary string `json:"summary" maxLength:"4000"`
 	}
 }
 
 type verifyBody struct {
-	byID
+	ByID
 	Body struct {
 		Confirm bool   `json:"confirm"`
 		Finding string `json:"finding" maxLength:"4000"`
@@ -79,7 +79,7 @@ func (a *API) handling() {
 	post(a, operation{path: "/incidents/{id}/statements", id: "draft-statement", room: room, summary: "Draft a statement"}, func(ctx context.Context, tx *store.Tx, in *statementBody) (incident.Statement, error) {
 		return incident.DraftStatement(ctx, tx, in.ID, incident.Statement{Audience: in.Body.Audience, Text: in.Body.Text})
 	})
-	post(a, operation{path: "/statements/{id}/approve", id: "approve-statement", room: room, summary: "Approve a statement; not its author"}, func(ctx context.Context, tx *store.Tx, in *byID) (incident.Statement, error) {
+	post(a, operation{path: "/statements/{id}/approve", id: "approve-statement", room: room, summary: "Approve a statement; not its author"}, func(ctx context.Context, tx *store.Tx, in *ByID) (incident.Statement, error) {
 		return incident.ApproveStatement(ctx, tx, in.ID)
 	})
 	post(a, operation{path: "/incidents/{id}/fixes", id: "add-fix", room: room, summary: "File a fix"}, func(ctx context.Context, tx *store.Tx, in *fixBody) (incident.Fix, error) {
@@ -89,7 +89,7 @@ func (a *API) handling() {
 	post(a, operation{path: "/incidents/{id}/service-tests", id: "start-service-test", room: room, summary: "Replay the incident's prompts; not by the fixer"}, func(ctx context.Context, tx *store.Tx, in *serviceTestBody) (evaluation.ServiceTest, error) {
 		return evaluation.Start(ctx, tx, in.ID, in.Body.DeploymentID)
 	})
-	get(a, operation{path: "/service-tests/{id}", id: "get-service-test", room: room, summary: "One service test"}, func(ctx context.Context, actor store.Actor, in *byID) (evaluation.ServiceTest, error) {
+	get(a, operation{path: "/service-tests/{id}", id: "get-service-test", room: room, summary: "One service test"}, func(ctx context.Context, actor store.Actor, in *ByID) (evaluation.ServiceTest, error) {
 		return evaluation.Get(ctx, a.Store.Read(), actor, in.ID)
 	})
 	for _, e := range []struct {

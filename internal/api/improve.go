@@ -15,7 +15,7 @@ type ActionDraft struct {
 }
 
 type retrospectiveBody struct {
-	byID
+	ByID
 	Body struct {
 		RootCause string        `json:"root_cause" maxLength:"4000"`
 		WentWell  string        `json:"went_well,omitempty" maxLength:"4000"`
@@ -43,7 +43,7 @@ func (a *API) improve() {
 		return Review{r, as}, err
 	})
 	post(a, operation{path: "/actions/{id}/done", id: "finish-action", room: room, summary: "Close an improvement action with its proof"}, func(ctx context.Context, tx *store.Tx, in *struct {
-		byID
+		ByID
 		Body struct {
 			Proof string `json:"proof" maxLength:"2000"`
 		}

@@ -31,7 +31,7 @@ type incidentFilter struct {
 }
 
 type awarenessBody struct {
-	byID
+	ByID
 	Body struct {
 		Source string `json:"source"`
 		AtMs   int64  `json:"at_ms"`
@@ -40,14 +40,14 @@ type awarenessBody struct {
 }
 
 type reasonBody struct {
-	byID
+	ByID
 	Body struct {
 		Reason string `json:"reason" maxLength:"2000"`
 	}
 }
 
 type decisionBody struct {
-	byID
+	ByID
 	Body struct {
 		Approve bool   `json:"approve"`
 		Reason  string `json:"reason,omitempty" maxLength:"2000"`
@@ -55,7 +55,7 @@ type decisionBody struct {
 }
 
 type categoryBody struct {
-	byID
+	ByID
 	Body struct {
 		GuideType  string `json:"guide_type" example:"content.discrimination"`
 		GbCategory string `json:"gb_category,omitempty"`
@@ -66,7 +66,7 @@ type categoryBody struct {
 }
 
 type assessBody struct {
-	byID
+	ByID
 	Body struct {
 		ObjectID     string         `json:"object_id,omitempty"`
 		Stage        string         `json:"stage" enum:"preliminary,confirmed,final"`
@@ -81,14 +81,14 @@ type assessBody struct {
 }
 
 type cacBody struct {
-	byID
+	ByID
 	Body struct {
 		Quantities []standard.Quantity `json:"quantities" minItems:"1"`
 	}
 }
 
 type factBody struct {
-	byID
+	ByID
 	Body struct {
 		Name  string `json:"name"`
 		Value int64  `json:"value" minimum:"0"`
@@ -96,7 +96,7 @@ type factBody struct {
 }
 
 type peopleBody struct {
-	byID
+	ByID
 	Body struct {
 		People []string `json:"people"`
 	}
@@ -107,7 +107,7 @@ func (a *API) incidents() {
 	get(a, operation{path: "/incidents", id: "list-incidents", room: room, summary: "List incidents"}, func(ctx context.Context, actor store.Actor, in *incidentFilter) ([]incident.Incident, error) {
 		return incident.List(ctx, a.Store.Read(), actor, incident.Filter{State: in.State, Kind: in.Kind, ServiceID: in.ServiceID, Limit: in.Limit})
 	})
-	get(a, operation{path: "/incidents/{id}", id: "get-incident", room: room, summary: "One incident whole"}, func(ctx context.Context, actor store.Actor, in *byID) (flow.Dossier, error) {
+	get(a, operation{path: "/incidents/{id}", id: "get-incident", room: room, summary: "One incident whole"}, func(ctx context.Context, actor store.Actor, in *ByID) (flow.Dossier, error) {
 		return a.Dossier(ctx, actor, in.ID)
 	})
 	post(a, operation{path: "/incidents", id: "declare-incident", room: room, summary: "Declare an incident without an anomaly"}, func(ctx context.Context, tx *store.Tx, in *declareBody) (incident.Incident, error) {
@@ -157,11 +157,11 @@ func (a *API) incidents() {
 		}
 		return done{true}, a.Reckon(ctx, tx, in.ID)
 	})
-	get(a, operation{path: "/incidents/{id}/obligations", id: "list-obligations", room: room, summary: "What is owed to whom by when"}, func(ctx context.Context, actor store.Actor, in *byID) ([]obligation.Obligation, error) {
+	get(a, operation{path: "/incidents/{id}/obligations", id: "list-obligations", room: room, summary: "What is owed to whom by when"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]obligation.Obligation, error) {
 		return obligation.List(ctx, a.Store.Read(), actor, in.ID)
 	})
 	post(a, operation{path: "/obligations/{id}/submit", id: "submit-report", room: room, summary: "Attest that a report was handed in"}, func(ctx context.Context, tx *store.Tx, in *struct {
-		byID
+		ByID
 		Body struct {
 			Receipt string `json:"receipt" maxLength:"500"`
 		}

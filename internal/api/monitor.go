@@ -17,7 +17,7 @@ type AnomalyView struct {
 }
 
 type promoteBody struct {
-	byID
+	ByID
 	Body struct {
 		Title      string   `json:"title" maxLength:"200"`
 		Restricted []string `json:"restricted_for,omitempty" doc:"person ids; makes the incident restricted"`
@@ -55,7 +55,7 @@ func (a *API) monitor() {
 		}
 		return anomaly.List(ctx, a.Store.Read(), actor, f)
 	})
-	get(a, operation{path: "/anomalies/{id}", id: "get-anomaly", room: room, summary: "One anomaly with its signals"}, func(ctx context.Context, actor store.Actor, in *byID) (AnomalyView, error) {
+	get(a, operation{path: "/anomalies/{id}", id: "get-anomaly", room: room, summary: "One anomaly with its signals"}, func(ctx context.Context, actor store.Actor, in *ByID) (AnomalyView, error) {
 		x, err := anomaly.Get(ctx, a.Store.Read(), actor, in.ID)
 		if err != nil {
 			return AnomalyView{}, err
@@ -63,14 +63,14 @@ func (a *API) monitor() {
 		s, err := anomaly.Signals(ctx, a.Store.Read(), actor, in.ID)
 		return AnomalyView{x, s}, err
 	})
-	post(a, operation{path: "/anomalies/{id}/assess", id: "assess-anomaly", room: room, summary: "Begin the assessment: the alarm is seen"}, func(ctx context.Context, tx *store.Tx, in *byID) (anomaly.Anomaly, error) {
+	post(a, operation{path: "/anomalies/{id}/assess", id: "assess-anomaly", room: room, summary: "Begin the assessment: the alarm is seen"}, func(ctx context.Context, tx *store.Tx, in *ByID) (anomaly.Anomaly, error) {
 		return anomaly.Assess(ctx, tx, in.ID)
 	})
 	post(a, operation{path: "/anomalies/{id}/dismiss", id: "dismiss-anomaly", room: room, summary: "Dismiss with a reason"}, func(ctx context.Context, tx *store.Tx, in *reasonBody) (anomaly.Anomaly, error) {
 		return anomaly.Dismiss(ctx, tx, in.ID, in.Body.Reason)
 	})
 	post(a, operation{path: "/anomalies/{id}/merge", id: "merge-anomaly", room: room, summary: "Merge into another anomaly"}, func(ctx context.Context, tx *store.Tx, in *struct {
-		byID
+		ByID
 		Body struct {
 			Into string `json:"into"`
 		}
@@ -91,12 +91,12 @@ func (a *API) monitor() {
 		b := in.Body
 		return a.SubmitComplaint(ctx, tx, intake.Submission{Kind: b.Kind, ServiceID: b.ServiceID, ContentNo: b.ContentNo, Text: b.Text, Contact: b.Contact, Language: string(langOf(ctx))})
 	})
-	post(a, operation{path: "/complaints/{id}/read", id: "read-complaint", room: room, summary: "Read a complaint; the reading counts as awareness", secret: true}, func(ctx context.Context, tx *store.Tx, in *byID) (ComplaintRead, error) {
+	post(a, operation{path: "/complaints/{id}/read", id: "read-complaint", room: room, summary: "Read a complaint; the reading counts as awareness", secret: true}, func(ctx context.Context, tx *store.Tx, in *ByID) (ComplaintRead, error) {
 		c, l, err := a.Intake.Read(ctx, tx, in.ID)
 		return ComplaintRead{c, l}, err
 	})
 	post(a, operation{path: "/complaints/{id}/answer", id: "answer-complaint", room: room, summary: "Answer a complaint"}, func(ctx context.Context, tx *store.Tx, in *struct {
-		byID
+		ByID
 		Body struct {
 			Text string `json:"text" maxLength:"4000"`
 		}

@@ -58,7 +58,7 @@ func (a *API) orders() {
 		return containment.List(ctx, a.Store.Read(), actor, containment.Filter{ServiceID: in.ServiceID, IncidentID: in.IncidentID, CauseID: in.CauseID,
 			State: containment.State(in.State), Orphans: in.Orphans, Limit: in.Limit, Offset: in.Offset})
 	})
-	get(a, operation{path: "/orders/{id}", id: "get-order", room: room, summary: "An order with acknowledgements and probes"}, func(ctx context.Context, actor store.Actor, in *byID) (containment.Status, error) {
+	get(a, operation{path: "/orders/{id}", id: "get-order", room: room, summary: "An order with acknowledgements and probes"}, func(ctx context.Context, actor store.Actor, in *ByID) (containment.Status, error) {
 		return containment.Get(ctx, a.Store.Read(), actor, in.ID)
 	})
 	get(a, operation{path: "/gateways", id: "list-gateways", room: room, summary: "Gateways and how fresh they are"}, func(ctx context.Context, actor store.Actor, _ *none) ([]containment.GatewayRow, error) {
@@ -75,7 +75,7 @@ func (a *API) orders() {
 		return a.IssueOrder(ctx, tx, in.request())
 	})
 	post(a, operation{path: "/orders/{id}/adopt", id: "adopt-order", room: room, summary: "Make an order part of an incident"}, func(ctx context.Context, tx *store.Tx, in *struct {
-		byID
+		ByID
 		Body struct {
 			IncidentID string `json:"incident_id"`
 		}
@@ -100,7 +100,7 @@ func (a *API) orders() {
 		return a.Review.Ratify(ctx, tx, in.ID, in.Body.Approve, in.Body.Reason)
 	})
 	post(a, operation{path: "/orders/{id}/online-review", id: "request-online", room: room, summary: "Ask for a service to come back online"}, func(ctx context.Context, tx *store.Tx, in *struct {
-		byID
+		ByID
 		Body struct {
 			ServiceTestID string `json:"service_test_id"`
 			Ground        string `json:"ground" maxLength:"2000"`

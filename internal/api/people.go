@@ -15,7 +15,7 @@ type personBody struct {
 }
 
 type tokenBody struct {
-	byID
+	ByID
 	Body struct {
 		Label    string `json:"label,omitempty" maxLength:"100"`
 		Lifetime int64  `json:"lifetime_ms,omitempty" minimum:"0" doc:"0 = does not expire"`

@@ -17,7 +17,7 @@ type planBody struct {
 }
 
 type taskBody struct {
-	byID
+	ByID
 	Body struct {
 		Output string `json:"output" maxLength:"4000"`
 	}
@@ -37,15 +37,15 @@ func (a *API) plans() {
 		return a.PlanRules.Import(ctx, tx, []plan.Plan{p})
 	})
 	post(a, operation{path: "/plans/{id}/versions/{version}/approve", id: "approve-plan", room: "prepare", summary: "Approve a plan; not by who drafted it"}, func(ctx context.Context, tx *store.Tx, in *struct {
-		byID
+		ByID
 		Version int `path:"version" minimum:"1"`
 	}) (plan.Version, error) {
 		return plan.Approve(ctx, tx, in.ID, in.Version)
 	})
-	post(a, operation{path: "/incidents/{id}/plan", id: "start-plan", room: "incident", summary: "Start the plan for category and level"}, func(ctx context.Context, tx *store.Tx, in *byID) (flow.PlanStarted, error) {
+	post(a, operation{path: "/incidents/{id}/plan", id: "start-plan", room: "incident", summary: "Start the plan for category and level"}, func(ctx context.Context, tx *store.Tx, in *ByID) (flow.PlanStarted, error) {
 		return a.StartPlan(ctx, tx, in.ID)
 	})
-	get(a, operation{path: "/incidents/{id}/tasks", id: "list-tasks", room: "incident", summary: "Tasks of an incident"}, func(ctx context.Context, actor store.Actor, in *byID) ([]dispatch.Task, error) {
+	get(a, operation{path: "/incidents/{id}/tasks", id: "list-tasks", room: "incident", summary: "Tasks of an incident"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]dispatch.Task, error) {
 		if _, err := incident.Get(ctx, a.Store.Read(), actor, in.ID); err != nil {
 			return nil, err
 		}

@@ -55,6 +55,7 @@ func (a *API) problem(ctx context.Context, err error) error {
 	var f *fault.Error
 	if errors.As(err, &f) {
 		p := &Problem{Status: statusOf[f.Kind], Title: http.StatusText(statusOf[f.Kind]), Key: f.Key, Field: f.Field, Detail: a.catalog.Say(lang, f.Key, f.Args...)}
+		a.log.Debug("request refused", "key", f.Key, "err", err)
 		if p.Status >= 500 {
 			p.ID = rand.Text()
 			a.log.Error("request failed", "error_id", p.ID, "err", err)

@@ -35,7 +35,7 @@ type ServiceAdded struct {
 }
 
 type deploymentBody struct {
-	byID
+	ByID
 	Body struct {
 		Name                string `json:"name" maxLength:"100"`
 		ModelVersion        string `json:"model_version" maxLength:"100"`
@@ -50,7 +50,7 @@ type deploymentBody struct {
 }
 
 type objectBody struct {
-	byID
+	ByID
 	Body struct {
 		Kind string `json:"kind" enum:"service,dataset,model,system"`
 		Name string `json:"name" maxLength:"200"`
@@ -58,7 +58,7 @@ type objectBody struct {
 }
 
 type importanceBody struct {
-	byID
+	ByID
 	Body struct {
 		Level  string `json:"level" enum:"特别重要,重要,一般"`
 		Ground string `json:"ground" maxLength:"1000"`
@@ -67,7 +67,7 @@ type importanceBody struct {
 }
 
 type keyBody struct {
-	byID
+	ByID
 	Body struct {
 		Tenant      string `json:"tenant" maxLength:"100"`
 		UserGroup   string `json:"user_group" maxLength:"100"`
@@ -107,7 +107,7 @@ func (a *API) services() {
 		s, o, err := service.AddService(ctx, tx, service.Service{OperatorID: b.OperatorID, Name: b.Name, ModelName: b.ModelName, FilingNo: b.FilingNo, Kind: "real"})
 		return ServiceAdded{s, o}, err
 	})
-	get(a, operation{path: "/services/{id}/deployments", id: "list-deployments", room: room, summary: "List the deployments of a service"}, func(ctx context.Context, actor store.Actor, in *byID) ([]service.Deployment, error) {
+	get(a, operation{path: "/services/{id}/deployments", id: "list-deployments", room: room, summary: "List the deployments of a service"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]service.Deployment, error) {
 		return list[service.Deployment](ctx, a, actor, in.ID)
 	})
 	post(a, operation{path: "/services/{id}/deployments", id: "add-deployment", room: room, summary: "Register a deployment"}, func(ctx context.Context, tx *store.Tx, in *deploymentBody) (service.Deployment, error) {
@@ -115,7 +115,7 @@ func (a *API) services() {
 		return service.AddDeployment(ctx, tx, service.Deployment{ServiceID: in.ID, Name: b.Name, ModelVersion: b.ModelVersion, SystemPromptVersion: b.SystemPromptVersion, Route: b.Route,
 			UpstreamURL: b.UpstreamURL, UpstreamModel: b.UpstreamModel, SecretRef: b.SecretRef, Role: b.Role, Filed: b.Filed})
 	})
-	get(a, operation{path: "/services/{id}/objects", id: "list-objects", room: room, summary: "List the affected objects of a service"}, func(ctx context.Context, actor store.Actor, in *byID) ([]service.AffectedObject, error) {
+	get(a, operation{path: "/services/{id}/objects", id: "list-objects", room: room, summary: "List the affected objects of a service"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]service.AffectedObject, error) {
 		return list[service.AffectedObject](ctx, a, actor, in.ID)
 	})
 	post(a, operation{path: "/services/{id}/objects", id: "add-object", room: room, summary: "Register an affected object"}, func(ctx context.Context, tx *store.Tx, in *objectBody) (service.AffectedObject, error) {
@@ -124,7 +124,7 @@ func (a *API) services() {
 	post(a, operation{path: "/objects/{id}/importance", id: "set-importance", room: room, summary: "State the importance of an affected object"}, func(ctx context.Context, tx *store.Tx, in *importanceBody) (service.Importance, error) {
 		return service.SetImportance(ctx, tx, service.Importance{ObjectID: in.ID, Level: in.Body.Level, Ground: in.Body.Ground, FromMs: in.Body.FromMs})
 	})
-	get(a, operation{path: "/services/{id}/keys", id: "list-keys", room: room, summary: "List the gateway keys of a service"}, func(ctx context.Context, actor store.Actor, in *byID) ([]service.GatewayKey, error) {
+	get(a, operation{path: "/services/{id}/keys", id: "list-keys", room: room, summary: "List the gateway keys of a service"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]service.GatewayKey, error) {
 		return list[service.GatewayKey](ctx, a, actor, in.ID)
 	})
 	post(a, operation{path: "/services/{id}/keys", id: "issue-key", room: room, summary: "Issue a gateway key", secret: true}, func(ctx context.Context, tx *store.Tx, in *keyBody) (KeyIssued, error) {
@@ -139,7 +139,7 @@ func (a *API) services() {
 		return done{true}, a.Secrets.Put(ctx, tx, in.Body.Name, []byte(in.Body.Value))
 	})
 	post(a, operation{path: "/services/{id}/posture", id: "compile-posture", room: room, summary: "Compile and hand out the posture of a service now"}, func(ctx context.Context, tx *store.Tx, in *struct {
-		byID
+		ByID
 		Body struct {
 			Reason string `json:"reason" maxLength:"500"`
 		}

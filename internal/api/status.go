@@ -11,7 +11,7 @@ import (
 )
 
 type tellBody struct {
-	byID
+	ByID
 	Body struct {
 		Channel   string `json:"channel" example:"authority-sim"`
 		Recipient string `json:"recipient" maxLength:"200"`

@@ -189,7 +189,7 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 	mux := http.NewServeMux()
 	a.House.GatewayURL = a.GatewayURL()
 	prober := containment.NewProber(a.House.Store, a.House.Control, containment.ProberOptions{Client: &http.Client{Timeout: 10 * time.Second},
-		Addresses: map[string]string{gatewayID: a.GatewayURL()}, Log: a.log})
+		Addresses: map[string]string{gatewayID: a.GatewayURL()}, Served: counts{a}, Log: a.log})
 	a.work("prober", prober.Run)
 	a.api = api.Mount(mux, a.House, catalog, a.log)
 	a.pages(mux, catalog)

@@ -70,6 +70,10 @@ func (a *App) rooms(ctx context.Context, st *store.Store, log *record.Log, vault
 			l, err := incident.LevelOf(ctx, db, id)
 			return l.Working, err
 		},
+		Epoch: func(ctx context.Context, db bun.IDB) (epoch int64, err error) {
+			return epoch, db.NewRaw("SELECT epoch FROM record_head").Scan(ctx, &epoch)
+		},
+		Traffic: counts{a},
 	})
 	if err != nil {
 		return nil, err

@@ -19,6 +19,9 @@ type Promotion struct {
 
 // AnomalyOpened alerts the duty desk (告警), in the transaction that opens the anomaly.
 func (h *House) AnomalyOpened(ctx context.Context, tx *store.Tx, a anomaly.Anomaly) error {
+	if err := h.later(ctx, tx, pinKind, "anomaly", a.ID, a.Kind); err != nil {
+		return err
+	}
 	return h.tellStaff(ctx, tx, key("anomaly", a.ID, "opened"), "anomaly.opened", a.Kind, "anomaly", a.ID, notify.ID("number", a.Number), notify.Count("signals", a.Signals))
 }
 

@@ -52,7 +52,14 @@ func (h *House) NowMs() int64 { return clock.Ms(h.Store.Clock()) }
 // tellStaff queues a message to the duty desk. Key begins with what it is about and says why, and is
 // unique: the same news is told once.
 func (h *House) tellStaff(ctx context.Context, tx *store.Tx, key, template, incidentKind, objectKind, objectID string, args ...notify.Arg) error {
-	m, err := h.Channels.Address(notify.Message{IdemKey: key, Channel: h.StaffWay, Recipient: "duty", Lang: locale.ZH, IncidentKind: incidentKind,
+	return h.tell(ctx, tx, onDuty, key, template, incidentKind, objectKind, objectID, args...)
+}
+
+// onDuty is whoever has the watch.
+const onDuty = "duty"
+
+func (h *House) tell(ctx context.Context, tx *store.Tx, to, key, template, incidentKind, objectKind, objectID string, args ...notify.Arg) error {
+	m, err := h.Channels.Address(notify.Message{IdemKey: key, Channel: h.StaffWay, Recipient: to, Lang: locale.ZH, IncidentKind: incidentKind,
 		ObjectKind: objectKind, ObjectID: objectID, Template: template, Args: args})
 	if err != nil {
 		return err
@@ -62,5 +69,9 @@ func (h *House) tellStaff(ctx context.Context, tx *store.Tx, key, template, inci
 
 // Page makes the House the pager of internal/respond/containment.
 func (h *House) Page(ctx context.Context, tx *store.Tx, p containment.Page) error {
-	return h.tellStaff(ctx, tx, key(p.Key, p.ObjectID, p.Again), p.Key, p.IncidentKind, p.ObjectKind, p.ObjectID, notify.ID("id", p.ObjectID))
+	to := p.Role
+	if to == "" {
+		to = onDuty
+	}
+	return h.tell(ctx, tx, to, key(p.Key, p.ObjectID, p.Again), p.Key, p.IncidentKind, p.ObjectKind, p.ObjectID, notify.ID("id", p.ObjectID))
 }

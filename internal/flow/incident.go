@@ -121,6 +121,10 @@ func (h *House) VerifyClosing(ctx context.Context, tx *store.Tx, incidentID stri
 // OverdueObligation is the handler of the due rows of obligations.
 func (h *House) OverdueObligation(ctx context.Context, tx *store.Tx, id string) error {
 	return obligation.Overdue(ctx, tx, id, func(ctx context.Context, tx *store.Tx, o obligation.Obligation, i incident.Incident) error {
+		if o.DueMs == 0 {
+			return h.tellStaff(ctx, tx, key("obligation", o.ID, "remind", tx.NowMs), "obligation.remind", i.Kind, "obligation", o.ID,
+				notify.ID("number", i.Number), notify.ID("rule", o.RuleID))
+		}
 		return h.tellStaff(ctx, tx, key("obligation", o.ID, "overdue", o.DueMs), "obligation.overdue", i.Kind, "obligation", o.ID,
 			notify.ID("number", i.Number), notify.ID("rule", o.RuleID), notify.Time("due", o.DueMs))
 	})

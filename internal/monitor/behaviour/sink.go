@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/fengsui/fengsui/internal/monitor/gateway"
 	"github.com/fengsui/fengsui/internal/platform/identity"
@@ -23,6 +24,9 @@ type Log interface {
 
 // Sink implements gateway.Sink. It holds nothing itself: the bounded queue is telemetry's.
 type Sink struct{ log Log }
+
+// ruleProbe begins the ids of the rules that only the probes of containment meet.
+const ruleProbe = "probe."
 
 var _ gateway.Sink = (*Sink)(nil)
 
@@ -46,6 +50,9 @@ func (s *Sink) Traffic(t gateway.Traffic) {
 
 // Signal takes a rule that hit. Its content is always captured: it is the first sight.
 func (s *Sink) Signal(g gateway.Signal) {
+	if strings.HasPrefix(g.Match.RuleID, ruleProbe) {
+		return // our own probe proving an order, nobody's harm
+	}
 	m := g.Match
 	s.log.PutSignal(telemetry.Signal{ID: g.ID, AtMs: g.AtMs, RequestID: g.RequestID, ContentNo: g.ContentNumber, GatewayID: g.GatewayID, OperatorID: g.OperatorID,
 		ServiceID: g.ServiceID, DeploymentID: g.DeploymentID, PostureDigest: g.PostureDigest, Tenant: g.TenantID, Group: g.Group, Subject: g.Subject,

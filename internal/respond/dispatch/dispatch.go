@@ -16,6 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/prepare/plan"
 	"github.com/fengsui/fengsui/internal/respond/containment"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
@@ -195,11 +196,8 @@ func handling(ctx context.Context, tx *store.Tx, incidentID, action string) (Inc
 	if err := identity.Require(tx.Actor, action); err != nil {
 		return Incident{}, err
 	}
-	i, err := load(ctx, tx, incidentID)
-	if err != nil {
-		return i, err
-	}
-	return i, identity.RequireDrill(tx.Actor, i.DrillID)
+	i, err := incident.ForChange(ctx, tx, incidentID, action)
+	return Incident{ID: i.ID, Kind: i.Kind, DrillID: i.DrillID}, err
 }
 
 // Add puts a task beside those of a plan. withinMin 0 sets no clock.

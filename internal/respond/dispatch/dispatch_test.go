@@ -196,7 +196,7 @@ func TestATaskIsClosedOnceWithItsOutput(t *testing.T) {
 	}{
 		"without output":   {done(engineer, id, " "), "error.required"},
 		"by an auditor":    {done(auditor, id, "x"), "identity.not_allowed"},
-		"by a stand-in":    {done(standIn, id, "x"), "identity.other_drill"},
+		"by a stand-in":    {done(standIn, id, "x"), "error.not_found"},
 		"of nothing":       {done(engineer, "x", "x"), "error.not_found"},
 		"skip by engineer": {skip(engineer, id, "x"), "identity.not_allowed"},
 		"skip, no reason":  {skip(officer, id, ""), "error.required"},

@@ -44,6 +44,11 @@ type Obligation struct {
 // DueKind names the due row of an obligation; its handler is Overdue.
 const DueKind = "obligation.due"
 
+// RemindEveryMs is how long a duty without a number in its rule ("promptly") may stand before people
+// are reminded, again and again. It is the house's figure, not the law's: such a duty is never marked
+// overdue, and its DueMs is 0.
+const RemindEveryMs int64 = 60 * 60 * 1000
+
 // Standing is open for as long as the clock runs.
 func (o Obligation) Standing() bool {
 	return o.State == "pending" || o.State == "owed" || o.State == "decision"
@@ -117,7 +122,10 @@ func settle(ctx context.Context, tx *store.Tx, i incident.Incident, w standard.O
 	if start == 0 && state == "pending" {
 		return nil // its clock cannot have begun
 	}
-	dueMs, _ := w.DueAt(awareMs, endedMs)
+	dueMs := int64(0)
+	if w.Due.Kind == standard.DueWithin {
+		dueMs, _ = w.DueAt(awareMs, endedMs)
+	}
 	o := Obligation{ID: tx.NewID(), IncidentID: i.ID, OperatorID: i.OperatorID, RuleID: w.Rule.ID, Authority: w.Rule.Recipient, Edition: w.Rule.Cite.Edition,
 		State: state, ClockStartMs: start, DueMs: dueMs, Reason: w.Reason.Key}
 	if old != nil {
@@ -131,10 +139,17 @@ func settle(ctx context.Context, tx *store.Tx, i incident.Incident, w standard.O
 		return err
 	}
 	tx.Record(store.Entry{Action: "obligation." + o.State, ObjectKind: "obligation", ObjectID: o.ID, Scope: incident.Scope(i.ID), Content: map[string]any{"obligation": o, "facts": json.RawMessage(known)}})
-	if o.Standing() && o.DueMs > 0 {
-		return due.Set(ctx, tx, due.Row{Kind: DueKind, ObjectKind: "obligation", ObjectID: o.ID, IncidentKind: i.Kind, DueMs: o.DueMs, Payload: "{}"})
+	switch {
+	case o.Standing() && o.DueMs > 0:
+		return due.Set(ctx, tx, o.row(i, o.DueMs))
+	case o.Standing() && w.Due.Kind == standard.DuePromptly:
+		return due.Set(ctx, tx, o.row(i, max(start+RemindEveryMs, tx.NowMs)))
 	}
 	return due.Cancel(ctx, tx, DueKind, o.ID)
+}
+
+func (o Obligation) row(i incident.Incident, dueMs int64) due.Row {
+	return due.Row{Kind: DueKind, ObjectKind: "obligation", ObjectID: o.ID, IncidentKind: i.Kind, DueMs: dueMs, Payload: "{}"}
 }
 
 // worse reports whether level, occurrences or users have risen since a decision not to report.

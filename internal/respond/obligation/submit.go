@@ -79,8 +79,9 @@ func StrikeOff(ctx context.Context, tx *store.Tx, book *standard.Book, id, reaso
 	return o, due.Cancel(ctx, tx, DueKind, id)
 }
 
-// Overdue marks an obligation whose due time has come without an attested submission. It is the
-// handler of DueKind; page tells people in the same transaction.
+// Overdue marks an obligation whose due time has come without an attested submission, or reminds of
+// one that is to be met promptly and sets the next reminder. It is the handler of DueKind; page tells
+// people in the same transaction.
 func Overdue(ctx context.Context, tx *store.Tx, id string, page func(context.Context, *store.Tx, Obligation, incident.Incident) error) error {
 	var o Obligation
 	if err := tx.NewSelect().Model(&o).Where("id = ?", id).Scan(ctx); err != nil {
@@ -92,6 +93,12 @@ func Overdue(ctx context.Context, tx *store.Tx, id string, page func(context.Con
 	i, err := incident.Get(ctx, tx, tx.Actor, o.IncidentID)
 	if err != nil {
 		return err
+	}
+	if o.DueMs == 0 {
+		if err := due.Set(ctx, tx, o.row(i, tx.NowMs+RemindEveryMs)); err != nil {
+			return err
+		}
+		return page(ctx, tx, o, i)
 	}
 	o.OverdueMs = tx.NowMs
 	if _, err := tx.NewUpdate().Model(&o).WherePK().Column("overdue_ms").Exec(ctx); err != nil {
