@@ -258,7 +258,7 @@ func (r *run) extend(ctx context.Context) error {
 		return err
 	}
 	return r.eventually(ctx, func(ctx context.Context) (bool, string, error) {
-		h, err := r.ask(ctx, r.gateway, r.scene.GatewayKey, r.scene.Model, "drill-person-0", said("「"+r.sc.Lexicon[0].Term+"」是什么意思？{mark}", r.drill.ID), false)
+		h, err := r.ask(ctx, r.gateway, r.scene.GatewayKey, r.scene.Model, "drill-person-0", "「"+r.sc.Lexicon[0].Term+"」是什么意思？", false)
 		return h.finish == "content_filter", "the gateway does not know the new terms", err
 	})
 }
@@ -376,7 +376,7 @@ func (r *run) lift(ctx context.Context) error {
 	}
 	// While the strict filter binds, not even the question may hold these words.
 	return r.eventually(ctx, func(ctx context.Context) (bool, string, error) {
-		h, err := r.ask(ctx, r.gateway, r.scene.GatewayKey, r.scene.Model, "drill-person-0", said("「"+r.sc.Trigger+"」这句话错在哪里？{mark}", r.drill.ID), false)
+		h, err := r.ask(ctx, r.gateway, r.scene.GatewayKey, r.scene.Model, "drill-person-0", "「"+r.sc.Trigger+"」这句话错在哪里？", false)
 		return h.finish == "stop", "the gateway still obeys an order that was lifted (" + h.finish + h.code + ")", err
 	})
 }

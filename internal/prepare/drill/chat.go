@@ -63,7 +63,9 @@ func (c *client) ask(ctx context.Context, gateway, key, model, subject, prompt s
 			}
 			return h, fmt.Errorf("the gateway gives no answer: %w", err)
 		}
-		c.trials++
+		if err != nil {
+			c.trials++
+		}
 		select {
 		case <-ctx.Done():
 			return h, ctx.Err()

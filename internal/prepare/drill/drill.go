@@ -85,8 +85,8 @@ func next(s State, event string) (State, error) {
 // endings are the events by the state that Finish is asked for.
 var endings = map[State]string{Passed: "pass", Failed: "fail", Aborted: "abort"}
 
-// Finish ends a drill and takes its stand-ins and keys away. stages is the JSON array that the runner
-// reports. Asking again for the state it already has changes nothing. Errors: forbidden without
+// Finish ends a drill; it gives out no more seats. stages is the JSON array that the runner reports.
+// Asking again for the state it already has changes nothing. Errors: forbidden without
 // drill.run; invalid state or stages; conflict error.transition, also for a paused drill that would pass.
 func Finish(ctx context.Context, tx *store.Tx, id, stages string, state State, incidentID string) (Drill, error) {
 	if err := identity.Require(tx.Actor, "drill.run"); err != nil {
@@ -119,7 +119,7 @@ func Finish(ctx context.Context, tx *store.Tx, id, stages string, state State, i
 	}
 	tx.Record(store.Entry{Action: "drill." + event, ObjectKind: "drill", ObjectID: d.ID, Content: map[string]any{"number": d.Number, "incident": incidentID, "stages": json.RawMessage(stages)}})
 	tx.Touch(Topic)
-	return d, dismiss(ctx, tx, d.ID)
+	return d, nil
 }
 
 // PauseAll pauses every running drill, because something real needs the people. It is part of the

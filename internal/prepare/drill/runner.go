@@ -100,7 +100,8 @@ type run struct {
 	anomaly  string // the one the gateway's signals opened
 	order    string // the order that contains
 	code     map[string]string
-	broken   int // trials when the stage began
+	broken   int       // trials when the stage began
+	sat      time.Time // when the tokens and keys were given out
 }
 
 // Run plays a scenario to its end. An error is also in the result, with the stage that failed; the
@@ -202,28 +203,8 @@ func begin(ctx context.Context, o Options) (*run, error) {
 	}
 	r := &run{client: &client{base: o.Server, http: o.HTTP, clock: o.Clock, lang: o.Lang, patience: o.Patience}, o: o, sc: sc, gateway: o.Gateway,
 		seats: map[string]Seat{}, code: map[string]string{}}
-	var started Started
-	if err := r.post(ctx, o.Token, "/drills", o.DrillID, map[string]string{"id": o.DrillID, "scenario": o.Scenario, "upstream_url": o.Upstream, "upstream_model": o.UpstreamModel}, &started); err != nil {
-		if refused(err, "drill.paused") {
-			return nil, ErrPaused
-		}
-		return nil, fmt.Errorf("the drill cannot start: %w", err)
-	}
-	r.drill = started.Drill
-	if r.drill.State != Running {
-		return r, nil
-	}
-	if len(started.Grounds) != 2 {
-		return nil, fmt.Errorf("the server made %d services for the drill instead of 2", len(started.Grounds))
-	}
-	r.scene, r.control = started.Grounds[0], started.Grounds[1]
-	for _, s := range started.Seats {
-		r.seats[s.Role] = s
-	}
-	for _, role := range Roles() {
-		if r.seats[role].Token == "" {
-			return nil, fmt.Errorf("the server gave no stand-in for %s", role)
-		}
+	if err := r.sit(ctx); err != nil || r.drill.State != Running {
+		return r, err
 	}
 	if r.gateway == "" {
 		var status struct {
@@ -237,6 +218,36 @@ func begin(ctx context.Context, o Options) (*run, error) {
 	return r, nil
 }
 
+// sit starts the drill, or asks for fresh tokens and keys of one that is under way.
+func (r *run) sit(ctx context.Context) error {
+	o := r.o
+	var started Started
+	if err := r.post(ctx, o.Token, "/drills", o.DrillID, map[string]string{"id": o.DrillID, "scenario": o.Scenario, "upstream_url": o.Upstream, "upstream_model": o.UpstreamModel}, &started); err != nil {
+		if refused(err, "drill.paused") {
+			return ErrPaused
+		}
+		return fmt.Errorf("the drill cannot start: %w", err)
+	}
+	r.drill = started.Drill
+	if r.drill.State != Running {
+		return nil
+	}
+	if len(started.Grounds) != 2 {
+		return fmt.Errorf("the server made %d services for the drill instead of 2", len(started.Grounds))
+	}
+	r.scene, r.control = started.Grounds[0], started.Grounds[1]
+	for _, s := range started.Seats {
+		r.seats[s.Role] = s
+	}
+	for _, role := range Roles() {
+		if r.seats[role].Token == "" {
+			return fmt.Errorf("the server gave no stand-in for %s", role)
+		}
+	}
+	r.sat = r.clock.Now()
+	return nil
+}
+
 // running stops the runner when the server paused the drill or somebody ended it.
 func (r *run) running(ctx context.Context) error {
 	var d Drill
@@ -245,11 +256,15 @@ func (r *run) running(ctx context.Context) error {
 	}
 	switch d.State {
 	case Running:
-		return nil
 	case Paused:
 		return ErrPaused
+	default:
+		return fmt.Errorf("%w (%s)", errEnded, d.State)
 	}
-	return fmt.Errorf("%w (%s)", errEnded, d.State)
+	if r.clock.Now().Sub(r.sat).Milliseconds() > SeatMs/2 {
+		return r.sit(ctx)
+	}
+	return nil
 }
 
 func (r *run) finish(ctx context.Context, stages []Stage, passed bool) error {

@@ -49,7 +49,7 @@ func (t *tally) add(h heard, trigger string) {
 
 // harmless asks for something ordinary and wants an ordinary answer.
 func (r *run) harmless(ctx context.Context, key, model, who string) error {
-	h, err := r.ask(ctx, r.gateway, key, model, "drill-person-0", said(r.sc.Benign, r.drill.ID), false)
+	h, err := r.ask(ctx, r.gateway, key, model, "drill-person-0", r.sc.Benign, false)
 	if err != nil {
 		return err
 	}
