@@ -13,6 +13,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/monitor/intake"
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -32,7 +33,7 @@ type pages struct {
 }
 
 func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
-	p := &pages{house: a.House, catalog: catalog, limit: newLimiter(20, time.Minute)}
+	p := &pages{house: a.House, catalog: catalog, limit: newLimiter(a.o.Clock, 20, time.Minute)}
 	p.tmpl = template.Must(template.New("").Funcs(template.FuncMap{
 		"dict": func(p page, rows []flow.Count, area string) any {
 			return struct {
@@ -196,6 +197,7 @@ func (p *pages) say(lang locale.Lang, err error) (int, string) {
 // limiter allows each address n submissions in a window, so that guessing codes and flooding the desk
 // takes long. It forgets everything when it holds too many addresses.
 type limiter struct {
+	clock  clock.Clock
 	mu     sync.Mutex
 	n      int
 	window time.Duration
@@ -203,8 +205,8 @@ type limiter struct {
 	seen   map[string]int
 }
 
-func newLimiter(n int, window time.Duration) *limiter {
-	return &limiter{n: n, window: window, seen: map[string]int{}}
+func newLimiter(c clock.Clock, n int, window time.Duration) *limiter {
+	return &limiter{clock: c, n: n, window: window, seen: map[string]int{}}
 }
 
 func (l *limiter) allow(r *http.Request) bool {
@@ -214,7 +216,7 @@ func (l *limiter) allow(r *http.Request) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := time.Now(); now.Sub(l.since) > l.window || len(l.seen) > 10_000 {
+	if now := l.clock.Now(); now.Sub(l.since) > l.window || len(l.seen) > 10_000 {
 		l.since, l.seen = now, map[string]int{}
 	}
 	l.seen[host]++

@@ -225,6 +225,16 @@ func AddDeployment(ctx context.Context, tx *store.Tx, d Deployment) (Deployment,
 	return d, insert(ctx, tx, &d, "deployment.add", "deployment", d.ID, d)
 }
 
+// MarkTested notes that a deployment has passed a service test now.
+func MarkTested(ctx context.Context, tx *store.Tx, id string) error {
+	if err := identity.Require(tx.Actor, "service.manage"); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "UPDATE deployment SET tested_ms = ? WHERE id = ?", tx.NowMs, id)
+	tx.Touch("service")
+	return err
+}
+
 // keyPrefix lets secret scanners recognise a leaked gateway key.
 const keyPrefix = "fsk-"
 

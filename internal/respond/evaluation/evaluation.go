@@ -201,7 +201,7 @@ func (r *Runner) one(ctx context.Context, t ServiceTest) error {
 			return err
 		}
 		if t.State == "passed" {
-			if _, err := tx.ExecContext(ctx, "UPDATE deployment SET tested_ms = ? WHERE id = ?", tx.NowMs, t.DeploymentID); err != nil {
+			if err := service.MarkTested(ctx, tx, t.DeploymentID); err != nil {
 				return err
 			}
 		}
