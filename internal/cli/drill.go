@@ -71,8 +71,10 @@ func (c *DrillRunCmd) Run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ground.close()) }()
+	transport := &http.Transport{MaxIdleConnsPerHost: 16}
+	defer transport.CloseIdleConnections()
 	o := drill.Options{Server: ground.server, Token: ground.token, Upstream: ground.upstream, UpstreamModel: simulate.DefaultModelID, Scenario: c.Scenario, DrillID: c.Resume,
-		Sabotage: drill.Sabotage(c.Sabotage), Bystander: ground.bystander, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}, Clock: clock.System(), Lang: c.Lang, Settle: c.Settle}
+		Sabotage: drill.Sabotage(c.Sabotage), Bystander: ground.bystander, HTTP: &http.Client{Transport: transport}, Clock: clock.System(), Lang: c.Lang, Settle: c.Settle}
 	if o.DrillID == "" {
 		o.DrillID = store.NewID(clock.Ms(o.Clock))
 	}
