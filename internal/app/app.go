@@ -103,6 +103,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			a.close()
 		}
 	}()
+	build := health.ReadBuild("")
+	a.checks, a.metrics = health.NewChecks(build), health.NewMetrics(build)
 	catalog, err := locale.Load()
 	if err != nil {
 		return nil, err
@@ -116,7 +118,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	log := record.New(record.Options{Keys: keys, Exporters: []record.Exporter{exporter}, Logger: a.log})
-	st, err := store.Open(ctx, store.Options{Dir: a.o.DataDir, Clock: a.o.Clock, Recorder: log, Hub: watch.New()})
+	st, err := store.Open(ctx, store.Options{Dir: a.o.DataDir, Clock: a.o.Clock, Recorder: log, Hub: watch.New(), OnWrite: func(took time.Duration, err error) { a.metrics.ObserveWrite(took, err) }})
 	if err != nil {
 		return nil, err
 	}

@@ -117,8 +117,6 @@ func (a *App) channels() (*notify.Directory, error) {
 // health from outside.
 func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 	h, st := a.House, a.House.Store
-	build := health.ReadBuild("")
-	a.checks, a.metrics = health.NewChecks(build), health.NewMetrics(build)
 	worker := due.New(st, h.DueHandlers(), due.Options{Log: a.log, OnFired: func(_ due.Row, late time.Duration) { a.metrics.ObserveLateness(late) }})
 	a.work("due", worker.Run)
 	deliverer := notify.NewDeliverer(st, h.Channels, catalog, notify.Options{Log: a.log})

@@ -43,6 +43,8 @@ type Options struct {
 	Clock    clock.Clock // the one clock
 	Recorder Recorder    // nil only in tests of packages that append no entry
 	Hub      *watch.Hub  // woken after a commit for every touched topic; may be nil
+
+	OnWrite func(took time.Duration, err error) // called after each Write, for metrics; may be nil
 }
 
 // Store is the main database: one writer connection, a pool of readers.
@@ -52,6 +54,7 @@ type Store struct {
 	recorder Recorder
 	hub      *watch.Hub
 	dir      string
+	onWrite  func(time.Duration, error)
 }
 
 // Open opens or creates the main database in o.Dir and brings its schema up to date.
@@ -74,7 +77,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		w.Close()
 		return nil, err
 	}
-	return &Store{w: w, r: r, clock: o.Clock, recorder: o.Recorder, hub: o.Hub, dir: o.Dir}, nil
+	return &Store{w: w, r: r, clock: o.Clock, recorder: o.Recorder, hub: o.Hub, dir: o.Dir, onWrite: o.OnWrite}, nil
 }
 
 // Close closes both pools.
@@ -170,8 +173,10 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // Write runs fn in one transaction as actor. All that fn did through tx commits together or not at
 // all. fn may run more than once and must do no I/O but through tx. Errors of fn come back as they
 // are; a database that stays locked is fault store.busy.
-func (s *Store) Write(ctx context.Context, actor Actor, fn func(tx *Tx) error) error {
-	var err error
+func (s *Store) Write(ctx context.Context, actor Actor, fn func(tx *Tx) error) (err error) {
+	if s.onWrite != nil {
+		defer func(began time.Time) { s.onWrite(s.clock.Now().Sub(began), err) }(s.clock.Now())
+	}
 	for attempt := 0; attempt < 5; attempt++ {
 		var tx *Tx
 		tx, err = s.try(ctx, actor, fn)
