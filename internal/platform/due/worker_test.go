@@ -301,7 +301,7 @@ type recorder struct {
 	refuse  string
 }
 
-func (r *recorder) Append(_ context.Context, _ bun.Tx, _ int64, _ store.Actor, entries []store.Entry) error {
+func (r *recorder) Append(_ context.Context, _ bun.Tx, _ int64, entries []store.Entry) error {
 	for _, e := range entries {
 		if e.ObjectID == r.refuse {
 			return errors.New("the record refuses")

@@ -74,13 +74,13 @@ type head struct {
 
 // Append adds entries to the tree inside tx. It takes the head row, which puts writers in order, as the
 // last row of the transaction; an entry's index is the size it finds there, so no gap can arise.
-func (l *Log) Append(ctx context.Context, tx bun.Tx, atMs int64, actor store.Actor, entries []store.Entry) error {
+func (l *Log) Append(ctx context.Context, tx bun.Tx, atMs int64, entries []store.Entry) error {
 	if l.o.Keys == nil {
 		return errors.New("record: no keys: this log can only verify")
 	}
 	drafts := make([]draft, len(entries))
 	for i, e := range entries {
-		d, err := newDraft(atMs, actor, e)
+		d, err := newDraft(atMs, e)
 		if err != nil {
 			return fmt.Errorf("entry %s: %w", e.Action, err)
 		}
@@ -187,9 +187,9 @@ type draft struct {
 	own     own
 }
 
-func newDraft(atMs int64, actor store.Actor, e store.Entry) (draft, error) {
+func newDraft(atMs int64, e store.Entry) (draft, error) {
 	d := draft{leaf: leaf{V: 1, AtMs: atMs, Action: e.Action, ObjectKind: e.ObjectKind, ObjectID: e.ObjectID,
-		Actor: actor.ID, Roles: actor.Roles, Drill: actor.Drill, Scope: e.Scope}}
+		Actor: e.Actor.ID, Roles: e.Actor.Roles, Drill: e.Actor.Drill, Scope: e.Scope}}
 	body := e.Content
 	o, isOwn := e.Content.(own)
 	if isOwn != strings.HasPrefix(e.Action, ownPrefix) {

@@ -34,7 +34,7 @@ const MainFile = "fengsui.db"
 // Recorder appends entries to the record inside the transaction that they describe. It is called
 // last, just before the commit, so that the head row is locked for the shortest time.
 type Recorder interface {
-	Append(ctx context.Context, tx bun.Tx, atMs int64, actor Actor, entries []Entry) error
+	Append(ctx context.Context, tx bun.Tx, atMs int64, entries []Entry) error
 }
 
 // Options say where the data lives and who keeps the record.
@@ -212,7 +212,7 @@ func (s *Store) try(ctx context.Context, actor Actor, fn func(tx *Tx) error) (*T
 		if s.recorder == nil {
 			return nil, errors.New("store: an entry was recorded, but the store has no recorder")
 		}
-		if err := s.recorder.Append(ctx, btx, tx.NowMs, actor, tx.entries); err != nil {
+		if err := s.recorder.Append(ctx, btx, tx.NowMs, tx.entries); err != nil {
 			return nil, fmt.Errorf("append to the record: %w", err)
 		}
 	}

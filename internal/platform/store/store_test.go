@@ -29,10 +29,10 @@ type ledger struct {
 	got   []store.Entry
 }
 
-func (l *ledger) Append(ctx context.Context, tx bun.Tx, atMs int64, a store.Actor, entries []store.Entry) error {
+func (l *ledger) Append(ctx context.Context, tx bun.Tx, atMs int64, entries []store.Entry) error {
 	l.calls++
 	for _, e := range entries {
-		if err := put(ctx, tx, "entry:"+e.ObjectID, a.ID); err != nil {
+		if err := put(ctx, tx, "entry:"+e.ObjectID, e.Actor.ID); err != nil {
 			return err
 		}
 	}

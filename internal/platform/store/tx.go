@@ -34,6 +34,7 @@ type Entry struct {
 	ObjectID   string
 	Scope      string // "incident:<id>", "subject:<id>", or "" for what no erasure concerns
 	Content    any
+	Actor      Actor // set by Tx.Record: who acted at that moment
 }
 
 // Tx is a write transaction: SQL through the embedded bun.Tx, and what commits with it.
@@ -46,7 +47,10 @@ type Tx struct {
 }
 
 // Record appends an entry to the record when the transaction commits.
-func (tx *Tx) Record(e Entry) { tx.entries = append(tx.entries, e) }
+func (tx *Tx) Record(e Entry) {
+	e.Actor = tx.Actor // a flow may lend the transaction to a part of the system for a while
+	tx.entries = append(tx.entries, e)
+}
 
 // Touch wakes the watchers of topic after the commit.
 func (tx *Tx) Touch(topic string) {

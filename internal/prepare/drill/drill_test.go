@@ -20,7 +20,7 @@ import (
 // keeper notes what would be recorded.
 type keeper struct{ entries []store.Entry }
 
-func (k *keeper) Append(_ context.Context, _ bun.Tx, _ int64, _ store.Actor, e []store.Entry) error {
+func (k *keeper) Append(_ context.Context, _ bun.Tx, _ int64, e []store.Entry) error {
 	k.entries = append(k.entries, e...)
 	return nil
 }

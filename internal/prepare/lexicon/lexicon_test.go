@@ -32,7 +32,7 @@ var (
 // ledger is a recorder that keeps what was recorded.
 type ledger struct{ entries []store.Entry }
 
-func (l *ledger) Append(_ context.Context, _ bun.Tx, _ int64, _ store.Actor, e []store.Entry) error {
+func (l *ledger) Append(_ context.Context, _ bun.Tx, _ int64, e []store.Entry) error {
 	l.entries = append(l.entries, e...)
 	return nil
 }

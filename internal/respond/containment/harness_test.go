@@ -37,7 +37,7 @@ type ledger struct {
 	entries []store.Entry
 }
 
-func (l *ledger) Append(_ context.Context, _ bun.Tx, _ int64, _ store.Actor, e []store.Entry) error {
+func (l *ledger) Append(_ context.Context, _ bun.Tx, _ int64, e []store.Entry) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.entries = append(l.entries, e...)

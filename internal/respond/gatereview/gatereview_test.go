@@ -31,7 +31,7 @@ var (
 
 type nothing struct{}
 
-func (nothing) Append(context.Context, bun.Tx, int64, store.Actor, []store.Entry) error { return nil }
+func (nothing) Append(context.Context, bun.Tx, int64, []store.Entry) error { return nil }
 
 type pages []containment.Page
 

@@ -98,7 +98,7 @@ type Entry struct {
 }
 
 // Append implements store.Recorder.
-func (r *Recorder) Append(_ context.Context, _ bun.Tx, _ int64, actor store.Actor, entries []store.Entry) error {
+func (r *Recorder) Append(_ context.Context, _ bun.Tx, _ int64, entries []store.Entry) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.Fail != nil {
@@ -109,7 +109,7 @@ func (r *Recorder) Append(_ context.Context, _ bun.Tx, _ int64, actor store.Acto
 		if err != nil {
 			return err
 		}
-		r.entries = append(r.entries, Entry{Entry: e, Actor: actor.ID, Content: string(js)})
+		r.entries = append(r.entries, Entry{Entry: e, Actor: e.Actor.ID, Content: string(js)})
 	}
 	return nil
 }
