@@ -1,6 +1,7 @@
 package house
 
 import (
+	"go/ast"
 	"path"
 	"sort"
 	"strconv"
@@ -53,8 +54,9 @@ func laws() []law {
 		law{at: "internal/api", may: join(inner, []string{"internal/flow"}), tests: join(simulated, []string{"internal/app"})},
 		law{at: "internal/app", may: join(inner, []string{"internal/flow", "internal/api"}, simulated)},
 		// A command speaks to a server through the API's own list of operations, starts one, or works on files
-		// without one (verify, backup, restore). It does not reach into rooms or past the flows.
-		law{at: "internal/cli", may: join([]string{"internal/app", "internal/api"}, leaves, platform, simulated)},
+		// without one (verify, backup, restore). It does not reach into rooms or past the flows; of the drill it
+		// has the runner, which is a client of the API, see checkHalves.
+		law{at: "internal/cli", may: join([]string{"internal/app", "internal/api", "internal/prepare/drill"}, leaves, platform, simulated)},
 		law{at: "cmd", may: []string{"internal/cli"}},
 		law{at: "internal/house", tests: platform},
 		law{at: "e2e", may: []string{"internal"}},
@@ -155,6 +157,71 @@ func TestTheImportLawFindsEachWayOfBreakingIt(t *testing.T) {
 				t.Errorf("%s imports %s: breaches %q", c.file, c.of, got)
 			}
 		})
+	}
+}
+
+// checkHalves holds internal/cli to the client half of internal/prepare/drill: names that are declared in
+// files which know neither store nor identity.
+func checkHalves(files []goFile) []string {
+	const pkg, user = "internal/prepare/drill", "internal/cli"
+	server := map[string]bool{}
+	for _, f := range files {
+		if f.dir != pkg || f.test || (f.local(module+"/internal/platform/store") == "" && f.local(module+"/internal/platform/identity") == "") {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				server[d.Name.Name] = true
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					switch s := s.(type) {
+					case *ast.TypeSpec:
+						server[s.Name.Name] = true
+					case *ast.ValueSpec:
+						for _, n := range s.Names {
+							server[n.Name] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	var out []string
+	for _, f := range files {
+		name := f.local(module + "/" + pkg)
+		if f.dir != user || f.test || name == "" {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := sel.X.(*ast.Ident); ok && x.Name == name && server[sel.Sel.Name] {
+					out = append(out, f.at(sel)+": drill."+sel.Sel.Name+" belongs to the server; a command is a client")
+				}
+			}
+			return true
+		})
+	}
+	sort.Strings(out)
+	return out
+}
+
+func TestACommandRunsADrillAsAClient(t *testing.T) {
+	report(t, "import law, design section 3", checkHalves(goFiles(t)))
+
+	store := "import \"" + module + "/internal/platform/store\"\n"
+	made := func(use string) []goFile {
+		return tree(t, map[string]string{
+			"internal/prepare/drill/runner.go": "package drill\nfunc Run() {}\n",
+			"internal/prepare/drill/start.go":  "package drill\n" + store + "func Start() { store.Open() }\n",
+			"internal/cli/drill.go":            "package cli\nimport \"" + module + "/internal/prepare/drill\"\nvar a = drill." + use + "\n",
+		})
+	}
+	if got := checkHalves(made("Run")); len(got) != 0 {
+		t.Errorf("the runner was refused: %q", got)
+	}
+	if got := checkHalves(made("Start")); len(got) != 1 {
+		t.Errorf("the server half was let pass: %q", got)
 	}
 }
 
