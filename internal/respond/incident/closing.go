@@ -2,6 +2,7 @@ package incident
 
 import (
 	"context"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -32,10 +33,11 @@ func ApplyClosing(ctx context.Context, tx *store.Tx, incidentID, summary string)
 	if err := need("summary", summary); err != nil {
 		return Closing{}, err
 	}
-	if err := settled(ctx, tx, incidentID); err != nil {
+	// Who may not see the incident must not learn here what is open on it, so Advance comes first.
+	if _, err := Advance(ctx, tx, incidentID, OnApplyClosing, "closing.apply", ""); err != nil {
 		return Closing{}, err
 	}
-	if _, err := Advance(ctx, tx, incidentID, OnApplyClosing, "closing.apply", ""); err != nil {
+	if err := settled(ctx, tx, incidentID); err != nil {
 		return Closing{}, err
 	}
 	c := Closing{ID: tx.NewID(), IncidentID: incidentID, State: "applied", Summary: summary, AppliedBy: tx.Actor.ID, AppliedMs: tx.NowMs}
@@ -63,11 +65,12 @@ func settled(ctx context.Context, tx *store.Tx, id string) error {
 			return fault.Conflict("incident_id", open.key, "count", n)
 		}
 	}
-	rows, err := Assessments(ctx, tx, id)
+	rows, objects, err := graded(ctx, tx, id)
 	if err != nil {
 		return err
 	}
-	if l := levelOf(rows); l.Final == nil || l.Stage == "preliminary" {
+	// One object that is only guessed at could still turn out to be the gravest.
+	if levelOf(rows, objects).Final == nil || slices.ContainsFunc(standingRows(rows), func(r Assessment) bool { return r.Stage == "preliminary" }) {
 		return fault.Conflict("incident_id", "incident.unconfirmed_level")
 	}
 	return nil
@@ -76,6 +79,9 @@ func settled(ctx context.Context, tx *store.Tx, id string) error {
 // VerifyClosing confirms or rejects the application; by another person than the applicant.
 func VerifyClosing(ctx context.Context, tx *store.Tx, incidentID string, confirm bool, finding string) (Closing, error) {
 	var c Closing
+	if _, err := forChange(ctx, tx, incidentID, "closing.verify"); err != nil {
+		return c, err
+	}
 	if err := tx.NewSelect().Model(&c).Where("incident_id = ? AND state = 'applied'", incidentID).Scan(ctx); err != nil {
 		return c, store.Missing(err, "closing")
 	}

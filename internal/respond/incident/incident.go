@@ -68,6 +68,9 @@ func Declare(ctx context.Context, tx *store.Tx, d Declaration) (Incident, error)
 	if err != nil {
 		return Incident{}, err
 	}
+	if err := identity.RequireDrill(tx.Actor, svc.DrillID); err != nil {
+		return Incident{}, err
+	}
 	if (d.Kind == "drill") != (d.DrillID != "") {
 		return Incident{}, fault.Invalid("kind", "incident.drill_kind")
 	}
@@ -96,10 +99,7 @@ func Declare(ctx context.Context, tx *store.Tx, d Declaration) (Incident, error)
 		return i, err
 	}
 	for _, o := range objects {
-		if _, err := service.Get[service.AffectedObject](ctx, tx, "object_ids", o); err != nil {
-			return i, err
-		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO incident_object (incident_id, object_id, added_ms) VALUES (?, ?, ?)", i.ID, o, tx.NowMs); err != nil {
+		if err := addObject(ctx, tx, i, o); err != nil {
 			return i, err
 		}
 	}
@@ -119,6 +119,27 @@ func Declare(ctx context.Context, tx *store.Tx, d Declaration) (Incident, error)
 	tx.Record(store.Entry{Action: "incident.declare", ObjectKind: "incident", ObjectID: i.ID, Scope: Scope(i.ID), Content: i})
 	tx.Touch("incident")
 	return i, nil
+}
+
+// addObject puts an affected object under the incident; naming it twice is naming it once. It may belong
+// to another service, but to the same operator, who owes the reports, and never to a drill from outside.
+func addObject(ctx context.Context, tx *store.Tx, i Incident, id string) error {
+	o, err := service.Get[service.AffectedObject](ctx, tx, "object_ids", id)
+	if err != nil {
+		return err
+	}
+	svc, err := service.Get[service.Service](ctx, tx, "object_ids", o.ServiceID)
+	if err != nil {
+		return err
+	}
+	if err := identity.RequireDrill(tx.Actor, svc.DrillID); err != nil {
+		return err
+	}
+	if svc.OperatorID != i.OperatorID {
+		return fault.Invalid("object_ids", "incident.other_operator")
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO incident_object (incident_id, object_id, added_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", i.ID, o.ID, tx.NowMs)
+	return err
 }
 
 // MayAct checks that the actor may do action on this incident: permission, drill, and need to know.
@@ -157,7 +178,10 @@ func Get(ctx context.Context, db bun.IDB, a store.Actor, id string) (Incident, e
 	if err := db.NewSelect().Model(&i).Where("id = ?", id).Scan(ctx); err != nil {
 		return i, store.Missing(err, "incident_id")
 	}
-	return i, visible(ctx, db, a, i)
+	if err := visible(ctx, db, a, i); err != nil {
+		return Incident{}, err // not even what it is called leaves with the refusal
+	}
+	return i, nil
 }
 
 // forChange loads an incident for a change by the transaction's actor.
@@ -199,10 +223,10 @@ func List(ctx context.Context, db bun.IDB, a store.Actor, f Filter) ([]Incident,
 			q = q.Where("? = ?", bun.Ident(col), v)
 		}
 	}
-	if f.Limit <= 0 || f.Limit > 500 {
+	if f.Limit <= 0 {
 		f.Limit = 100
 	}
-	return out, q.Limit(int64(f.Limit)).Scan(ctx)
+	return out, q.Limit(int64(min(f.Limit, 500))).Scan(ctx)
 }
 
 // Restrict puts an incident behind its own allow-list; the actor and people get access.
@@ -216,12 +240,25 @@ func Restrict(ctx context.Context, tx *store.Tx, id string, people []string) err
 			return err
 		}
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE incident SET restricted = TRUE, version = version + 1 WHERE id = ?", id)
+	if _, err := tx.ExecContext(ctx, "UPDATE incident SET restricted = TRUE, version = version + 1 WHERE id = ?", id); err != nil {
+		return err
+	}
 	tx.Record(store.Entry{Action: "incident.restrict", ObjectKind: "incident", ObjectID: id, Scope: Scope(id), Content: map[string]any{"people": people}})
-	return err
+	tx.Touch("incident")
+	return nil
 }
 
+// grant puts a person on the allow-list. A name that is nobody's would lock out whom it was meant for.
 func grant(ctx context.Context, tx *store.Tx, id, person string) error {
+	if person != tx.Actor.ID {
+		n, err := tx.NewSelect().TableExpr("person").Where("id = ? AND active", person).Count(ctx)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fault.NotFound("people", "incident.unknown_person", "person", person)
+		}
+	}
 	_, err := tx.ExecContext(ctx, "INSERT INTO incident_access (incident_id, person_id, granted_by, granted_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		id, person, tx.Actor.ID, tx.NowMs)
 	return err

@@ -73,7 +73,7 @@ type Outcome struct {
 }
 
 // Assess grades one affected object. What would lower the incident's working level waits for a second
-// person. Confirming takes another person than the preliminary assessment. Errors: forbidden, invalid
+// person, an authority's level too, since one person alone wrote it down. Confirming takes another person than the preliminary assessment. Errors: forbidden, invalid
 // factors (field named), invalid stage or source.
 func Assess(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID string, in Assessing) (Outcome, error) {
 	i, err := forChange(ctx, tx, incidentID, "incident.grade")
@@ -84,21 +84,18 @@ func Assess(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID s
 	if err != nil {
 		return Outcome{}, err
 	}
-	before, err := LevelOf(ctx, tx, i.ID)
+	rows, objects, err := graded(ctx, tx, i.ID)
 	if err != nil {
 		return Outcome{}, err
 	}
-	rows, err := Assessments(ctx, tx, i.ID)
-	if err != nil {
-		return Outcome{}, err
-	}
+	before := levelOf(rows, objects)
 	if in.Stage != "preliminary" {
 		if err := anotherPerson(rows, row); err != nil {
 			return Outcome{}, err
 		}
 	}
-	after := levelOf(append(rows, row))
-	if before.Working != 0 && after.Working > before.Working && in.Source != "authority" {
+	after := levelOf(append(rows, row), objects)
+	if before.Working != 0 && after.Working > before.Working {
 		if strings.TrimSpace(in.Reason) == "" {
 			return Outcome{}, fault.Invalid("reason", "incident.lowering_reason")
 		}
@@ -111,14 +108,16 @@ func Assess(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID s
 	return Outcome{Assessment: &row, Level: after}, nil
 }
 
+// anotherPerson holds a confirmation to a second pair of eyes. An authority's level is a second pair by
+// itself, whoever writes it down.
 func anotherPerson(rows []Assessment, row Assessment) error {
+	if row.Source == "authority" {
+		return nil
+	}
 	for _, r := range slices.Backward(rows) {
 		if r.ObjectID == row.ObjectID && r.Stage == "preliminary" {
 			return identity.TwoPersons(r.AssessedBy, row.AssessedBy)
 		}
-	}
-	if row.Source == "authority" {
-		return nil
 	}
 	return fault.Conflict("stage", "incident.no_preliminary")
 }
@@ -231,38 +230,55 @@ func Assessments(ctx context.Context, db bun.IDB, incidentID string) ([]Assessme
 
 // LevelOf reckons the level of an incident from its assessments.
 func LevelOf(ctx context.Context, db bun.IDB, incidentID string) (Level, error) {
-	rows, err := Assessments(ctx, db, incidentID)
+	rows, objects, err := graded(ctx, db, incidentID)
 	if err != nil {
 		return Level{}, err
 	}
-	return levelOf(rows), nil
+	return levelOf(rows, objects), nil
 }
 
-// levelOf takes, for each object, the authority's newest row, else the newest row, and of these the
-// gravest. Rows are oldest first.
-func levelOf(rows []Assessment) Level {
-	newest := map[string]Assessment{}
-	for _, r := range rows {
-		if old, ok := newest[r.ObjectID]; ok && old.Source == "authority" && r.Source != "authority" {
-			continue
-		}
-		newest[r.ObjectID] = r
+// graded reads all assessments of an incident and how many affected objects it has.
+func graded(ctx context.Context, db bun.IDB, incidentID string) ([]Assessment, int, error) {
+	rows, err := Assessments(ctx, db, incidentID)
+	if err != nil {
+		return nil, 0, err
 	}
+	objects, err := db.NewSelect().TableExpr("incident_object").Where("incident_id = ?", incidentID).Count(ctx)
+	return rows, int(objects), err
+}
+
+// standingRows takes, for each object, the authority's newest row, else the newest row, in the order in
+// which the objects were first assessed. Rows are oldest first.
+func standingRows(rows []Assessment) []Assessment {
+	var out []Assessment
+	for _, r := range rows {
+		at := slices.IndexFunc(out, func(o Assessment) bool { return o.ObjectID == r.ObjectID })
+		switch {
+		case at < 0:
+			out = append(out, r)
+		case out[at].Source != "authority" || r.Source == "authority":
+			out[at] = r
+		}
+	}
+	return out
+}
+
+// levelOf takes the gravest of what stands; of equals the one at the earliest stage, because that is how
+// firm the level is. It is final when each of the incident's objects has a final level.
+func levelOf(rows []Assessment, objects int) Level {
+	stages := []string{"preliminary", "confirmed", "final"}
+	standing := standingRows(rows)
+	final := len(standing) > 0 && len(standing) >= objects
 	var l Level
-	open := false
-	for _, r := range newest {
-		open = open || r.FinalLevel == nil
-		if l.Working == 0 || r.WorkingLevel < l.Working {
+	for _, r := range standing {
+		final = final && r.FinalLevel != nil
+		firmer := slices.Index(stages, r.Stage) >= slices.Index(stages, l.Stage)
+		if l.Working == 0 || r.WorkingLevel < l.Working || (r.WorkingLevel == l.Working && !firmer) {
 			l.Working, l.Stage, l.Source = r.WorkingLevel, r.Stage, r.Source
 		}
 	}
-	if l.Working != 0 && !open {
-		for _, r := range newest {
-			if l.Final == nil || *r.FinalLevel < *l.Final {
-				f := *r.FinalLevel
-				l.Final = &f
-			}
-		}
+	if final {
+		l.Final = new(l.Working)
 	}
 	return l
 }
@@ -270,11 +286,15 @@ func levelOf(rows []Assessment) Level {
 // Decide confirms or rejects what waits for a second person on an incident: a lowered level or a
 // withdrawn awareness. A confirmed request takes effect in this transaction.
 func Decide(ctx context.Context, tx *store.Tx, secondID string, confirm bool) (identity.SecondSignature, error) {
-	s, err := identity.DecideSecond(ctx, tx, secondID, confirm)
-	if err != nil {
-		return s, err
+	var s identity.SecondSignature
+	if err := tx.NewSelect().Model(&s).Where("id = ?", secondID).Scan(ctx); err != nil {
+		return s, store.Missing(err, "id")
 	}
 	if _, err := forChange(ctx, tx, s.IncidentID, s.Action); err != nil {
+		return identity.SecondSignature{}, err
+	}
+	s, err := identity.DecideSecond(ctx, tx, secondID, confirm)
+	if err != nil {
 		return s, err
 	}
 	if !confirm {
@@ -288,8 +308,26 @@ func Decide(ctx context.Context, tx *store.Tx, secondID string, confirm bool) (i
 		if err := json.Unmarshal([]byte(s.Request), &row); err != nil {
 			return s, err
 		}
+		if err := stillStands(ctx, tx, s, row); err != nil {
+			return s, err
+		}
 		row.ID, row.SecondBy, row.AtMs = tx.NewID(), tx.Actor.ID, tx.NowMs
 		return s, insertAssessment(ctx, tx, &row)
 	}
 	return s, fault.Conflict("id", "error.not_found", "field", "id")
+}
+
+// stillStands refuses to confirm a lowering when somebody assessed the object again after it was asked
+// for: what the first person saw is no longer what the second would lower.
+func stillStands(ctx context.Context, tx *store.Tx, s identity.SecondSignature, row Assessment) error {
+	rows, err := Assessments(ctx, tx, s.IncidentID)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(rows, func(r Assessment) bool {
+		return r.ObjectID == row.ObjectID && r.AtMs > s.RequestedMs
+	}) {
+		return fault.Conflict("id", "incident.assessed_since")
+	}
+	return nil
 }

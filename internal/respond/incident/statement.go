@@ -2,6 +2,8 @@ package incident
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -23,6 +25,8 @@ type Statement struct {
 	ApprovedMs    int64  `json:"approved_ms,omitempty"`
 }
 
+var audiences = []string{"public", "complainant", "authority", "platform", "partner", "staff"}
+
 // DraftStatement files a draft.
 func DraftStatement(ctx context.Context, tx *store.Tx, incidentID string, s Statement) (Statement, error) {
 	i, err := forChange(ctx, tx, incidentID, "statement.draft")
@@ -31,6 +35,9 @@ func DraftStatement(ctx context.Context, tx *store.Tx, incidentID string, s Stat
 	}
 	if err := need("audience", s.Audience, "text", s.Text); err != nil {
 		return s, err
+	}
+	if !slices.Contains(audiences, s.Audience) {
+		return s, fault.Invalid("audience", "error.unknown_value", "value", s.Audience, "valid", strings.Join(audiences, ", "))
 	}
 	s = Statement{ID: tx.NewID(), IncidentID: i.ID, Audience: s.Audience, Text: s.Text, DraftedBy: tx.Actor.ID, DraftedMs: tx.NowMs}
 	if _, err := tx.NewInsert().Model(&s).Exec(ctx); err != nil {

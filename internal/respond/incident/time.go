@@ -87,14 +87,19 @@ func addAwareness(ctx context.Context, tx *store.Tx, i Incident, source string, 
 	if err := reachedAt(ctx, tx, i.ID, "aware", atMs); err != nil {
 		return w, err
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE milestone SET
-		first_ms = (SELECT MIN(at_ms) FROM awareness a WHERE a.incident_id = milestone.incident_id AND a.withdrawn_by = ''),
-		last_ms = (SELECT MAX(at_ms) FROM awareness a WHERE a.incident_id = milestone.incident_id AND a.withdrawn_by = '')
-		WHERE incident_id = ? AND name = 'aware'`, i.ID); err != nil {
+	if err := alignAware(ctx, tx, i.ID); err != nil {
 		return w, err
 	}
 	tx.Record(store.Entry{Action: "awareness.add", ObjectKind: "incident", ObjectID: i.ID, Scope: Scope(i.ID), Content: w})
 	return w, nil
+}
+
+// alignAware makes the milestone "aware" say what the standing candidates say.
+func alignAware(ctx context.Context, tx *store.Tx, id string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE milestone SET (first_ms, last_ms, times) =
+		(SELECT MIN(at_ms), MAX(at_ms), COUNT(*) FROM awareness a WHERE a.incident_id = milestone.incident_id AND a.withdrawn_by = '')
+		WHERE incident_id = ? AND name = 'aware'`, id)
+	return err
 }
 
 // AwareMs is the earliest candidate that stands: the start of the legal clocks.
@@ -146,8 +151,6 @@ func withdrawAwareness(ctx context.Context, tx *store.Tx, s identity.SecondSigna
 		s.RequestedBy, tx.Actor.ID, s.Reason, w.ID); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE milestone SET first_ms = (SELECT MIN(at_ms) FROM awareness a WHERE a.incident_id = milestone.incident_id AND a.withdrawn_by = '')
-		WHERE incident_id = ? AND name = 'aware'`, i.ID)
 	tx.Record(store.Entry{Action: "awareness.withdraw", ObjectKind: "incident", ObjectID: i.ID, Scope: Scope(i.ID), Content: s})
-	return err
+	return alignAware(ctx, tx, i.ID)
 }
