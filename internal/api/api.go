@@ -51,6 +51,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.handling()
 	a.orders()
 	a.improve()
+	a.directives()
 	a.records()
 	a.drills()
 	mux.Handle("/api/", http.MaxBytesHandler(inner, maxBody))

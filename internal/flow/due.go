@@ -6,8 +6,10 @@ import (
 
 	"github.com/fengsui/fengsui/internal/improve/retrospective"
 	"github.com/fengsui/fengsui/internal/platform/due"
+	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
+	"github.com/fengsui/fengsui/internal/respond/directive"
 	"github.com/fengsui/fengsui/internal/respond/obligation"
 )
 
@@ -22,6 +24,10 @@ func (h *House) DueHandlers() map[string]due.Handler {
 		},
 		lexicon.DueExpire: h.Lexicon.Expire,
 		pinKind:           h.pin,
+		directive.DueKind: func(ctx context.Context, tx *store.Tx, r due.Row) error {
+			return h.tellStaff(ctx, tx, key("directive", r.ObjectID, "overdue", r.DueMs), "directive.overdue", r.IncidentKind, "directive", r.ObjectID,
+				notify.ID("id", r.ObjectID), notify.Time("due", r.DueMs))
+		},
 		reachKind: func(ctx context.Context, tx *store.Tx, r due.Row) error {
 			_, err := h.ComputeReach(ctx, tx, r.ObjectID)
 			return err

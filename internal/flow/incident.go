@@ -7,6 +7,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/prepare/drill"
 	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/respond/obligation"
 )
@@ -71,6 +72,12 @@ func (h *House) levelChanged(ctx context.Context, tx *store.Tx, incidentID strin
 	if err != nil {
 		return err
 	}
+	if i.Kind == "real" && level.Working >= 1 && level.Working <= 3 {
+		// A real incident of 三级 or above needs the people: drills pause (design promise 11).
+		if err := drill.PauseAll(ctx, tx, i.Number); err != nil {
+			return err
+		}
+	}
 	return h.tellStaff(ctx, tx, key("incident", i.ID, "level", level.Working, level.Stage, tx.NowMs), "incident.graded", i.Kind, "incident", i.ID,
 		notify.ID("number", i.Number), notify.Term("level", fmt.Sprintf("level.%d", level.Working)))
 }
@@ -85,6 +92,11 @@ func (h *House) DecideSecond(ctx context.Context, tx *store.Tx, id string, confi
 	switch s.ObjectKind {
 	case "order":
 		_, err = h.Control.DecideLift(ctx, tx, id, confirm)
+	case "legal_hold":
+		if s, err = identity.DecideSecond(ctx, tx, id, confirm); err == nil && confirm {
+			err = h.releaseHold(ctx, tx, s)
+		}
+		return s, err
 	case "lexicon_entry":
 		_, err = h.Lexicon.DecideRetire(ctx, tx, id, confirm)
 	default:
