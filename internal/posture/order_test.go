@@ -113,7 +113,7 @@ func TestAddingAnOrderNeverLoosensAndListOrderDoesNotMatter(t *testing.T) {
 			o.Params.AllowedGroups = rapid.SampledFrom([][]string{nil, {"public"}, {"staff"}}).Draw(t, "groups")
 			return o
 		})
-		orders := rapid.SliceOfN(gen, 0, 6).Draw(t, "orders")
+		orders := rapid.SliceOfNDistinct(gen, 0, 6, func(o Order) string { return o.ID }).Draw(t, "orders")
 		r := Request{ServiceID: "svc1", DeploymentID: "d1", Group: "public", Kind: Real}
 		before := Effective(orders, r)
 		shuffled := slices.Clone(orders)
@@ -124,7 +124,7 @@ func TestAddingAnOrderNeverLoosensAndListOrderDoesNotMatter(t *testing.T) {
 		// Anything that is not about which deployment answers can only tighten.
 		more := gen.Filter(func(o Order) bool { return o.Rung != BackupModel }).Draw(t, "more")
 		after := Effective(append(slices.Clone(orders), more), r)
-		if before.Offline && !after.Offline || before.Limited && !after.Limited || before.Strict && !after.Strict && !after.Offline {
+		if before.Offline && !after.Offline || before.Limited && !after.Limited && !after.Offline || before.Strict && !after.Strict && !after.Offline {
 			t.Fatalf("%+v loosened %+v to %+v", more, before, after)
 		}
 	})

@@ -2,12 +2,9 @@ package anomaly
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -18,10 +15,6 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/platform/telemetry"
 )
-
-// cursorSetting names the row that says up to which position of telemetry the main database reflects
-// the signals. It moves in the transaction that reflects them, so that none is counted twice or missed.
-const cursorSetting = "anomaly.cursor"
 
 const (
 	readAtOnce    = 2000
@@ -215,9 +208,7 @@ func (e *Engine) commit(ctx context.Context) error {
 					return err
 				}
 			}
-			_, err := tx.ExecContext(ctx, `INSERT INTO setting (name, value, changed_by, changed_ms) VALUES (?, ?, ?, ?)
-				ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_ms = excluded.changed_ms`,
-				cursorSetting, strconv.FormatInt(e.cursor, 10), tx.Actor.ID, tx.NowMs)
+			_, err := tx.ExecContext(ctx, `INSERT INTO anomaly_cursor (id, position) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET position = excluded.position`, e.cursor)
 			return err
 		})
 		if err != nil {
@@ -340,15 +331,8 @@ func individual(in []Signal) []Signal {
 // load builds the memory from the main database and telemetry, as it was when the last commit was made.
 func (e *Engine) load(ctx context.Context) error {
 	db := e.st.Read()
-	var value string
-	err := db.NewRaw("SELECT value FROM setting WHERE name = ?", cursorSetting).Scan(ctx, &value)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		value = "0"
-	case err != nil:
-		return err
-	}
-	if e.cursor, err = strconv.ParseInt(value, 10, 64); err != nil {
+	// The cursor moves in the transaction that reflects the signals, so that none is counted twice or missed.
+	if err := db.NewRaw("SELECT COALESCE(MAX(position), 0) FROM anomaly_cursor").Scan(ctx, &e.cursor); err != nil {
 		return err
 	}
 	e.committed = e.cursor
