@@ -108,10 +108,10 @@ func (c *DemoCmd) welcome(out io.Writer, a *app.App, modelURL, tokensFile string
   模拟模型 simulated model %[4]s   faults: GET/PUT %[4]s/faults
   令牌 tokens              %[5]s
 试一试 try next:
-  fengsui drill run A.1
+  %[6]s drill run A.2
   curl -X PUT %[4]s/faults -d '{"faults":[{"name":"false_medicine"}]}'   # then watch the status page
-  FENGSUI_TOKEN=… fengsui call list-anomalies
+  FENGSUI_TOKEN=… %[6]s call list-anomalies
 接真实模型 a real model:
-  fengsui serve --upstream https://model.example/v1 --upstream-model NAME --upstream-key-file FILE
-`, a.URL(), a.GatewayURL(), simulate.DefaultModelID, modelURL, tokensFile)
+  %[6]s serve --upstream https://model.example/v1 --upstream-model NAME --upstream-key-file FILE
+`, a.URL(), a.GatewayURL(), simulate.DefaultModelID, modelURL, tokensFile, os.Args[0])
 }
