@@ -93,8 +93,9 @@ func Reckon(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID s
 	if err != nil {
 		return err
 	}
+	k := knowledge{facts: f, json: known, grades: book.CACGrades(), awareMs: awareMs, endedMs: endedMs}
 	for _, w := range want {
-		if err := settle(ctx, tx, i, w, have[w.Rule.ID], f, string(known), awareMs, endedMs); err != nil {
+		if err := settle(ctx, tx, i, w, have[w.Rule.ID], k); err != nil {
 			return err
 		}
 	}
@@ -104,7 +105,15 @@ func Reckon(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID s
 
 var states = map[string]string{standard.StateOwed: "owed", standard.StatePending: "pending", standard.StateDecision: "decision", standard.StateStruck: "struck_off"}
 
-func settle(ctx context.Context, tx *store.Tx, i incident.Incident, w standard.Obligation, old *Obligation, f standard.Facts, known string, awareMs, endedMs int64) error {
+// knowledge is what a reckoning goes by. Grades are those of the second scale, gravest first.
+type knowledge struct {
+	facts            standard.Facts
+	json             json.RawMessage
+	grades           []standard.CACGradeDef
+	awareMs, endedMs int64
+}
+
+func settle(ctx context.Context, tx *store.Tx, i incident.Incident, w standard.Obligation, old *Obligation, k knowledge) error {
 	state := states[w.State]
 	if old == nil && state == "struck_off" {
 		return nil // never opened: nothing to strike off
@@ -112,33 +121,37 @@ func settle(ctx context.Context, tx *store.Tx, i incident.Incident, w standard.O
 	if old != nil && old.State == "met" {
 		return nil
 	}
-	if old != nil && old.DecidedBy != "" && state != "struck_off" && !worse(old.DecidedFacts, f) {
+	// A duty was never open to decision, so a decision made before it was known to be one falls with it.
+	if old != nil && old.DecidedBy != "" && state != "owed" && (state == "struck_off" || !k.worse(old.DecidedFacts)) {
 		return nil
 	}
-	start := awareMs
+	start := k.awareMs
 	if w.Rule.Clock == standard.ClockHandlingEnded {
-		start = endedMs
+		start = k.endedMs
 	}
 	if start == 0 && state == "pending" {
 		return nil // its clock cannot have begun
 	}
 	dueMs := int64(0)
 	if w.Due.Kind == standard.DueWithin {
-		dueMs, _ = w.DueAt(awareMs, endedMs)
+		dueMs, _ = w.DueAt(k.awareMs, k.endedMs)
 	}
 	o := Obligation{ID: tx.NewID(), IncidentID: i.ID, OperatorID: i.OperatorID, RuleID: w.Rule.ID, Authority: w.Rule.Recipient, Edition: w.Rule.Cite.Edition,
 		State: state, ClockStartMs: start, DueMs: dueMs, Reason: w.Reason.Key}
 	if old != nil {
 		o.ID, o.OverdueMs = old.ID, old.OverdueMs
-		if old.State == o.State && old.DueMs == o.DueMs && old.Reason == o.Reason && old.DecidedBy == "" {
+		if o.DueMs > tx.NowMs {
+			o.OverdueMs = 0 // moved later, it is not overdue any more, and pages again if it becomes so
+		}
+		if old.State == o.State && old.DueMs == o.DueMs && old.ClockStartMs == o.ClockStartMs && old.Reason == o.Reason && old.DecidedBy == "" {
 			return nil
 		}
 	}
 	if _, err := tx.NewInsert().Model(&o).On("CONFLICT (incident_id, rule_id) DO UPDATE").
-		Set("state = EXCLUDED.state, clock_start_ms = EXCLUDED.clock_start_ms, due_ms = EXCLUDED.due_ms, reason = EXCLUDED.reason, decided_by = '', decided_facts = ''").Exec(ctx); err != nil {
+		Set("state = EXCLUDED.state, clock_start_ms = EXCLUDED.clock_start_ms, due_ms = EXCLUDED.due_ms, overdue_ms = EXCLUDED.overdue_ms, reason = EXCLUDED.reason, decided_by = '', decided_facts = ''").Exec(ctx); err != nil {
 		return err
 	}
-	tx.Record(store.Entry{Action: "obligation." + o.State, ObjectKind: "obligation", ObjectID: o.ID, Scope: incident.Scope(i.ID), Content: map[string]any{"obligation": o, "facts": json.RawMessage(known)}})
+	tx.Record(store.Entry{Action: "obligation." + o.State, ObjectKind: "obligation", ObjectID: o.ID, Scope: incident.Scope(i.ID), Content: map[string]any{"obligation": o, "facts": k.json}})
 	switch {
 	case o.Standing() && o.DueMs > 0:
 		return due.Set(ctx, tx, o.row(i, o.DueMs))
@@ -152,8 +165,9 @@ func (o Obligation) row(i incident.Incident, dueMs int64) due.Row {
 	return due.Row{Kind: DueKind, ObjectKind: "obligation", ObjectID: o.ID, IncidentKind: i.Kind, DueMs: dueMs, Payload: "{}"}
 }
 
-// worse reports whether level, occurrences or users have risen since a decision not to report.
-func worse(decided string, now standard.Facts) bool {
+// worse reports whether the level, the grade of the second scale, occurrences or users have risen since
+// a decision not to report; from not known to known is a rise.
+func (k knowledge) worse(decided string) bool {
 	var then standard.Facts
 	if json.Unmarshal([]byte(decided), &then) != nil {
 		return true
@@ -164,8 +178,15 @@ func worse(decided string, now standard.Facts) bool {
 		}
 		return *p
 	}
+	rank := func(g standard.CACGradeID) int {
+		if at := slices.IndexFunc(k.grades, func(d standard.CACGradeDef) bool { return d.ID == g }); at >= 0 {
+			return at
+		}
+		return len(k.grades)
+	}
+	now := k.facts
 	graver := now.Level != 0 && (then.Level == 0 || now.Level < then.Level)
-	return graver || num(now.Occurrences) > num(then.Occurrences) || num(now.Users) > num(then.Users) || (now.CACGrade != then.CACGrade && now.CACGrade != "")
+	return graver || num(now.Occurrences) > num(then.Occurrences) || num(now.Users) > num(then.Users) || rank(now.CACGrade) < rank(then.CACGrade)
 }
 
 func rows(ctx context.Context, db bun.IDB, incidentID string) (map[string]*Obligation, error) {
@@ -282,7 +303,7 @@ func GradeCAC(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID
 		return g, err
 	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO cac_assessment (id, incident_id, quantities, grade, decided_by_indicator, verified, edition, assessed_by, at_ms)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, tx.NewID(), i.ID, string(quantities), string(g.Grade), string(decided), g.Verified, "CAC-2025-09-11", tx.Actor.ID, tx.NowMs); err != nil {
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, tx.NewID(), i.ID, string(quantities), string(g.Grade), string(decided), g.Verified, g.Cite.Edition, tx.Actor.ID, tx.NowMs); err != nil {
 		return g, err
 	}
 	tx.Record(store.Entry{Action: "incident.grade_cac", ObjectKind: "incident", ObjectID: i.ID, Scope: incident.Scope(i.ID), Content: g})

@@ -1,0 +1,4 @@
+package obligation
+
+// FactsOf is what Reckon goes by.
+var FactsOf = facts
