@@ -66,3 +66,29 @@ func (h *House) Status(ctx context.Context) (Status, error) {
 	s.Verdicts, err = h.Telemetry.Verdicts(ctx, now-trafficWindowMs, now)
 	return s, err
 }
+
+// Requests is how many requests the status looks back on.
+func (s Status) Requests() (n int64) {
+	for _, v := range s.Verdicts {
+		n += v.Count
+	}
+	return n
+}
+
+// Name is what a service is called; its id if it is not known.
+func (s Status) Name(serviceID string) string {
+	for _, x := range s.Services {
+		if x.ID == serviceID {
+			return x.Name
+		}
+	}
+	return serviceID
+}
+
+// Sum adds up counts.
+func (s Status) Sum(counts []Count) (n int) {
+	for _, c := range counts {
+		n += c.N
+	}
+	return n
+}
