@@ -271,7 +271,7 @@ func List(ctx context.Context, db bun.IDB, actor store.Actor, f Filter) ([]Anoma
 	out := []Anomaly{}
 	q := db.NewSelect().Model(&out).Order("opened_ms DESC", "id DESC").Limit(int64(f.Limit))
 	if len(f.States) > 0 {
-		q = q.Where("state IN (?)", bun.In(f.States))
+		q = q.Where("state IN (?)", bun.List(f.States))
 	}
 	for _, c := range []struct{ column, value string }{{"service_id", f.ServiceID}, {"kind", f.Kind}, {"drill_id", f.DrillID}, {"drill_id", actor.Drill}} {
 		if c.value != "" {

@@ -64,10 +64,10 @@ func (d *Desk) Raise(ctx context.Context, tx *store.Tx, o Observation) (Anomaly,
 	}
 	if o.ContentNo != "" {
 		found, err = first(ctx, tx, &a, `state IN (?) AND service_id = ? AND kind = ? AND drill_id = ? AND id IN (SELECT anomaly_id FROM signal WHERE content_no = ?)`,
-			bun.In(active), o.ServiceID, o.Kind, drill, o.ContentNo)
+			bun.List(active), o.ServiceID, o.Kind, drill, o.ContentNo)
 	}
 	if err == nil && !found {
-		found, err = first(ctx, tx, &a, "state IN (?) AND fingerprint = ? AND drill_id = ?", bun.In(active), rule.fingerprint(o), drill)
+		found, err = first(ctx, tx, &a, "state IN (?) AND fingerprint = ? AND drill_id = ?", bun.List(active), rule.fingerprint(o), drill)
 	}
 	if err != nil {
 		return a, err

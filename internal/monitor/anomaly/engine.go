@@ -342,7 +342,7 @@ func (e *Engine) load(ctx context.Context) error {
 	horizon := max(0, telemetry.StoredMs(e.cursor)-window)
 
 	var rows []Anomaly
-	if err := db.NewSelect().Model(&rows).Where("state IN (?)", bun.In(active)).Order("opened_ms", "id").Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&rows).Where("state IN (?)", bun.List(active)).Order("opened_ms", "id").Scan(ctx); err != nil {
 		return err
 	}
 	oldest := e.cursor

@@ -27,7 +27,6 @@ type pump struct {
 	tails   []pendingText
 	head    chunk // id, created, model of the answer, for events of our own
 	open    []int // choices that have begun, in order
-	dirty   bool  // written and not flushed
 	began   bool  // the header is out
 	runes   int   // of model text in out
 }

@@ -60,7 +60,9 @@ func TestAnUpstreamThatFailsBeforeItAnswersBecomesAStatus(t *testing.T) {
 		{"429", said(429, js, secret), false, 429, "upstream_busy", "7"},
 		{"500", said(500, js, secret), true, 502, "upstream_failed", ""},
 		{"503", said(503, js, secret), true, 503, "upstream_unavailable", "7"},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/", 302) }, false, 502, "upstream_failed", ""},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound)
+		}, false, 502, "upstream_failed", ""},
 		{"HTML", said(200, "text/html", "<p>"+harmful), false, 502, "upstream_protocol", ""},
 		{"JSON where a stream is due", said(200, js, secret), true, 502, "upstream_protocol", ""},
 		{"a stream where JSON is due", said(200, "text/event-stream", "data: x\n\n"), false, 502, "upstream_protocol", ""},

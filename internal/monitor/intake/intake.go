@@ -364,7 +364,7 @@ func List(ctx context.Context, db bun.IDB, actor store.Actor, f Filter) ([]Compl
 	out := []Complaint{}
 	q := db.NewSelect().Model(&out).Order("received_ms DESC", "id DESC").Limit(int64(f.Limit))
 	if len(f.States) > 0 {
-		q = q.Where("state IN (?)", bun.In(f.States))
+		q = q.Where("state IN (?)", bun.List(f.States))
 	}
 	for _, c := range []struct{ column, value string }{{"service_id", f.ServiceID}, {"anomaly_id", f.AnomalyID}} {
 		if c.value != "" {

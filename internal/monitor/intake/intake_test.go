@@ -100,8 +100,7 @@ func TestAComplaintGoesFromReceivedToAnsweredAndTheComplainantLearnsOfIt(t *test
 	if p, err := h.desk.Lookup(t.Context(), h.st.Read(), r.Number, r.Code); err != nil || p.State != intake.StateReceived || p.Answer != "" {
 		t.Errorf("progress %+v, %v", p, err)
 	}
-	var early error
-	early = h.st.Write(t.Context(), officer, func(tx *store.Tx) error { _, err := h.desk.Answer(t.Context(), tx, r.ID, "已处理"); return err })
+	early := h.st.Write(t.Context(), officer, func(tx *store.Tx) error { _, err := h.desk.Answer(t.Context(), tx, r.ID, "已处理"); return err })
 	if !fault.Is(early, "error.transition") {
 		t.Errorf("answered before it was read: %v", early)
 	}

@@ -120,10 +120,10 @@ func Holds(ctx context.Context, db bun.IDB, scope string) ([]string, error) {
 
 // erasedScope is one erasure, as it leaves the data folder.
 type erasedScope struct {
-	Scope       string
-	Epoch, Idx  int64
-	AtMs        int64
-	origin, raw string
+	Scope      string
+	Epoch, Idx int64
+	AtMs       int64
+	origin     string
 }
 
 func (e *erasedScope) text() string {

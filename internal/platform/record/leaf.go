@@ -33,7 +33,7 @@ var ErrFreeText = errors.New("record: only ids may stand in a leaf: up to 160 pr
 
 var (
 	actionForm = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$`)
-	idForm     = regexp.MustCompile("^[!#-%'-;=?-\\[\\]-~]{0,160}$") // no space " & < > \
+	idForm     = regexp.MustCompile(`^[!#-%'-;=?-\[\]-~]{0,160}$`) // no space " & < > \
 )
 
 func (f *leaf) check() error {

@@ -197,7 +197,7 @@ func (l *Log) Captures(ctx context.Context, refs []string, hintMs int64) ([]Capt
 			part := rest[:min(500, len(rest))]
 			rest = rest[len(part):]
 			var rows []Capture
-			if err := db.NewSelect().Model(&rows).Where("(content_no <> '' AND content_no IN (?)) OR request_id IN (?)", bun.In(part), bun.In(part)).
+			if err := db.NewSelect().Model(&rows).Where("(content_no <> '' AND content_no IN (?)) OR request_id IN (?)", bun.List(part), bun.List(part)).
 				Order("stage", "seq").Scan(ctx); err != nil { // "ended" sorts before "found"
 				return true, err
 			}
@@ -301,7 +301,7 @@ func (l *Log) TrafficOf(ctx context.Context, contentNumbers []string, hintMs int
 			part := rest[:min(500, len(rest))]
 			rest = rest[len(part):]
 			var rows []Traffic
-			if err := db.NewSelect().Model(&rows).Where("content_no <> '' AND content_no IN (?)", bun.In(part)).Order("seq").Scan(ctx); err != nil {
+			if err := db.NewSelect().Model(&rows).Where("content_no <> '' AND content_no IN (?)", bun.List(part)).Order("seq").Scan(ctx); err != nil {
 				return true, err
 			}
 			out = append(out, rows...)

@@ -346,7 +346,7 @@ func (l *Log) dropRepeated(ctx context.Context, b *batch, day string) error {
 				continue
 			}
 			var found []string
-			if err := db.NewRaw(q.sql, bun.In(q.ids)).Scan(ctx, &found); err != nil {
+			if err := db.NewRaw(q.sql, bun.List(q.ids)).Scan(ctx, &found); err != nil {
 				return err
 			}
 			for _, id := range found {

@@ -118,16 +118,6 @@ func (a *openAnswer) close() {
 	<-a.ended
 }
 
-// open reports whether the answer is still under way.
-func (a *openAnswer) open() bool {
-	select {
-	case <-a.ended:
-		return false
-	default:
-		return true
-	}
-}
-
 var errStillOpen = errors.New("an answer that was under way goes on after the order")
 
 // cut waits for the answer to end by itself.
