@@ -127,14 +127,14 @@ func firstError(errs ...error) error {
 
 // AddOperator registers a legal entity.
 func AddOperator(ctx context.Context, tx *store.Tx, o Operator) (Operator, error) {
-	if err := firstError(identity.Require(tx.Actor, "service.manage"), required("name", o.Name, "province", o.Province),
+	if err := firstError(identity.Require(tx.Actor, "service.manage"), identity.RequireDrill(tx.Actor, ""), required("name", o.Name, "province", o.Province),
 		oneOf("kind", o.Kind, "cii", "central_organ", "other")); err != nil {
 		return o, err
 	}
 	if o.Filings == "" {
 		o.Filings = "[]"
 	}
-	if !json.Valid([]byte(o.Filings)) {
+	if filings := []any(nil); json.Unmarshal([]byte(o.Filings), &filings) != nil || filings == nil {
 		return o, fault.Invalid("filings", "error.not_json", "field", "filings")
 	}
 	o.ID, o.CreatedMs = tx.NewID(), tx.NowMs
@@ -147,6 +147,9 @@ func AddService(ctx context.Context, tx *store.Tx, s Service) (Service, Affected
 		required("name", s.Name, "model_name", s.ModelName, "operator_id", s.OperatorID),
 		oneOf("kind", s.Kind, "real", "drill", "test")); err != nil {
 		return s, AffectedObject{}, err
+	}
+	if (s.Kind == "drill") != (s.DrillID != "") {
+		return s, AffectedObject{}, fault.Invalid("kind", "service.drill_kind")
 	}
 	if _, err := Get[Operator](ctx, tx, "operator_id", s.OperatorID); err != nil {
 		return s, AffectedObject{}, err
@@ -173,7 +176,7 @@ func AddObject(ctx context.Context, tx *store.Tx, o AffectedObject) (AffectedObj
 		oneOf("kind", o.Kind, "service", "dataset", "model", "system")); err != nil {
 		return o, err
 	}
-	if _, err := Get[Service](ctx, tx, "service_id", o.ServiceID); err != nil {
+	if _, err := manageable(ctx, tx, o.ServiceID); err != nil {
 		return o, err
 	}
 	o.ID, o.CreatedMs = tx.NewID(), tx.NowMs
@@ -186,7 +189,14 @@ func SetImportance(ctx context.Context, tx *store.Tx, i Importance) (Importance,
 		oneOf("level", i.Level, "特别重要", "重要", "一般")); err != nil {
 		return i, err
 	}
-	if _, err := Get[AffectedObject](ctx, tx, "object_id", i.ObjectID); err != nil {
+	if i.FromMs < 0 {
+		return i, fault.Invalid("from_ms", "error.negative", "field", "from_ms")
+	}
+	o, err := Get[AffectedObject](ctx, tx, "object_id", i.ObjectID)
+	if err != nil {
+		return i, err
+	}
+	if _, err := manageable(ctx, tx, o.ServiceID); err != nil {
 		return i, err
 	}
 	i.ID, i.SetBy = tx.NewID(), tx.Actor.ID
@@ -213,11 +223,10 @@ func AddDeployment(ctx context.Context, tx *store.Tx, d Deployment) (Deployment,
 		oneOf("role", d.Role, "primary", "backup")); err != nil {
 		return d, err
 	}
-	u, err := url.Parse(d.UpstreamURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
+	if !upstream(d.UpstreamURL) {
 		return d, fault.Invalid("upstream_url", "service.bad_url", "field", "upstream_url")
 	}
-	if _, err := Get[Service](ctx, tx, "service_id", d.ServiceID); err != nil {
+	if _, err := manageable(ctx, tx, d.ServiceID); err != nil {
 		return d, err
 	}
 	d.ID, d.CreatedMs = tx.NewID(), tx.NowMs
@@ -235,6 +244,23 @@ func MarkTested(ctx context.Context, tx *store.Tx, id string) error {
 	return err
 }
 
+// upstream reports whether s is an address that paths can be put behind: http or https, a host, and
+// nothing that could carry a credential into logs and records.
+func upstream(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil &&
+		u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && !strings.HasSuffix(s, "#")
+}
+
+// manageable is the service if it is one that the actor may manage: a drill's seat only its own drill's.
+func manageable(ctx context.Context, tx *store.Tx, id string) (Service, error) {
+	s, err := Get[Service](ctx, tx, "service_id", id)
+	if err != nil {
+		return s, err
+	}
+	return s, identity.RequireDrill(tx.Actor, s.DrillID)
+}
+
 // keyPrefix lets secret scanners recognise a leaked gateway key.
 const keyPrefix = "fsk-"
 
@@ -250,7 +276,7 @@ func IssueKey(ctx context.Context, tx *store.Tx, k GatewayKey) (GatewayKey, stri
 		oneOf("traffic_kind", k.TrafficKind, "real", "drill", "test")); err != nil {
 		return k, "", err
 	}
-	s, err := Get[Service](ctx, tx, "service_id", k.ServiceID)
+	s, err := manageable(ctx, tx, k.ServiceID)
 	if err != nil {
 		return k, "", err
 	}

@@ -6,10 +6,12 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
 	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -123,6 +125,9 @@ func AddPerson(ctx context.Context, tx *store.Tx, name string, roles []string, d
 	if err := Require(tx.Actor, "person.manage"); err != nil {
 		return Person{}, err
 	}
+	if err := RequireDrill(tx.Actor, drillID); err != nil {
+		return Person{}, err
+	}
 	name = strings.TrimSpace(name)
 	if name == "" {
 		return Person{}, fault.Invalid("name", "error.required", "field", "name")
@@ -135,6 +140,9 @@ func AddPerson(ctx context.Context, tx *store.Tx, name string, roles []string, d
 			return Person{}, fault.Invalid("roles", "identity.unknown_role", "role", r, "roles", strings.Join(Roles(), ", "))
 		}
 	}
+	if err := adminsApart(roles); err != nil {
+		return Person{}, err
+	}
 	js, _ := json.Marshal(roles)
 	p := Person{ID: tx.NewID(), Name: name, RolesJSON: string(js), DrillID: drillID, Active: true, CreatedMs: tx.NowMs}
 	if _, err := tx.NewInsert().Model(&p).Exec(ctx); err != nil {
@@ -144,12 +152,30 @@ func AddPerson(ctx context.Context, tx *store.Tx, name string, roles []string, d
 	return p, nil
 }
 
+// adminsApart keeps the three administrators three: who runs the system, who hands out rights, and who
+// watches both are different persons.
+func adminsApart(roles []string) error {
+	held := map[string]bool{}
+	for _, r := range roles {
+		if strings.HasSuffix(r, "_admin") {
+			held[r] = true
+		}
+	}
+	if len(held) > 1 {
+		return fault.Invalid("roles", "identity.admins_apart")
+	}
+	return nil
+}
+
 // ListPersons lists real persons, or with drillID the stand-ins of that drill.
 func ListPersons(ctx context.Context, db bun.IDB, a store.Actor, drillID string) ([]Person, error) {
 	if err := Require(a, "person.manage"); err != nil {
 		return nil, err
 	}
-	var out []Person
+	if err := RequireDrill(a, drillID); err != nil {
+		return nil, err
+	}
+	out := []Person{}
 	err := db.NewSelect().Model(&out).Where("drill_id = ?", drillID).Order("created_ms", "id").Scan(ctx)
 	return out, err
 }
@@ -163,12 +189,15 @@ func IssueToken(ctx context.Context, tx *store.Tx, personID, label string, lifet
 	if err := Require(tx.Actor, "person.manage"); err != nil {
 		return "", err
 	}
-	n, err := tx.NewSelect().TableExpr("person").Where("id = ? AND active", personID).Count(ctx)
-	if err != nil {
-		return "", err
+	if lifetimeMs < 0 {
+		return "", fault.Invalid("lifetime_ms", "error.negative", "field", "lifetime_ms")
 	}
-	if n == 0 {
-		return "", fault.NotFound("person_id", "error.not_found", "field", "person_id")
+	var p Person
+	if err := tx.NewSelect().Model(&p).Where("id = ? AND active", personID).Scan(ctx); err != nil {
+		return "", store.Missing(err, "person_id")
+	}
+	if err := RequireDrill(tx.Actor, p.DrillID); err != nil {
+		return "", err
 	}
 	raw := make([]byte, 32)
 	if _, err := rand.Read(raw); err != nil {
@@ -193,15 +222,19 @@ func hashToken(clear string) string {
 }
 
 // Authenticate turns a bearer token into the actor it stands for.
-// Errors: fault unauthenticated identity.bad_token, for every reason alike.
+// Errors: fault unauthenticated identity.bad_token, whatever is wrong with the token; a database that
+// does not answer is no fault of the token and comes back as it is.
 func Authenticate(ctx context.Context, db bun.IDB, nowMs int64, token string) (store.Actor, error) {
 	var row struct {
 		ID, Roles, DrillID string
 	}
 	err := db.NewRaw(`SELECT p.id AS id, p.roles AS roles, p.drill_id AS drill_id FROM token t JOIN person p ON p.id = t.person_id
 		WHERE t.hash = ? AND t.revoked_ms = 0 AND (t.expires_ms = 0 OR t.expires_ms > ?) AND p.active`, hashToken(token), nowMs).Scan(ctx, &row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.Actor{}, fault.Unauthenticated("identity.bad_token")
+	}
 	if err != nil {
-		return store.Actor{}, fault.Unauthenticated("identity.bad_token").Because(err)
+		return store.Actor{}, fmt.Errorf("look up a token: %w", err)
 	}
 	a := store.Actor{ID: row.ID, Drill: row.DrillID}
 	if err := json.Unmarshal([]byte(row.Roles), &a.Roles); err != nil {
