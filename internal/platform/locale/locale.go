@@ -53,8 +53,8 @@ func LoadFS(fsys fs.FS, dir string) (*Catalog, error) {
 			return nil, fmt.Errorf("%s: %w", f, err)
 		}
 		for k, t := range m {
-			if t.ZH == "" || t.EN == "" {
-				return nil, fmt.Errorf("%s: key %q lacks zh or en", f, k)
+			if k == "" || strings.TrimSpace(t.ZH) == "" || strings.TrimSpace(t.EN) == "" {
+				return nil, fmt.Errorf("%s: key %q lacks its name, zh or en", f, k)
 			}
 			if _, dup := c.texts[k]; dup {
 				return nil, fmt.Errorf("%s: key %q is defined twice", f, k)
@@ -89,10 +89,11 @@ func (c *Catalog) Say(lang Lang, key string, args ...any) string {
 	if lang == EN {
 		s = t.EN
 	}
+	pairs := make([]string, 0, len(args))
 	for i := 0; i+1 < len(args); i += 2 {
-		s = strings.ReplaceAll(s, fmt.Sprintf("{%v}", args[i]), fmt.Sprint(args[i+1]))
+		pairs = append(pairs, fmt.Sprintf("{%v}", args[i]), fmt.Sprint(args[i+1]))
 	}
-	return s
+	return strings.NewReplacer(pairs...).Replace(s) // in one pass: a value that looks like a placeholder stays as it is
 }
 
 // Parse picks the language from an Accept-Language header or a flag; Chinese unless English comes first.
