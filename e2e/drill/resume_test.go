@@ -9,12 +9,12 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/fengsui/fengsui/internal/app"
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/prepare/drill"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/simulate"
 )
 
@@ -138,31 +138,50 @@ func TestADrillThatWasCutOffGoesOnAndDoesNothingTwice(t *testing.T) {
 	}
 }
 
-func TestAPausedDrillStopsWithAWordAndGoesOnLater(t *testing.T) {
+// TestSomethingRealPausesADrillUntilAPersonLetsItGoOn: a real incident of 三级 or above takes the people.
+func TestSomethingRealPausesADrillUntilAPersonLetsItGoOn(t *testing.T) {
 	h := open(t)
 	drillID := store.NewID(clock.Ms(clock.System()))
-	pause := func(event func(ctx context.Context, tx *store.Tx) error) {
+	officer := store.Actor{ID: "officer", Roles: []string{"duty_officer"}}
+	write := func(fn func(ctx context.Context, tx *store.Tx) error) {
 		t.Helper()
-		if err := h.app.House.Store.Write(t.Context(), store.Actor{ID: "officer", Roles: []string{"duty_officer"}}, func(tx *store.Tx) error { return event(t.Context(), tx) }); err != nil {
+		if err := h.app.House.Store.Write(t.Context(), officer, func(tx *store.Tx) error { return fn(t.Context(), tx) }); err != nil {
 			t.Fatal(err)
 		}
 	}
+	grade := func(harm string) {
+		t.Helper()
+		write(func(ctx context.Context, tx *store.Tx) error {
+			var real string
+			if err := tx.NewRaw("SELECT id FROM service WHERE kind = 'real'").Scan(ctx, &real); err != nil {
+				return err
+			}
+			i, err := h.app.House.Declare(ctx, tx, incident.Declaration{Kind: "real", ServiceID: real, Title: "something real", AwareSource: "declared"})
+			if err != nil {
+				return err
+			}
+			_, err = h.app.House.Assess(ctx, tx, i.ID, incident.Assessing{Stage: "preliminary", Source: "self", SocialHarm: harm})
+			return err
+		})
+	}
 	o := h.options("A.1", drillID)
 	o.OnStage = func(s drill.Stage, _ drill.Words) {
-		if s.Name == "classify" {
-			pause(func(ctx context.Context, tx *store.Tx) error { return drill.PauseAll(ctx, tx, "something real") })
+		switch s.Name {
+		case "complain":
+			grade("一般") // 四级 leaves the drill alone
+		case "classify":
+			grade("较大")
 		}
 	}
 	res, err := drill.Run(t.Context(), o)
-	if !errors.Is(err, drill.ErrPaused) || res.FailedStage != "confirm" {
+	if !errors.Is(err, drill.ErrPaused) || res.FailedStage != "confirm" || res.Passed {
 		t.Fatalf("%+v, %v", res, err)
 	}
 	if _, err := drill.Run(t.Context(), h.options("A.1", drillID)); !errors.Is(err, drill.ErrPaused) {
 		t.Errorf("a paused drill is played: %v", err)
 	}
-	pause(func(ctx context.Context, tx *store.Tx) error { _, err := drill.Continue(ctx, tx, drillID); return err })
-	began := time.Now()
+	write(func(ctx context.Context, tx *store.Tx) error { _, err := drill.Continue(ctx, tx, drillID); return err })
 	if res, err = drill.Run(t.Context(), h.options("A.1", drillID)); err != nil || !res.Passed {
-		t.Errorf("%+v, %v after %s", res, err, time.Since(began))
+		t.Errorf("%+v, %v", res, err)
 	}
 }

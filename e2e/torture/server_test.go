@@ -1,0 +1,245 @@
+//go:build torture
+
+package torture
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fengsui/fengsui/internal/simulate"
+)
+
+// server is Fengsui as a child process on a folder and on ports that stay the same.
+type server struct {
+	bin, dir, data, api, gateway string
+	upstream                     string // of the real service
+	token                        string
+	signer                       string // fingerprint, pinned before the first kill
+	service                      string // id of the real service
+	http                         *http.Client
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan error
+	log  *os.File
+}
+
+// begin builds the binary and starts a server with a real service and an organiser of drills.
+func begin(t *testing.T, ctx context.Context) *server {
+	t.Helper()
+	dir := t.TempDir()
+	s := &server{bin: filepath.Join(dir, "fengsui"), dir: dir, data: filepath.Join(dir, "data"), api: "http://" + free(t), gateway: free(t),
+		http: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
+	build := exec.CommandContext(ctx, "go", "build", "-o", s.bin, "github.com/fengsui/fengsui/cmd/fengsui")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var err error
+	if s.log, err = os.Create(filepath.Join(dir, "server.log")); err != nil {
+		t.Fatal(err)
+	}
+	upstream, stop := model(t, ctx)
+	s.upstream = upstream
+	s.start(t)
+	t.Cleanup(func() {
+		s.mu.Lock()
+		running := s.cmd != nil
+		s.mu.Unlock()
+		if running {
+			s.kill(t)
+		}
+		stop()
+		if t.Failed() {
+			t.Logf("the last the server said:\n%s", s.lastWords())
+		}
+		s.log.Close()
+	})
+	for until := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		res, err := s.http.Get(s.api + "/readyz")
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode == 200 {
+				break
+			}
+		}
+		if time.Now().After(until) {
+			t.Fatalf("the server does not come up: %v\n%s", err, s.lastWords())
+		}
+	}
+	s.token = after(t, "token (shown once) ", s.ask(t, ctx, "person", "add", "--data", s.data, "--name", "organiser", "--roles", "duty_officer"))
+	var signer struct {
+		Signer      string `json:"signer"`
+		Fingerprint string `json:"fingerprint"`
+	}
+	out := s.ask(t, ctx, "record", "signer", "--data", s.data, "--json")
+	if err := json.Unmarshal([]byte(out), &signer); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if s.signer = signer.Signer + signer.Fingerprint; s.signer == "" {
+		t.Fatalf("no fingerprint in %s", out)
+	}
+	var services []struct {
+		ID   string `json:"id"`
+		Kind string `json:"kind"`
+	}
+	if status, err := s.call(ctx, "GET", "/services", "", nil, &services); err != nil || status != 200 || len(services) != 1 || services[0].Kind != "real" {
+		t.Fatalf("services %+v, %d, %v", services, status, err)
+	}
+	s.service = services[0].ID
+	return s
+}
+
+// free is a loopback address that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func after(t *testing.T, mark, out string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(out, mark)
+	if !ok {
+		t.Fatalf("no %q in %s", mark, out)
+	}
+	return strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0])
+}
+
+func (s *server) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, s.bin, args...)
+	cmd.Dir = s.dir
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// ask runs a command of the binary and gives what it printed.
+func (s *server) ask(t *testing.T, ctx context.Context, args ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := s.command(ctx, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("fengsui %v: %v\n%s%s", args, err, out.String(), errs.String())
+	}
+	return out.String()
+}
+
+func (s *server) start(t *testing.T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cmd := exec.Command(s.bin, "serve", "--data", s.data, "--listen", strings.TrimPrefix(s.api, "http://"), "--gateway-listen", s.gateway,
+		"--upstream", s.upstream, "--upstream-model", simulate.DefaultModelID, "--allow-private-upstream", "--log-level", "warn")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, s.log, s.log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.cmd, s.done = cmd, make(chan error, 1)
+	go func() { s.done <- cmd.Wait() }()
+}
+
+// kill is kill -9. A server that had ended by itself before is an error: nothing may bring it down.
+func (s *server) kill(t *testing.T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case err := <-s.done:
+		t.Errorf("the server ended by itself: %v\n%s", err, s.lastWords())
+	default:
+		_ = s.cmd.Process.Kill()
+		<-s.done
+	}
+	s.cmd = nil
+}
+
+// stop ends the server in good order.
+func (s *server) stop(t *testing.T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-s.done:
+		if err != nil {
+			t.Errorf("the server did not stop in good order: %v\n%s", err, s.lastWords())
+		}
+	case <-time.After(30 * time.Second):
+		_ = s.cmd.Process.Kill()
+		<-s.done
+		t.Error("the server did not stop when asked to")
+	}
+	s.cmd = nil
+}
+
+func (s *server) lastWords() string {
+	raw, err := os.ReadFile(s.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw[max(0, len(raw)-4000):])
+}
+
+// call does one request as the organiser; a server that cannot be reached is an error.
+func (s *server) call(ctx context.Context, method, path, key string, in, out any) (int, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.api+"/api/v1"+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
+	}
+	res, err := s.http.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err
+	}
+	if res.StatusCode >= 300 {
+		return res.StatusCode, fmt.Errorf("%s %s: %d %s", method, path, res.StatusCode, raw)
+	}
+	return res.StatusCode, json.Unmarshal(raw, out)
+}
+
+// insist repeats a call under its key until the server answers it.
+func (s *server) insist(ctx context.Context, method, path, key string, in, out any) (int, error) {
+	for {
+		status, err := s.call(ctx, method, path, key, in, out)
+		if status != 0 && status != 502 && status != 503 || ctx.Err() != nil {
+			return status, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// verify holds the record against the pinned signer and the checkpoints outside the data folder.
+func (s *server) verify(t *testing.T) {
+	t.Helper()
+	t.Logf("record verify:\n%s", strings.TrimSpace(s.ask(t, t.Context(), "record", "verify", "--data", s.data, "--signer", s.signer, "--lang", "en")))
+}
