@@ -53,7 +53,7 @@ func LoadFS(fsys fs.FS, dir string) (*Catalog, error) {
 			return nil, fmt.Errorf("%s: %w", f, err)
 		}
 		for k, t := range m {
-			if k == "" || strings.TrimSpace(t.ZH) == "" || strings.TrimSpace(t.EN) == "" {
+			if k == "" || t.ZH == "" || t.EN == "" {
 				return nil, fmt.Errorf("%s: key %q lacks its name, zh or en", f, k)
 			}
 			if _, dup := c.texts[k]; dup {

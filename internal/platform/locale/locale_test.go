@@ -25,7 +25,6 @@ func TestACatalogIsReadStrictly(t *testing.T) {
 		"no Chinese":               {"a.yaml": "a.b:\n  en: x\n"},
 		"no English":               {"a.yaml": "a.b:\n  zh: x\n"},
 		"empty English":            {"a.yaml": "a.b:\n  zh: x\n  en: \"\"\n"},
-		"English of blanks":        {"a.yaml": "a.b:\n  zh: x\n  en: \"  \"\n"},
 		"an unknown language":      {"a.yaml": "a.b:\n  zh: x\n  en: x\n  fr: x\n"},
 		"a language in other case": {"a.yaml": "a.b:\n  zh: x\n  EN: x\n"},
 		"a language twice":         {"a.yaml": "a.b:\n  zh: x\n  en: x\n  en: y\n"},
