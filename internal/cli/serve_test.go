@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fengsui/fengsui/internal/api"
+)
+
+func TestAConfigurationFileIsReadStrictly(t *testing.T) {
+	for name, c := range map[string]struct{ text, wrong string }{
+		"known keys":      {"listen: 127.0.0.1:1\nupstream:\n  allow_private: true\n", ""},
+		"unknown key":     {"listne: 127.0.0.1:1\n", "listne"},
+		"unknown sub-key": {"webhook:\n  uri: http://x\n", "uri"},
+		"doubled key":     {"listen: a\nlisten: b\n", "listen"},
+		"other case":      {"Listen: a\n", "Listen"},
+		"not a mapping":   {"- a\n", ""},
+		"wrong type":      {"upstream:\n  allow_private: often\n", "allow_private"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "fengsui.yaml")
+			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := ReadConfig(path)
+			if name == "known keys" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.wrong) || !strings.Contains(err.Error(), path) {
+				t.Errorf("%v does not name %q and the file", err, c.wrong)
+			}
+		})
+	}
+}
+
+func TestACommandSaysWhatIsWrongInOneLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"unknown operation":  {[]string{"call", "make-tea"}, "make-tea"},
+		"unknown parameter":  {[]string{"call", "me", "x=1"}, `"x"`},
+		"not name=value":     {[]string{"call", "assess-level", "id"}, "name=value"},
+		"missing path value": {[]string{"call", "get-incident"}, "id=…"},
+		"unknown rung":       {[]string{"grade", "--importance", "huge", "--harm", "一般"}, "importance"},
+		"no data folder":     {[]string{"person", "add", "--data", filepath.Join(t.TempDir(), "none"), "--name", "x", "--roles", "engineer"}, "not a data folder"},
+		"unknown command":    {[]string{"fly"}, "fly"},
+		"unreachable server": {[]string{"call", "me", "--server", "http://127.0.0.1:1"}, "127.0.0.1:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			if code := Main(c.args, &out, &errs); code == 0 {
+				t.Error("exit code 0")
+			}
+			if !strings.Contains(errs.String(), c.want) {
+				t.Errorf("%q does not say %q", errs.String(), c.want)
+			}
+		})
+	}
+}
+
+func TestEveryOperationCanBeCalledFromTheCommandLine(t *testing.T) {
+	ops, err := api.Operations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	if code := Main([]string{"call"}, &out, &errs); code != 0 {
+		t.Fatal(errs.String())
+	}
+	if len(ops) < 80 {
+		t.Errorf("only %d operations", len(ops))
+	}
+	for _, o := range ops {
+		if !strings.Contains(out.String(), "  "+o.ID+" ") {
+			t.Errorf("%s is not listed", o.ID)
+		}
+	}
+}
