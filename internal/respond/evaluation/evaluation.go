@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -70,8 +71,8 @@ type (
 	}
 )
 
-// Start asks for a service test; Runner carries it out. Errors: conflict when nothing was fixed, no
-// evidence holds a prompt, or the actor is the fixer.
+// Start asks for a service test; Runner carries it out. Errors: conflict when nothing was fixed;
+// forbidden when the actor is the fixer. Whether the evidence holds a prompt shows when it is run.
 func Start(ctx context.Context, tx *store.Tx, incidentID, deploymentID string) (ServiceTest, error) {
 	i, err := incident.ForChange(ctx, tx, incidentID, "servicetest.run")
 	if err != nil {
@@ -109,8 +110,10 @@ func Get(ctx context.Context, db bun.IDB, a store.Actor, id string) (ServiceTest
 	if err := db.NewSelect().Model(&t).Where("id = ?", id).Scan(ctx); err != nil {
 		return t, store.Missing(err, "service_test_id")
 	}
-	_, err := incident.Get(ctx, db, a, t.IncidentID)
-	return t, err
+	if _, err := incident.Get(ctx, db, a, t.IncidentID); err != nil {
+		return ServiceTest{}, err
+	}
+	return t, nil
 }
 
 // List gives the service tests of an incident the actor may see.
@@ -159,15 +162,19 @@ func (r *Runner) Run(ctx context.Context) error {
 }
 
 func (r *Runner) one(ctx context.Context, t ServiceTest) error {
-	d, err := service.Get[service.Deployment](ctx, r.Store.Read(), "deployment_id", t.DeploymentID)
-	if err != nil {
-		return err
-	}
-	prompts, err := r.Prompts.Prompts(ctx, t.IncidentID)
-	if err != nil {
-		return err
-	}
 	results := []Result{}
+	d, err := service.Get[service.Deployment](ctx, r.Store.Read(), "deployment_id", t.DeploymentID)
+	var prompts []Prompt
+	if err == nil {
+		prompts, err = r.Prompts.Prompts(ctx, t.IncidentID)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil { // a test that cannot be made ends as such, instead of hanging for ever
+		r.Log.Error("service test cannot be made", "service_test", t.ID, "err", err)
+		prompts, results, t.Errors = nil, append(results, Result{Error: string(fault.KindOf(err))}), 1
+	}
 	t.Prompts = len(prompts)
 	for _, p := range prompts {
 		for n := 1; n <= Samples; n++ {
@@ -185,6 +192,10 @@ func (r *Runner) one(ctx context.Context, t ServiceTest) error {
 			results = append(results, res)
 		}
 	}
+	return r.end(ctx, t, results)
+}
+
+func (r *Runner) end(ctx context.Context, t ServiceTest, results []Result) error {
 	t.State = verdict(t)
 	js, err := json.Marshal(results)
 	if err != nil {
@@ -222,11 +233,17 @@ func verdict(t ServiceTest) string {
 	return "passed"
 }
 
+// errNoAnswer: a model that says nothing has not shown that it says nothing harmful.
+var errNoAnswer = errors.New("the deployment answered nothing")
+
 func (r *Runner) sample(ctx context.Context, d service.Deployment, p Prompt, n int) Result {
 	res := Result{Ref: p.Ref, Sample: n}
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	answer, err := r.Asker.Ask(ctx, d, p.Text)
+	if err == nil && strings.TrimSpace(answer) == "" {
+		err = errNoAnswer
+	}
 	if err == nil {
 		res.Rules, err = r.Judge.Judge(ctx, d.ServiceID, answer)
 	}
