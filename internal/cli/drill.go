@@ -89,6 +89,9 @@ func (c *DrillRunCmd) Run(ctx context.Context, out io.Writer) (err error) {
 		}
 	}
 	res, err := drill.Run(ctx, o)
+	if c.Server != "" && (ctx.Err() != nil || errors.Is(err, drill.ErrPaused)) {
+		err = fmt.Errorf("%w; to go on: fengsui drill run %s --resume %s", err, c.Scenario, o.DrillID)
+	}
 	if c.JSON {
 		return errors.Join(err, json.NewEncoder(out).Encode(res))
 	}

@@ -278,6 +278,9 @@ func (r *run) test(ctx context.Context) error {
 	return err
 }
 
+// testTime is how long a service test may take: it asks every prompt several times.
+const testTime = 45 * time.Second
+
 func (r *run) serviceTest(ctx context.Context) (string, error) {
 	var t struct {
 		ID      string `json:"id"`
@@ -291,7 +294,7 @@ func (r *run) serviceTest(ctx context.Context) (string, error) {
 		if err := r.post(ctx, r.as("safety_engineer"), "/incidents/"+r.incident.ID+"/service-tests", fmt.Sprintf("%s/test/%d", r.drill.ID, n), map[string]string{"deployment_id": r.scene.DeploymentID}, &t); err != nil {
 			return "", err
 		}
-		err := r.eventually(ctx, func(ctx context.Context) (bool, string, error) {
+		err := r.within(ctx, testTime, func(ctx context.Context) (bool, string, error) {
 			err := r.get(ctx, r.as("safety_engineer"), "/service-tests/"+t.ID, &t)
 			return t.State != "running", "the service test does not end", err
 		})

@@ -34,6 +34,13 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	line(w)
 }
 
+// requests are those that came in so far.
+func (s *script) requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen)
+}
+
 func says(status int, body string) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "application/json")
@@ -71,10 +78,10 @@ func TestACallIsMadeAgainUnderTheSameKeyUntilTheServerIsBack(t *testing.T) {
 	if err := c.post(t.Context(), "tok", "/orders", "drill/contain/order", map[string]string{"rung": "strict_filter"}, &out); err != nil {
 		t.Fatal(err)
 	}
-	if out.ID != "one" || len(s.seen) != 5 || c.trials != 4 {
-		t.Errorf("%+v after %d requests, %d of them again", out, len(s.seen), c.trials)
+	if out.ID != "one" || len(s.requests()) != 5 || c.trials != 4 {
+		t.Errorf("%+v after %d requests, %d of them again", out, len(s.requests()), c.trials)
 	}
-	for _, got := range s.seen {
+	for _, got := range s.requests() {
 		if got != `drill/contain/order Bearer tok {"rung":"strict_filter"}` {
 			t.Errorf("request %q", got)
 		}
@@ -86,8 +93,8 @@ func TestWhatTheServerRefusesIsNotTriedAgain(t *testing.T) {
 		c, s := serve(t, says(status, `{"status":200,"key":"identity.same_person","field":"second","detail":"no"}`))
 		err := c.post(t.Context(), "tok", "/x", "k", nil, nil)
 		var r *Refusal
-		if !errors.As(err, &r) || r.Status != status || !refused(err, "identity.same_person") || refused(err, "other") || len(s.seen) != 1 {
-			t.Errorf("%d: %v after %d requests", status, err, len(s.seen))
+		if !errors.As(err, &r) || r.Status != status || !refused(err, "identity.same_person") || refused(err, "other") || len(s.requests()) != 1 {
+			t.Errorf("%d: %v after %d requests", status, err, len(s.requests()))
 		}
 	}
 }
@@ -99,8 +106,8 @@ func TestACallGivesUpWhenItsPatienceEnds(t *testing.T) {
 	if err := c.get(t.Context(), "", "/x", nil); err == nil {
 		t.Error("a dead server answers")
 	}
-	if took := time.Since(began); took < c.patience || took > 5*time.Second || len(s.seen) < 2 {
-		t.Errorf("gave up after %s and %d requests", took, len(s.seen))
+	if took := time.Since(began); took < c.patience || took > 5*time.Second || len(s.requests()) < 2 {
+		t.Errorf("gave up after %s and %d requests", took, len(s.requests()))
 	}
 }
 
@@ -145,8 +152,8 @@ func TestWhatAClientHears(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cl, s := serve(t, c.lines...)
 			got, err := cl.ask(t.Context(), cl.base, "key", "m", "who", "什么", true)
-			if err != nil || got != c.want || len(s.seen) != c.requests {
-				t.Errorf("%+v, %v after %d requests", got, err, len(s.seen))
+			if err != nil || got != c.want || len(s.requests()) != c.requests {
+				t.Errorf("%+v, %v after %d requests", got, err, len(s.requests()))
 			}
 		})
 	}
@@ -266,7 +273,7 @@ func TestADrillThatIsOverOrPausedIsNotPlayed(t *testing.T) {
 		return Options{Server: c.base, Token: "t", Upstream: "http://127.0.0.1:9/v1", Scenario: "A.1", DrillID: "01KAMHKZ0000000000000000AA", HTTP: c.http}
 	}
 	c, s := serve(t, says(200, drillOf(Passed, `[{"name":"prepare","at":"x","ms":1}]`)))
-	if res, err := Run(t.Context(), options(c)); err != nil || !res.Passed || len(res.Stages) != 1 || res.Incident != "i" || len(s.seen) != 1 {
+	if res, err := Run(t.Context(), options(c)); err != nil || !res.Passed || len(res.Stages) != 1 || res.Incident != "i" || len(s.requests()) != 1 {
 		t.Errorf("passed before: %+v, %v", res, err)
 	}
 	c, _ = serve(t, says(200, drillOf(Aborted, `[]`)))

@@ -23,7 +23,7 @@ const (
 	SameApprover   Sabotage = "same-approver"   // the approver is the requester: fails at Scenario.Approver
 )
 
-// Run options. Server, Token, Upstream, Scenario, DrillID and HTTP are required.
+// Options say what is played against what. Server, Token, Upstream, Scenario, DrillID and HTTP are required.
 type Options struct {
 	Server        string // base URL of the API, without /api/v1
 	Token         string // of a person who may run drills
@@ -78,7 +78,7 @@ func (e *StageError) Error() string { return "stage " + e.Stage + ": " + e.Err.E
 func (e *StageError) Unwrap() error { return e.Err }
 
 // ErrPaused says that the server paused the drill because something real takes precedence.
-var ErrPaused = errors.New("the drill is paused: a real incident takes precedence; run it again with --resume when that allows")
+var ErrPaused = errors.New("the drill is paused: a real incident takes precedence")
 
 // errEnded says that somebody ended the drill meanwhile.
 var errEnded = errors.New("the drill was ended by somebody else")
@@ -289,7 +289,11 @@ func (r *run) do(ctx context.Context, role, path, step string, in, out any) erro
 
 // eventually looks until ok or until effects have had their time; why says what was missing at the end.
 func (r *run) eventually(ctx context.Context, look func(ctx context.Context) (ok bool, why string, err error)) error {
-	until := r.clock.Now().Add(r.o.Settle)
+	return r.within(ctx, r.o.Settle, look)
+}
+
+func (r *run) within(ctx context.Context, limit time.Duration, look func(ctx context.Context) (ok bool, why string, err error)) error {
+	until := r.clock.Now().Add(limit)
 	seen := r.trials
 	for wait := 30 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		ok, why, err := look(ctx)
@@ -297,10 +301,10 @@ func (r *run) eventually(ctx context.Context, look func(ctx context.Context) (ok
 			return err
 		}
 		if r.trials > seen { // the server was away meanwhile: what it has to do begins anew
-			seen, until = r.trials, r.clock.Now().Add(r.o.Settle)
+			seen, until = r.trials, r.clock.Now().Add(limit)
 		}
 		if r.clock.Now().After(until) {
-			return fmt.Errorf("%s, after %s", why, r.o.Settle)
+			return fmt.Errorf("%s, after %s", why, limit)
 		}
 		select {
 		case <-ctx.Done():
