@@ -41,6 +41,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	inner := http.NewServeMux()
 	a.huma = humago.NewWithPrefix(inner, "", config())
 	huma.NewErrorWithContext = newProblem // huma has one hook for the whole program
+	huma.ValidateStrictCasing = true      // and one switch: "Title" is not "title", or two readers read two things
 	a.huma.UseMiddleware(a.authenticate)
 	a.status()
 	a.people()
@@ -54,7 +55,8 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.directives()
 	a.records()
 	a.drills()
-	mux.Handle("/api/", http.MaxBytesHandler(inner, maxBody))
+	inner.HandleFunc("/api/", a.nowhere)
+	mux.Handle("/api/", a.guarded(http.MaxBytesHandler(inner, maxBody)))
 	return a
 }
 
@@ -129,8 +131,8 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	token, ok := strings.CutPrefix(ctx.Header("Authorization"), "Bearer ")
-	if !ok {
+	scheme, token, ok := strings.Cut(ctx.Header("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		a.refuse(ctx, fault.Unauthenticated("identity.unknown"))
 		return
 	}
@@ -146,7 +148,8 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 type operation struct {
 	method, path, id, room, summary string
 	public                          bool // no token needed
-	secret                          bool // the answer holds a secret, so it is not kept for a repeated request
+	secret                          bool // the answer holds a secret, so it is not kept: a repeated request is refused
+	again                           bool // a repeated request is simply carried out again
 }
 
 func (o operation) huma() huma.Operation {
@@ -154,8 +157,12 @@ func (o operation) huma() huma.Operation {
 	if !o.public {
 		op.Security = []map[string][]string{{"token": {}}}
 	}
-	if o.method != http.MethodGet {
-		op.Parameters = []*huma.Param{{Name: "Idempotency-Key", In: "header", Description: "A repeated request with the same key changes nothing and gets the first answer.", Schema: &huma.Schema{Type: huma.TypeString}}}
+	if o.method != http.MethodGet && !o.again {
+		says := "A repeated request with the same key changes nothing and gets the first answer."
+		if o.secret {
+			says = "A repeated request with the same key changes nothing and is refused, because the answer was shown once and not kept."
+		}
+		op.Parameters = []*huma.Param{{Name: "Idempotency-Key", In: "header", Description: says, Schema: &huma.Schema{Type: huma.TypeString}}}
 	}
 	return op
 }
@@ -175,7 +182,8 @@ func get[I, O any](a *API, o operation, fn func(ctx context.Context, actor store
 }
 
 // post registers a call that changes something: fn runs in one write transaction. With an
-// Idempotency-Key the answer is kept in that transaction and given again to a repeated request.
+// Idempotency-Key the answer is kept in that transaction and given again to a repeated request, except
+// where the operation says otherwise.
 func post[I, O any](a *API, o operation, fn func(ctx context.Context, tx *store.Tx, in *I) (O, error)) {
 	o.method = http.MethodPost
 	huma.Register(a.huma, o.huma(), func(ctx context.Context, in *I) (*output[O], error) {
@@ -184,12 +192,12 @@ func post[I, O any](a *API, o operation, fn func(ctx context.Context, tx *store.
 		err := a.Store.Write(ctx, actorOf(ctx), func(tx *store.Tx) error {
 			var zero O
 			out = zero // the function may run again
-			if key == "" || o.secret {
+			if key == "" || o.again {
 				var err error
 				out, err = fn(ctx, tx, in)
 				return err
 			}
-			return once(ctx, tx, key, o.id, in, &out, func() error {
+			return once(ctx, tx, key, o, in, &out, func() error {
 				var err error
 				out, err = fn(ctx, tx, in)
 				return err
@@ -202,35 +210,44 @@ func post[I, O any](a *API, o operation, fn func(ctx context.Context, tx *store.
 	})
 }
 
-func once(ctx context.Context, tx *store.Tx, key, op string, in, out any, fn func() error) error {
+func once(ctx context.Context, tx *store.Tx, key string, o operation, in, out any, fn func() error) error {
 	if len(key) > 200 {
 		return fault.Invalid("Idempotency-Key", "api.idempotency_long")
 	}
-	req, err := json.Marshal(in)
-	if err != nil {
-		return err
+	hash := "" // what is secret leaves no trace here, not even a digest
+	if !o.secret {
+		req, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(req)
+		hash = hex.EncodeToString(sum[:])
 	}
-	sum := sha256.Sum256(req)
-	hash := hex.EncodeToString(sum[:])
 	var old []struct{ Operation, RequestHash, Response string }
 	if err := tx.NewRaw("SELECT operation, request_hash, response FROM idempotency WHERE actor = ? AND idem_key = ?", tx.Actor.ID, key).Scan(ctx, &old); err != nil {
 		return err
 	}
 	if len(old) == 1 {
-		if old[0].Operation != op || old[0].RequestHash != hash {
+		if old[0].Operation != o.id || old[0].RequestHash != hash {
 			return fault.Conflict("Idempotency-Key", "api.idempotency_reuse")
+		}
+		if o.secret {
+			return fault.Conflict("Idempotency-Key", "api.idempotency_shown")
 		}
 		return json.Unmarshal([]byte(old[0].Response), out)
 	}
 	if err := fn(); err != nil {
 		return err
 	}
-	resp, err := json.Marshal(out)
-	if err != nil {
-		return err
+	resp := []byte("{}")
+	if !o.secret {
+		var err error
+		if resp, err = json.Marshal(out); err != nil {
+			return err
+		}
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO idempotency (actor, idem_key, operation, request_hash, response, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
-		tx.Actor.ID, key, op, hash, string(resp), tx.NowMs)
+	_, err := tx.ExecContext(ctx, "INSERT INTO idempotency (actor, idem_key, operation, request_hash, response, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
+		tx.Actor.ID, key, o.id, hash, string(resp), tx.NowMs)
 	return err
 }
 

@@ -37,7 +37,7 @@ func (a *API) drills() {
 	get(a, operation{path: "/drills/{id}", id: "get-drill", room: room, summary: "One drill"}, func(ctx context.Context, actor store.Actor, in *ByID) (drill.Drill, error) {
 		return drill.Get(ctx, a.Store.Read(), actor, in.ID)
 	})
-	post(a, operation{path: "/drills", id: "start-drill", room: room, summary: "Make the ground of a drill; seats and keys are shown once", secret: true}, func(ctx context.Context, tx *store.Tx, in *drillBody) (drill.Started, error) {
+	post(a, operation{path: "/drills", id: "start-drill", room: room, summary: "Make the ground of a drill; seats and keys are shown once", again: true}, func(ctx context.Context, tx *store.Tx, in *drillBody) (drill.Started, error) {
 		b := in.Body
 		return a.StartDrill(ctx, tx, drill.StartOptions{ID: b.ID, Scenario: b.Scenario, UpstreamURL: b.UpstreamURL, UpstreamModel: b.UpstreamModel, UpstreamSecretRef: b.SecretRef})
 	})

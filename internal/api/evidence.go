@@ -35,7 +35,7 @@ func (a *API) evidence() {
 	})
 	// Unmasking writes first and opens afterwards, so it is not one transaction.
 	huma.Register(a.huma, func() huma.Operation {
-		o := operation{method: "POST", path: "/evidence/{id}/unmask", id: "unmask-evidence", room: room, summary: "Unmask a capsule; the reason goes on record before a byte leaves"}
+		o := operation{method: "POST", path: "/evidence/{id}/unmask", id: "unmask-evidence", room: room, summary: "Unmask a capsule; the reason goes on record before a byte leaves", again: true}
 		return o.huma()
 	}(), func(ctx context.Context, in *reasonBody) (*output[Unmasked], error) {
 		var c telemetry.Content

@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -66,6 +68,34 @@ func (a *API) problem(ctx context.Context, err error) error {
 	p.Detail = a.catalog.Say(lang, p.Key, "id", p.ID)
 	a.log.Error("request failed", "error_id", p.ID, "err", err)
 	return p
+}
+
+// nowhere answers for paths and methods that are not in the API.
+func (a *API) nowhere(w http.ResponseWriter, r *http.Request) {
+	a.answer(w, r, fault.NotFound("path", "api.nowhere"))
+}
+
+// guarded turns a panic into an answer with an id; without it the caller would see a broken connection.
+func (a *API) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler {
+					panic(v)
+				}
+				a.answer(w, r, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *API) answer(w http.ResponseWriter, r *http.Request, err error) {
+	ctx := context.WithValue(r.Context(), langKey, locale.Parse(r.Header.Get("Accept-Language")))
+	p := a.problem(ctx, err).(*Problem)
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client is gone if this fails
 }
 
 func (a *API) refuse(ctx huma.Context, err error) {

@@ -78,6 +78,9 @@ func (h *House) levelChanged(ctx context.Context, tx *store.Tx, incidentID strin
 			return err
 		}
 	}
+	if level.Working == 0 {
+		return nil // it was the awareness or an order that changed, and there is no level to tell of
+	}
 	return h.tellStaff(ctx, tx, key("incident", i.ID, "level", level.Working, level.Stage, tx.NowMs), "incident.graded", i.Kind, "incident", i.ID,
 		notify.ID("number", i.Number), notify.Term("level", fmt.Sprintf("level.%d", level.Working)))
 }

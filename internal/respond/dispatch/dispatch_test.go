@@ -160,7 +160,7 @@ func TestAPlanIsNotStartedByWhoMayNotNorBeforeItIsApproved(t *testing.T) {
 		key      string
 	}{
 		"auditor":              {auditor, "i1", "identity.not_allowed"},
-		"stand-in on the real": {standIn, "i1", "identity.other_drill"},
+		"stand-in on the real": {standIn, "i1", "error.not_found"},
 		"no such incident":     {officer, "x", "error.not_found"},
 	} {
 		if _, err := b.start(c.who, c.incident); !fault.Is(err, c.key) {
