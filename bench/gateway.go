@@ -73,7 +73,7 @@ func gatewayPart(ctx context.Context, b *bench) ([]table, error) {
 		if l.stream {
 			answer = "streamed"
 		}
-		r := row{Keys: []string{answer, fmt.Sprint(l.conns)}, Figures: cells[l].figures()}
+		r := row{Keys: []string{answer, number(float64(l.conns))}, Figures: cells[l].figures()}
 		if l.rate > 0 {
 			paced.Rows = append(paced.Rows, r)
 		} else {

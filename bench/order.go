@@ -148,7 +148,7 @@ func (h *housed) measure(ctx context.Context, b *bench, people *child) ([]table,
 		if class == "all" {
 			n = b.streams
 		}
-		t.Rows = append(t.Rows, row{Keys: []string{class, fmt.Sprint(n)}, Figures: each[class].figures()})
+		t.Rows = append(t.Rows, row{Keys: []string{class, number(float64(n))}, Figures: each[class].figures()})
 	}
 	t.Notes = []string{
 		"From the last statement inside the order's transaction, so its commit and sync are counted, to the last byte that the gateway handed to the kernel; for a stream that was reset, to the end of its call, after which nothing can be handed over.",
