@@ -42,6 +42,9 @@ func (a *API) drills() {
 		return a.StartDrill(ctx, tx, drill.StartOptions{ID: b.ID, Scenario: b.Scenario, UpstreamURL: b.UpstreamURL, UpstreamModel: b.UpstreamModel, UpstreamSecretRef: b.SecretRef})
 	})
 	post(a, operation{path: "/drills/{id}/finish", id: "finish-drill", room: room, summary: "End a drill with its stages"}, func(ctx context.Context, tx *store.Tx, in *drillEndBody) (drill.Drill, error) {
-		return drill.Finish(ctx, tx, in.ID, string(in.Body.Stages), drill.State(in.Body.State), in.Body.IncidentID)
+		return a.FinishDrill(ctx, tx, in.ID, string(in.Body.Stages), drill.State(in.Body.State), in.Body.IncidentID)
+	})
+	post(a, operation{path: "/drills/{id}/continue", id: "continue-drill", room: room, summary: "Let a paused drill go on"}, func(ctx context.Context, tx *store.Tx, in *ByID) (drill.Drill, error) {
+		return drill.Continue(ctx, tx, in.ID)
 	})
 }

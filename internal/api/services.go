@@ -132,6 +132,9 @@ func (a *API) services() {
 		k, clear, err := service.IssueKey(ctx, tx, service.GatewayKey{ServiceID: in.ID, Tenant: b.Tenant, UserGroup: b.UserGroup, TrafficKind: b.TrafficKind, Simulated: b.Simulated, Label: b.Label})
 		return KeyIssued{k, clear}, err
 	})
+	post(a, operation{path: "/keys/{id}/revoke", id: "revoke-key", room: room, summary: "Revoke a gateway key"}, func(ctx context.Context, tx *store.Tx, in *ByID) (done, error) {
+		return done{true}, service.RevokeKey(ctx, tx, in.ID)
+	})
 	post(a, operation{path: "/secrets", id: "put-secret", room: room, summary: "Keep an upstream key", secret: true}, func(ctx context.Context, tx *store.Tx, in *secretBody) (done, error) {
 		if err := identity.Require(tx.Actor, "service.manage"); err != nil {
 			return done{}, err

@@ -138,6 +138,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if a.o.offline {
 		return a, nil
 	}
+	if err := a.starters(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.gate(ctx, vault, seeds); err != nil {
 		return nil, err
 	}
@@ -171,6 +174,17 @@ func ensureSecrets(ctx context.Context, st *store.Store, v *secret.Vault) (s see
 		return nil
 	})
 	return s, err
+}
+
+// starters installs the lexicon and the plans that ship, as far as they are not there yet.
+func (a *App) starters(ctx context.Context) error {
+	return a.House.Store.Write(ctx, store.System("first-start"), func(tx *store.Tx) error {
+		if _, err := a.House.Lexicon.InstallStarter(ctx, tx); err != nil {
+			return err
+		}
+		_, err := a.House.PlanRules.InstallStarter(ctx, tx)
+		return err
+	})
 }
 
 func (a *App) work(name string, run func(context.Context) error) {

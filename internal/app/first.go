@@ -36,12 +36,6 @@ func (a *App) FirstService(ctx context.Context, f FirstService) (out First, err 
 		if err != nil || n > 0 {
 			return err
 		}
-		if _, err := a.House.Lexicon.InstallStarter(ctx, tx); err != nil {
-			return err
-		}
-		if _, err := a.House.PlanRules.InstallStarter(ctx, tx); err != nil {
-			return err
-		}
 		op, err := service.AddOperator(ctx, tx, service.Operator{Name: "本单位", Province: "待填写", Kind: "other"})
 		if err != nil {
 			return err

@@ -43,7 +43,8 @@ type House struct {
 	StaffWay  string // id of the channel on which the duty desk is told
 
 	Upstream   *http.Client // past the gateway, for service tests; guarded like the gateway's own calls
-	GatewayURL string       // where clients reach the gateway, for the status page and drills
+	judging    judging
+	GatewayURL string // where clients reach the gateway, for the status page and drills
 }
 
 // NowMs is the house's present, UTC milliseconds.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
@@ -77,6 +78,30 @@ func (h *House) Ask(ctx context.Context, d service.Deployment, prompt string) (s
 	return text.String(), nil
 }
 
+// judging keeps the engine of the last rules judged by: a service test asks it many times in a row.
+type judging struct {
+	mu     sync.Mutex
+	rules  string
+	engine *inspect.Engine
+}
+
+func (h *House) compiled(rules inspect.Rules) (*inspect.Engine, error) {
+	js, err := json.Marshal(rules)
+	if err != nil {
+		return nil, err
+	}
+	h.judging.mu.Lock()
+	defer h.judging.mu.Unlock()
+	if h.judging.rules != string(js) {
+		e, err := inspect.Compile(rules)
+		if err != nil {
+			return nil, err
+		}
+		h.judging.rules, h.judging.engine = string(js), e
+	}
+	return h.judging.engine, nil
+}
+
 // Judge names the lexicon entries and checks that an answer hits, those of the strict set and those
 // that only observe included: a test before going online is stricter than the traffic.
 func (h *House) Judge(ctx context.Context, serviceID, answer string) ([]string, error) {
@@ -96,7 +121,7 @@ func (h *House) Judge(ctx context.Context, serviceID, answer string) ([]string, 
 		}
 		rules.Terms = append(rules.Terms, t)
 	}
-	engine, err := inspect.Compile(rules)
+	engine, err := h.compiled(rules)
 	if err != nil {
 		return nil, err
 	}

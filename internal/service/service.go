@@ -261,6 +261,24 @@ func manageable(ctx context.Context, tx *store.Tx, id string) (Service, error) {
 	return s, identity.RequireDrill(tx.Actor, s.DrillID)
 }
 
+// RevokeKey ends a gateway key; gateways refuse it from the next bundle on.
+func RevokeKey(ctx context.Context, tx *store.Tx, id string) error {
+	if err := identity.Require(tx.Actor, "service.manage"); err != nil {
+		return err
+	}
+	k, err := Get[GatewayKey](ctx, tx, "key_id", id)
+	if err != nil {
+		return err
+	}
+	if k.RevokedMs != 0 {
+		return fault.Conflict("key_id", "service.revoked")
+	}
+	tx.Touch("service")
+	tx.Record(store.Entry{Action: "gateway_key.revoke", ObjectKind: "gateway_key", ObjectID: id, Content: map[string]any{"service": k.ServiceID}})
+	_, err = tx.ExecContext(ctx, "UPDATE gateway_key SET revoked_ms = ? WHERE id = ?", tx.NowMs, id)
+	return err
+}
+
 // keyPrefix lets secret scanners recognise a leaked gateway key.
 const keyPrefix = "fsk-"
 

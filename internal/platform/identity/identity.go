@@ -180,6 +180,15 @@ func ListPersons(ctx context.Context, db bun.IDB, a store.Actor, drillID string)
 	return out, err
 }
 
+// EndStandIns deactivates the stand-ins of a drill that has ended; their tokens are good no longer.
+func EndStandIns(ctx context.Context, tx *store.Tx, drillID string) error {
+	if err := Require(tx.Actor, "person.manage"); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "UPDATE person SET active = FALSE WHERE drill_id = ? AND drill_id <> ''", drillID)
+	return err
+}
+
 // tokenPrefix lets secret scanners recognise a leaked token.
 const tokenPrefix = "fst-"
 

@@ -65,12 +65,13 @@ type Transition struct {
 // Machine is the order's state machine; docs/state-machines.md is drawn from it.
 func Machine() []Transition {
 	return []Transition{
-		{"renew", InForce, InForce},    // due row: offline and 一级 orders
-		{"adopt", InForce, InForce},    // an incident takes it over
-		{"lift", InForce, Lifted},      // two persons
-		{"go_online", InForce, Lifted}, // an approved online gate review
-		{"undo_slip", InForce, Lifted}, // offline within 60 s, by the one who ordered it
-		{"lapse", InForce, Lapsed},     // due row: expiry of an auto order
+		{"renew", InForce, InForce},     // due row: offline and 一级 orders
+		{"adopt", InForce, InForce},     // an incident takes it over
+		{"lift", InForce, Lifted},       // two persons
+		{"go_online", InForce, Lifted},  // an approved online gate review
+		{"undo_slip", InForce, Lifted},  // offline within 60 s, by the one who ordered it
+		{"lapse", InForce, Lapsed},      // due row: expiry of an auto order
+		{"drill_over", InForce, Lifted}, // the drill that it belongs to has ended
 	}
 }
 

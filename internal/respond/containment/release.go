@@ -119,6 +119,24 @@ func (c *Control) GoOnline(ctx context.Context, tx *store.Tx, orderID string) (O
 	return o, c.end(ctx, tx, &o, "go_online", requested, decided, reason)
 }
 
+// EndDrill takes the orders of a drill out of force when the drill has ended: they bind nothing but
+// its own traffic, and nobody is left to lift them. It loosens nothing real, so it takes no second person.
+func (c *Control) EndDrill(ctx context.Context, tx *store.Tx, drillID string) error {
+	if !tx.Actor.IsSystem() {
+		return fault.Forbidden("identity.not_allowed", "action", "drill.end")
+	}
+	var orders []Order
+	if err := tx.NewSelect().Model(&orders).Where("kind = 'drill' AND drill_id = ? AND drill_id <> '' AND state = ?", drillID, InForce).Order("seq").Scan(ctx); err != nil {
+		return err
+	}
+	for i := range orders {
+		if err := c.end(ctx, tx, &orders[i], "drill_over", tx.Actor.ID, "", ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // end takes an order out of force.
 func (c *Control) end(ctx context.Context, tx *store.Tx, o *Order, event, by, second, reason string) error {
 	to, err := next(o.State, event)
