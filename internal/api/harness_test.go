@@ -24,8 +24,12 @@ type logbook struct {
 	buf bytes.Buffer
 }
 
-func (l *logbook) Write(p []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.buf.Write(p) }
-func (l *logbook) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.buf.String() }
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+func (l *logbook) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.buf.String() }
 
 // bench is a running instance with a person and a token for each role, and a drill's seat "seat".
 type bench struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fengsui/fengsui/internal/flow"
+	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/prepare/plan"
 	"github.com/fengsui/fengsui/internal/respond/dispatch"
@@ -30,6 +31,9 @@ func (a *API) plans() {
 		return plan.List(ctx, a.Store.Read(), actor, plan.State(in.State))
 	})
 	post(a, operation{path: "/plans", id: "import-plan", room: "prepare", summary: "File a plan as a draft"}, func(ctx context.Context, tx *store.Tx, in *planBody) ([]plan.Version, error) {
+		if err := identity.Require(tx.Actor, "plan.draft"); err != nil {
+			return nil, err // before a stranger's file is read
+		}
 		p, err := a.PlanRules.Parse("plan", []byte(in.Body.YAML))
 		if err != nil {
 			return nil, err

@@ -67,6 +67,9 @@ func (a *API) prepare() {
 		return a.Lexicon.Approve(ctx, tx, in.Body.IDs...)
 	})
 	post(a, operation{path: "/lexicon/import", id: "import-lexicon", room: room, summary: "Import a lexicon file"}, func(ctx context.Context, tx *store.Tx, in *lexiconImportBody) (LexiconImported, error) {
+		if err := identity.Require(tx.Actor, "lexicon.publish"); err != nil {
+			return LexiconImported{}, err // before a stranger's file is read
+		}
 		drafts, err := a.Lexicon.Parse(in.Body.Format, []byte(in.Body.Text))
 		if err != nil {
 			return LexiconImported{}, err

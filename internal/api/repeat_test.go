@@ -66,7 +66,9 @@ func TestManyAtOnceWithOneKeyHaveOneEffect(t *testing.T) {
 	bodies := make([]string, 8)
 	var wg sync.WaitGroup
 	for k := range bodies {
-		wg.Go(func() { bodies[k] = b.call(t, "safety_engineer", "POST", "/operators", operator, "Idempotency-Key", "k").body })
+		wg.Go(func() {
+			bodies[k] = b.call(t, "safety_engineer", "POST", "/operators", operator, "Idempotency-Key", "k").body
+		})
 	}
 	wg.Wait()
 	for _, body := range bodies {

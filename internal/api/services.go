@@ -147,7 +147,17 @@ func (a *API) services() {
 			Reason string `json:"reason" maxLength:"500"`
 		}
 	}) (done, error) {
-		_, err := a.Control.CompilePosture(ctx, tx, in.ID, in.Body.Reason)
+		if err := identity.Require(tx.Actor, "service.manage"); err != nil {
+			return done{}, err
+		}
+		s, err := service.Get[service.Service](ctx, tx, "service_id", in.ID)
+		if err != nil {
+			return done{}, err
+		}
+		if err := identity.RequireDrill(tx.Actor, s.DrillID); err != nil {
+			return done{}, err
+		}
+		_, err = a.Control.CompilePosture(ctx, tx, in.ID, in.Body.Reason)
 		return done{err == nil}, err
 	})
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/respond/containment"
@@ -29,6 +30,9 @@ func (h *House) AnomalyOpened(ctx context.Context, tx *store.Tx, a anomaly.Anoma
 // pinned, and the clocks run from when somebody first knew, which is when the alarm was seen or the
 // complaint was read, not from now.
 func (h *House) Promote(ctx context.Context, tx *store.Tx, anomalyID string, p Promotion) (incident.Incident, error) {
+	if err := identity.Require(tx.Actor, "incident.declare"); err != nil {
+		return incident.Incident{}, err
+	}
 	a, err := anomaly.Get(ctx, tx, tx.Actor, anomalyID)
 	if err != nil {
 		return incident.Incident{}, err
