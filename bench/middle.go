@@ -60,8 +60,9 @@ func beginProxy(ctx context.Context, with jsontext.Value) (actor, any, error) {
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to) },
 		Transport: outgoing.Guard{AllowPrivate: true}.Transport(),
 	}
-	// The request is read whole before it is passed on, as the gateway does: otherwise the transport still looks for
-	// the end of the body when so quick an upstream already answers, and drops that answer in the middle.
+	// The request is read whole before it is passed on, as the gateway does. Passed on as it comes, answers of so
+	// quick an upstream were cut in the middle within the first hundred, each time it was tried: the transport closes
+	// the connection ("use of closed network connection"), probably because it still reads the request's body.
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 		if err != nil {
