@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
@@ -49,7 +51,7 @@ func recordPart(ctx context.Context, b *bench) ([]table, error) {
 		}
 		appends.Rows = append(appends.Rows, row{Keys: []string{fmt.Sprint(writers)}, Figures: s.figures()})
 	}
-	appends.Notes = []string{"store.Write with one entry: head row, right edge, leaf, and the content sealed under its own salt. Bare: the same bytes inserted into one table of one SQLite file, one transaction each, the same pragmas (WAL, synchronous FULL).",
+	appends.Notes = []string{"store.Write with one entry: head row, right edge, leaf, and the content sealed under its own salt. Bare: the same content as JSON inserted into one table of one SQLite file, one transaction each, the same pragmas (WAL, synchronous FULL).",
 		"One connection writes, so sixteen writers take turns; each commit is synced by itself."}
 	verify, err := verifySpeed(ctx, b)
 	return []table{appends, verify}, err
@@ -134,13 +136,16 @@ func bareInserts(ctx context.Context, path string, writers int) (_ float64, _ []
 	if _, err := db.ExecContext(ctx, "CREATE TABLE bench_bare (n INTEGER PRIMARY KEY, body TEXT NOT NULL)"); err != nil {
 		return 0, nil, err
 	}
-	body := fmt.Sprint(content(1))
 	return writeFor(ctx, writers, func(n int) error {
+		body, err := json.Marshal(content(n))
+		if err != nil {
+			return err
+		}
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO bench_bare (n, body) VALUES (?, ?)", n, body); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO bench_bare (n, body) VALUES (?, ?)", n, string(body)); err != nil {
 			return errors.Join(err, tx.Rollback())
 		}
 		return tx.Commit()
