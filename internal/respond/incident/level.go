@@ -66,21 +66,23 @@ type Level struct {
 }
 
 // Outcome of an assessment: the row, or the request for a second person when it would lower the level.
+// It is both where a person decided a level below that of the tables: theirs stands until another agrees.
 type Outcome struct {
 	Assessment *Assessment               `json:"assessment,omitempty"`
 	Second     *identity.SecondSignature `json:"second,omitempty"`
 	Level      Level                     `json:"level"`
 }
 
-// Assess grades one affected object. What would lower the incident's working level waits for a second
-// person, an authority's level too, since one person alone wrote it down. Confirming takes another person than the preliminary assessment. Errors: forbidden, invalid
-// factors (field named), invalid stage or source.
+// Assess grades one affected object. What would lower the incident's working level, or is decided below
+// the level of the tables, waits for a second person; an authority's level too, since one person alone
+// wrote it down. Confirming takes another person than the preliminary assessment. Errors: forbidden,
+// invalid factors (field named), invalid stage or source.
 func Assess(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID string, in Assessing) (Outcome, error) {
 	i, err := forChange(ctx, tx, incidentID, "incident.grade")
 	if err != nil {
 		return Outcome{}, err
 	}
-	row, err := grade(ctx, tx, book, i, in)
+	row, tables, err := grade(ctx, tx, book, i, in)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -94,18 +96,47 @@ func Assess(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID s
 			return Outcome{}, err
 		}
 	}
-	after := levelOf(append(rows, row), objects)
-	if before.Working != 0 && after.Working > before.Working {
-		if strings.TrimSpace(in.Reason) == "" {
-			return Outcome{}, fault.Invalid("reason", "incident.lowering_reason")
+	after := levelOf(append(slices.Clone(rows), row), objects)
+	below := row.WorkingLevel > tables.WorkingLevel && !agreed(rows, row)
+	if !below && (before.Working == 0 || after.Working <= before.Working) {
+		return Outcome{Assessment: &row, Level: after}, insertAssessment(ctx, tx, &row)
+	}
+	if strings.TrimSpace(in.Reason) == "" {
+		return Outcome{}, fault.Invalid("reason", "incident.lowering_reason")
+	}
+	out := Outcome{Level: before}
+	if below && raises(rows, tables) {
+		if err := insertAssessment(ctx, tx, &tables); err != nil {
+			return Outcome{}, err
 		}
-		s, err := identity.AskSecond(ctx, tx, identity.SecondSignature{Action: "incident.grade", ObjectKind: "assessment", ObjectID: i.ID, IncidentID: i.ID, DrillID: i.DrillID, Reason: in.Reason}, row)
-		return Outcome{Second: &s, Level: before}, err
+		out = Outcome{Assessment: &tables, Level: levelOf(append(slices.Clone(rows), tables), objects)}
 	}
-	if err := insertAssessment(ctx, tx, &row); err != nil {
-		return Outcome{}, err
+	s, err := identity.AskSecond(ctx, tx, identity.SecondSignature{Action: "incident.grade", ObjectKind: "assessment", ObjectID: i.ID, IncidentID: i.ID, DrillID: i.DrillID, Reason: in.Reason}, row)
+	out.Second = &s
+	return out, err
+}
+
+// standingOf gives what stands for one object.
+func standingOf(rows []Assessment, objectID string) (Assessment, bool) {
+	standing := standingRows(rows)
+	at := slices.IndexFunc(standing, func(r Assessment) bool { return r.ObjectID == objectID })
+	if at < 0 {
+		return Assessment{}, false
 	}
-	return Outcome{Assessment: &row, Level: after}, nil
+	return standing[at], true
+}
+
+// agreed reports whether two persons have already decided at least as low a level on the same factors.
+func agreed(rows []Assessment, row Assessment) bool {
+	r, ok := standingOf(rows, row.ObjectID)
+	return ok && r.SecondBy != "" && r.WorkingLevel >= row.WorkingLevel && r.Source == row.Source &&
+		r.Importance == row.Importance && r.BusinessLoss == row.BusinessLoss && r.SocialHarm == row.SocialHarm
+}
+
+// raises reports whether the object has no level yet, or a less grave one.
+func raises(rows []Assessment, row Assessment) bool {
+	r, ok := standingOf(rows, row.ObjectID)
+	return !ok || row.WorkingLevel < r.WorkingLevel
 }
 
 // anotherPerson holds a confirmation to a second pair of eyes. An authority's level is a second pair by
@@ -131,7 +162,9 @@ func insertAssessment(ctx context.Context, tx *store.Tx, row *Assessment) error 
 	return nil
 }
 
-func grade(ctx context.Context, tx *store.Tx, book *standard.Book, i Incident, in Assessing) (Assessment, error) {
+// grade makes the row of an assessment, and the one that the tables alone give; they are the same where
+// nobody decided.
+func grade(ctx context.Context, tx *store.Tx, book *standard.Book, i Incident, in Assessing) (row, tables Assessment, err error) {
 	none := Assessment{}
 	for field, ok := range map[string]bool{
 		"stage":   slices.Contains([]string{"preliminary", "confirmed", "final"}, in.Stage),
@@ -139,57 +172,57 @@ func grade(ctx context.Context, tx *store.Tx, book *standard.Book, i Incident, i
 		"decided": in.Decided >= 0 && in.Decided <= 4,
 	} {
 		if !ok {
-			return none, fault.Invalid(field, "incident.assess_"+field)
+			return none, none, fault.Invalid(field, "incident.assess_"+field)
 		}
 	}
 	objects, err := Objects(ctx, tx, i.ID)
 	if err != nil {
-		return none, err
+		return none, none, err
 	}
 	if in.ObjectID == "" && len(objects) == 1 {
 		in.ObjectID = objects[0].ID
 	}
 	if !slices.ContainsFunc(objects, func(o service.AffectedObject) bool { return o.ID == in.ObjectID }) {
-		return none, fault.NotFound("object_id", "error.not_found", "field", "object_id")
+		return none, none, fault.NotFound("object_id", "error.not_found", "field", "object_id")
 	}
 	if in.Importance == "" {
 		aware, err := AwareMs(ctx, tx, i.ID)
 		if err != nil {
-			return none, err
+			return none, none, err
 		}
 		imp, err := service.ImportanceAt(ctx, tx, in.ObjectID, aware)
 		if err != nil {
-			return none, fault.Invalid("importance", "incident.no_importance")
+			return none, none, fault.Invalid("importance", "incident.no_importance")
 		}
 		in.Importance = imp.Level
 	}
 	var f standard.Factors
 	if f.Importance, err = book.ParseImportance(in.Importance); err != nil {
-		return none, inputFault(err)
+		return none, none, inputFault(err)
 	}
 	if in.BusinessLoss != "" {
 		if f.BusinessLoss, err = book.ParseBusinessLoss(in.BusinessLoss); err != nil {
-			return none, inputFault(err)
+			return none, none, inputFault(err)
 		}
 	}
 	if in.SocialHarm != "" {
 		if f.SocialHarm, err = book.ParseSocialHarm(in.SocialHarm); err != nil {
-			return none, inputFault(err)
+			return none, none, inputFault(err)
 		}
 	}
 	g, err := book.Grade(f)
 	if err != nil {
-		return none, inputFault(err)
+		return none, none, inputFault(err)
 	}
 	facts, err := json.Marshal(in.Facts)
 	if err != nil {
-		return none, fault.Invalid("facts", "error.not_json", "field", "facts")
+		return none, none, fault.Invalid("facts", "error.not_json", "field", "facts")
 	}
 	js, err := json.Marshal(g)
 	if err != nil {
-		return none, err
+		return none, none, err
 	}
-	row := Assessment{ID: tx.NewID(), IncidentID: i.ID, ObjectID: in.ObjectID, Stage: in.Stage, Source: in.Source, Facts: string(facts),
+	row = Assessment{ID: tx.NewID(), IncidentID: i.ID, ObjectID: in.ObjectID, Stage: in.Stage, Source: in.Source, Facts: string(facts),
 		Importance: string(f.Importance), BusinessLoss: string(f.BusinessLoss), SocialHarm: string(f.SocialHarm), FinalLevel: g.Final, WorkingLevel: g.Working,
 		Grading: string(js), Edition: g.Edition, AssessedBy: tx.Actor.ID, Reason: in.Reason, AtMs: tx.NowMs}
 	if g.FromLoss != nil {
@@ -198,19 +231,24 @@ func grade(ctx context.Context, tx *store.Tx, book *standard.Book, i Incident, i
 	if g.FromHarm != nil {
 		row.LevelFromHarm = g.FromHarm.Level
 	}
+	tables = row
 	if in.Decided == 0 {
-		return row, nil
+		return row, tables, nil
 	}
 	// Only an authority may overrule the tables; anyone else decides only where they are empty.
 	if in.Source != "authority" && g.Final != nil {
-		return none, fault.Conflict("decided", "incident.tables_decide")
+		return none, none, fault.Conflict("decided", "incident.tables_decide")
 	}
 	if strings.TrimSpace(in.Reason) == "" {
-		return none, fault.Invalid("reason", "error.required", "field", "reason")
+		return none, none, fault.Invalid("reason", "error.required", "field", "reason")
 	}
 	d := in.Decided
 	row.FinalLevel, row.WorkingLevel = &d, d
-	return row, nil
+	tables.ID = tx.NewID()
+	if tables.Source == "authority" {
+		tables.Source, tables.Stage = "self", "preliminary" // the authority said another level; this is ours, of one person
+	}
+	return row, tables, nil
 }
 
 // inputFault turns a complaint of the book about its input into a fault that names the field.

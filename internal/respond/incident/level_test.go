@@ -229,6 +229,43 @@ func TestLoweringALevelTakesTwoPeople(t *testing.T) {
 	}
 }
 
+// What the tables give is no one's to lower, not even before there is any level.
+func TestALevelDecidedBelowTheTablesTakesTwoPeopleFromTheFirstAssessmentOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		in        incident.Assessing
+		mean, end string
+	}{
+		"an empty cell": {incident.Assessing{Stage: "preliminary", Importance: "重要", SocialHarm: "特别重大", Decided: 4, Reason: "r"},
+			"1/- preliminary self", "4/4 preliminary self"},
+		"an authority against the tables": {incident.Assessing{Stage: "final", Source: "authority", Importance: "重要", BusinessLoss: "较大", Decided: 4, Reason: "r"},
+			"3/3 preliminary self", "4/4 final authority"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			i := b.declare(t, officer, nil)
+			out, err := b.assess(officer, i.ID, c.in)
+			if err != nil || out.Second == nil || out.Assessment == nil || say(out.Level) != c.mean {
+				t.Fatalf("%+v %v", out, err)
+			}
+			b.wantLevel(t, i.ID, c.mean)
+			again, err := b.assess(officer, i.ID, c.in) // insisting changes nothing
+			if err != nil || again.Second == nil || again.Assessment != nil {
+				t.Fatalf("%+v %v", again, err)
+			}
+			b.wantLevel(t, i.ID, c.mean)
+			if err := b.decide(officer, out.Second.ID, true); !fault.Is(err, "identity.same_person") {
+				t.Fatal(err)
+			}
+			if err := b.decide(second, out.Second.ID, true); err != nil {
+				t.Fatal(err)
+			}
+			b.wantLevel(t, i.ID, c.end)
+			b.mustAssess(t, commander, i.ID, c.in) // two have agreed on just this
+			b.wantLevel(t, i.ID, c.end)
+		})
+	}
+}
+
 func TestALoweringDoesNotWipeOutWhatWasFoundSince(t *testing.T) {
 	b := newBench(t)
 	i := b.declare(t, officer, nil)
