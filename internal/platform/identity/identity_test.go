@@ -353,3 +353,39 @@ func TestASecondSignatureTakesAnotherPersonWithTheSameRight(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestAStandInIsNeitherOfTwoPersonsOutsideItsDrill(t *testing.T) {
+	b := newBench(t)
+	seat, err := b.person(security, "d1", "duty_officer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sits := store.Actor{ID: seat.ID, Roles: seat.Roles(), Drill: "d1"}
+	ask := func(a store.Actor, drill string) (s identity.SecondSignature, err error) {
+		err = b.try(a, func(tx *store.Tx) (err error) {
+			s, err = identity.AskSecond(ctx, tx, identity.SecondSignature{Action: "order.lift", ObjectKind: "order", ObjectID: "o", DrillID: drill, Reason: "r"}, 1)
+			return err
+		})
+		return s, err
+	}
+	confirm := func(id string) error {
+		return b.try(officer, func(tx *store.Tx) error { _, err := identity.DecideSecond(ctx, tx, id, true); return err })
+	}
+	for _, drill := range []string{"", "d2"} {
+		if _, err := ask(sits, drill); !fault.Is(err, "identity.other_drill") {
+			t.Errorf("a seat of d1 asks for something of %q: %v", drill, err)
+		}
+	}
+	s, err := ask(sits, "d1")
+	if err != nil {
+		t.Fatal("the control failed:", err)
+	}
+	b.exec(t, "UPDATE second_signature SET drill_id = ''") // a request that was filed before a seat was refused
+	if err := confirm(s.ID); !fault.Is(err, "identity.other_drill") {
+		t.Error("what a seat asked for in the real world is confirmed:", err)
+	}
+	b.exec(t, "UPDATE second_signature SET drill_id = 'd1'")
+	if err := confirm(s.ID); err != nil {
+		t.Error("the control failed:", err)
+	}
+}

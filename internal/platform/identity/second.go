@@ -29,9 +29,13 @@ type SecondSignature struct {
 	DecidedMs     int64  `json:"decided_ms,omitempty"`
 }
 
-// AskSecond files a request for a second person. Nothing takes effect yet. A reason is required.
+// AskSecond files a request for a second person. Nothing takes effect yet. A reason is required. A
+// drill's stand-in asks only for what is its drill's: whoever runs the drill holds its token.
 func AskSecond(ctx context.Context, tx *store.Tx, s SecondSignature, request any) (SecondSignature, error) {
 	if err := Require(tx.Actor, s.Action); err != nil {
+		return s, err
+	}
+	if err := RequireDrill(tx.Actor, s.DrillID); err != nil {
 		return s, err
 	}
 	if strings.TrimSpace(s.Reason) == "" {
@@ -68,6 +72,9 @@ func DecideSecond(ctx context.Context, tx *store.Tx, id string, confirm bool) (S
 	if err := TwoPersons(s.RequestedBy, tx.Actor.ID); err != nil {
 		return s, err
 	}
+	if err := askedWithin(ctx, tx, s); err != nil {
+		return s, err
+	}
 	s.State, s.DecidedBy, s.DecidedMs = "rejected", tx.Actor.ID, tx.NowMs
 	if confirm {
 		s.State = "confirmed"
@@ -77,6 +84,20 @@ func DecideSecond(ctx context.Context, tx *store.Tx, id string, confirm bool) (S
 	}
 	tx.Record(store.Entry{Action: "second." + s.State, ObjectKind: s.ObjectKind, ObjectID: s.ObjectID, Scope: scopeOf(s.IncidentID), Content: s})
 	return s, nil
+}
+
+// askedWithin refuses what a stand-in asked for outside its drill: a stand-in is no first person there.
+func askedWithin(ctx context.Context, tx *store.Tx, s SecondSignature) error {
+	var drills []string // none for a part of the system, which is no person
+	if err := tx.NewRaw("SELECT drill_id FROM person WHERE id = ?", s.RequestedBy).Scan(ctx, &drills); err != nil {
+		return err
+	}
+	for _, d := range drills {
+		if err := RequireDrill(store.Actor{Drill: d}, s.DrillID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func scopeOf(incidentID string) string {
