@@ -15,6 +15,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/telemetry"
 )
 
 // pack writes the archive beside its final name, syncs it, and gives it its name only then.
@@ -134,8 +135,9 @@ func unpack(ctx context.Context, from, dir string) (m *Manifest, raw []byte, not
 
 // known reports whether a backup may hold a file of this name; no other path is ever written.
 func known(name string) bool {
-	day, ok := strings.CutPrefix(name, telemetryDir+"/")
-	return name == store.MainFile || ok && dayFile.MatchString(day)
+	file, inside := strings.CutPrefix(name, telemetryDir+"/")
+	_, isDay := telemetry.DayOf(file)
+	return name == store.MainFile || inside && isDay
 }
 
 func extract(r io.Reader, path string) error {

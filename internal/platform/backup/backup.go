@@ -19,7 +19,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"sort"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
@@ -27,6 +27,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/telemetry"
 )
 
 const (
@@ -36,8 +37,6 @@ const (
 	telemetryDir = "telemetry"
 	purpose      = "backup"
 )
-
-var dayFile = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}\.db$`)
 
 // Manifest says what is in a backup.
 type Manifest struct {
@@ -64,7 +63,8 @@ type Source struct {
 
 // Create copies the data folder to a new file out, mode 0600, whether or not a server uses it. The main
 // database is one consistent snapshot; the telemetry days follow it, so that they hold at least what
-// the record says about closed segments. Errors: fault conflict backup.exists; not_found backup.no_data.
+// the record says about closed segments. Errors: fault conflict backup.exists, backup.pinned_day if a day
+// that evidence is pinned on is not there to be copied; not_found backup.no_data.
 func Create(ctx context.Context, src Source, out string) (*Manifest, error) {
 	if _, err := os.Lstat(out); err == nil {
 		return nil, fault.Conflict("out", "backup.exists", "file", filepath.Base(out))
@@ -107,6 +107,10 @@ func copyAll(ctx context.Context, src Source, work string, m *Manifest) error {
 	if err != nil {
 		return err
 	}
+	var pinned []string
+	if err := db.NewRaw(`SELECT DISTINCT day FROM evidence WHERE day <> '' ORDER BY day`).Scan(ctx, &pinned); err != nil {
+		return errors.Join(fmt.Errorf("read the pinned days: %w", err), db.Close())
+	}
 	c, err := record.New(record.Options{Keys: src.Keys}).SignHead(ctx, db, m.CreatedMs)
 	if err = errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("sign the copied record: %w", err)
@@ -133,6 +137,11 @@ func copyAll(ctx context.Context, src Source, work string, m *Manifest) error {
 			return err
 		}
 		names = append(names, telemetryDir+"/"+d)
+	}
+	for _, day := range pinned {
+		if !slices.Contains(names, telemetryDir+"/"+telemetry.FileOf(day)) {
+			return fault.Conflict("data", "backup.pinned_day", "day", day)
+		}
 	}
 	for _, n := range names {
 		f, err := describe(filepath.Join(work, filepath.FromSlash(n)))
@@ -171,7 +180,7 @@ func dayFiles(dir string) ([]string, error) {
 	}
 	var out []string
 	for _, e := range list {
-		if dayFile.MatchString(e.Name()) {
+		if _, ok := telemetry.DayOf(e.Name()); ok {
 			out = append(out, e.Name())
 		}
 	}

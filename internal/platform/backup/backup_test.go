@@ -19,6 +19,8 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/telemetry"
+	"github.com/fengsui/fengsui/internal/platform/telemetry/telemetrytest"
 )
 
 var (
@@ -47,15 +49,27 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	h.open("data")
-	tel, err := store.OpenSQLite(ctx, filepath.Join(mkdir(t, h.path("data/telemetry")), "2026-11-22.db"), store.Relaxed, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { tel.Close() }) // a live server keeps it open
-	if _, err := tel.ExecContext(ctx, `CREATE TABLE signal (n INTEGER); INSERT INTO signal VALUES (41), (1)`); err != nil {
+	// A live server keeps its day open, and writes it as only it knows how.
+	tel, _ := telemetrytest.Run(t, telemetry.Options{Store: h.st, Vault: h.log})
+	now := clock.Ms(h.clk)
+	tel.PutTraffic(telemetry.Traffic{RequestID: "r1", ContentNo: "C-1", ServiceID: "svc", Kind: "real", Subject: "someone", OutputVerdict: "block",
+		StartedMs: now, EndedMs: now, Content: &telemetry.Content{Prompt: "测试提示甲", Answer: "测试违禁词甲"}})
+	if err := tel.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// pin makes a row of evidence on a day, as far as a backup looks at it.
+func (h *house) pin(day string) {
+	h.t.Helper()
+	err := h.st.Write(ctx, a, func(tx *store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO evidence (id, anomaly_id, kind, content_no, day, sha256, pinned_by, pinned_ms) VALUES (?, 'a', 'real', ?, ?, '', 'p', 0)`, tx.NewID(), day, day)
+		return err
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 func mkdir(t *testing.T, dir string) string {
@@ -153,17 +167,10 @@ func TestALiveDataFolderComesBackAndItsRecordVerifies(t *testing.T) {
 	if !res.Report.OK || !res.Report.Pinned || res.Report.Epoch != 2 || len(res.Report.Restores) != 1 || res.Report.Restores[0].Lost == nil {
 		t.Errorf("report: %+v", res.Report)
 	}
-	tel, err := store.OpenSQLite(ctx, h.path("new/telemetry/2026-11-22.db"), store.Relaxed, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tel.Close()
-	var sum int
-	if err := tel.QueryRowContext(ctx, `SELECT SUM(n) FROM signal`).Scan(&sum); err != nil || sum != 42 {
-		t.Errorf("telemetry: %d, %v", sum, err)
-	}
-	// The restored folder works: it writes, signs, and verifies against all that was kept outside.
+	// The restored folder works: it reads what was captured, writes, signs, and verifies against all that
+	// was kept outside.
 	h.open("new")
+	h.captured()
 	h.write("incident:1", 1)
 	h.checkpoint()
 	rep, err := record.Verify(ctx, h.st.Read(), record.VerifyOptions{Keys: h.keys, Outside: h.kept()})
@@ -180,6 +187,39 @@ func TestALiveDataFolderComesBackAndItsRecordVerifies(t *testing.T) {
 		if found, _ := filepath.Glob(h.path(left)); len(found) > 0 {
 			t.Errorf("left behind: %v", found)
 		}
+	}
+}
+
+// captured reads the capture of newHouse in the folder that is open now.
+func (h *house) captured() {
+	h.t.Helper()
+	tel, stop := telemetrytest.Run(h.t, telemetry.Options{Store: h.st, Vault: h.log})
+	defer stop()
+	found, err := tel.Captures(ctx, []string{"C-1"}, 0)
+	if err != nil || len(found) == 0 || !found[0].Intact() {
+		h.t.Fatalf("captures: %+v, %v", found, err)
+	}
+	key, err := tel.DataKey(ctx, h.st.Read(), found[0])
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if c, err := found[0].Read(key); err != nil || c.Answer != "测试违禁词甲" {
+		h.t.Errorf("content: %+v, %v", c, err)
+	}
+}
+
+func TestABackupWithoutADayThatEvidenceIsPinnedOnIsNotMade(t *testing.T) {
+	h := newHouse(t)
+	h.write("incident:1", 1)
+	h.pin("20261122")
+	h.create("b.tar.gz")
+	h.pin("20261121")
+	_, err := backup.Create(ctx, backup.Source{DataDir: h.st.Dir(), Keys: h.keys, Clock: h.clk}, h.path("c.tar.gz"))
+	if !fault.Is(err, "backup.pinned_day") {
+		t.Errorf("err = %v", err)
+	}
+	if found, _ := filepath.Glob(h.path("c.tar.gz*")); len(found) > 0 {
+		t.Errorf("left behind: %v", found)
 	}
 }
 
@@ -317,7 +357,7 @@ func (h *house) forge(file string) string {
 		must(err)
 		names, parts[head.Name] = append(names, head.Name), b
 	}
-	day := parts["telemetry/2026-11-22.db"]
+	day := parts["telemetry/20261122.db"]
 	day[len(day)-1] ^= 1
 	var m backup.Manifest
 	must(json.Unmarshal(parts["manifest.json"], &m))

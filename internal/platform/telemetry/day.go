@@ -23,7 +23,19 @@ type dayFile struct {
 
 func (d *dayFile) close() error { return errors.Join(d.r.Close(), d.w.Close()) }
 
-func (l *Log) path(day string) string { return filepath.Join(l.dir, day+".db") }
+func (l *Log) path(day string) string { return filepath.Join(l.dir, FileOf(day)) }
+
+// FileOf is the name of the file of a day (YYYYMMDD) inside the telemetry folder.
+func FileOf(day string) string { return day + ".db" }
+
+// DayOf gives the day (YYYYMMDD) whose file has this name; false for any other name.
+func DayOf(file string) (day string, ok bool) {
+	day, ok = strings.CutSuffix(file, ".db")
+	if _, err := time.Parse(dayLayout, day); !ok || err != nil {
+		return "", false
+	}
+	return day, true
+}
 
 // openDay opens the file of a day. A new one is made under another name first, so that nobody who
 // lists the days meets a file without tables.
@@ -73,8 +85,7 @@ func (l *Log) Days() ([]string, error) {
 	}
 	var days []string
 	for _, e := range entries {
-		day, ok := strings.CutSuffix(e.Name(), ".db")
-		if _, err := time.Parse(dayLayout, day); ok && err == nil {
+		if day, ok := DayOf(e.Name()); ok {
 			days = append(days, day)
 		}
 	}
