@@ -20,6 +20,7 @@ type machine struct {
 	Go         string `json:"go"`
 	Filesystem string `json:"filesystem,omitzero"` // of the temporary data: decides what a sync costs
 	Load       string `json:"load,omitzero"`       // what else ran: load average over one minute at the start
+	LoadEnd    string `json:"load_end,omitzero"`   // and at the end, this program's own load included
 	Commit     string `json:"commit,omitzero"`
 	Date       string `json:"date"`
 }
@@ -34,9 +35,7 @@ func lookAround(ctx context.Context, dir string, now time.Time) machine {
 			}
 		}
 	}
-	if raw, err := os.ReadFile("/proc/loadavg"); err == nil {
-		m.Load, _, _ = strings.Cut(string(raw), " ")
-	}
+	m.Load = loadAverage()
 	m.Filesystem = filesystem(dir)
 	if out, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output(); err == nil {
 		m.Commit = strings.TrimSpace(string(out))
@@ -50,12 +49,22 @@ func (m machine) String() string {
 		s += " (" + m.CPU + ")"
 	}
 	s += ", " + m.OS + ", " + m.Go
-	for _, x := range []struct{ name, value string }{{"data on", m.Filesystem}, {"load at the start", m.Load}, {"commit", m.Commit}} {
+	for _, x := range []struct{ name, value string }{{"data on", m.Filesystem}, {"load at the start", m.Load}, {"at the end", m.LoadEnd}, {"commit", m.Commit}} {
 		if x.value != "" {
 			s += ", " + x.name + " " + x.value
 		}
 	}
 	return s + ", " + m.Date
+}
+
+// loadAverage is how many tasks ran or waited to, on average over the last minute; "" where nobody tells.
+func loadAverage() string {
+	raw, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(raw), " ")
+	return first
 }
 
 // Numbers of statfs(2).

@@ -108,6 +108,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 		}
 		rep.Tables = append(rep.Tables, tables...)
 	}
+	rep.Machine.LoadEnd = loadAverage()
 	rep.TookS = time.Since(start).Seconds()
 	b.say("%4.0fs  done", rep.TookS)
 	if *asJSON {
