@@ -72,6 +72,7 @@ type App struct {
 	o        Options
 	House    *flow.House
 	Gateway  *gateway.Gateway
+	door     *door
 	api      *api.API
 	log      *slog.Logger
 	web, gwl net.Listener
@@ -206,12 +207,19 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 	a.House.GatewayURL = a.GatewayURL()
 	prober := containment.NewProber(a.House.Store, a.House.Control, containment.ProberOptions{Client: &http.Client{Timeout: 10 * time.Second},
 		Addresses: map[string]string{gatewayID: a.GatewayURL()}, Served: counts{a}, Log: a.log})
-	a.work("prober", prober.Run)
+	a.work("prober", func(ctx context.Context) error {
+		select { // a probe that meets the shut door would be paged about
+		case <-a.door.told:
+			return prober.Run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	})
 	a.api = api.Mount(mux, a.House, catalog, a.log)
 	a.pages(mux, catalog)
 	a.webSrv = &http.Server{Handler: secureHeaders(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
-	a.gwSrv = &http.Server{Handler: a.Gateway, ConnContext: gateway.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	a.gwSrv = &http.Server{Handler: a.door, ConnContext: gateway.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	return nil
 }

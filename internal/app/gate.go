@@ -3,7 +3,10 @@ package app
 import (
 	"context"
 	"crypto/ed25519"
+	"io"
+	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/fengsui/fengsui/internal/monitor/gateway"
@@ -34,17 +37,52 @@ func (a *App) gate(ctx context.Context, v *secret.Vault, s seeds) error {
 		return err
 	}
 	a.Gateway = g
-	d := containment.NewDistributor(a.House.Store, a.House.Control, containment.DistributorOptions{Log: a.log}, local{g})
+	a.door = &door{gateway: g, told: make(chan struct{})}
+	d := containment.NewDistributor(a.House.Store, a.House.Control, containment.DistributorOptions{Log: a.log}, local{g, a.door})
 	a.work("distributor", d.Run)
 	return nil
 }
 
 // local is the gateway of this process as control sees it.
-type local struct{ *gateway.Gateway }
+type local struct {
+	*gateway.Gateway
+	door *door
+}
 
 func (local) ID() string { return gatewayID }
 
 func (l local) Apply(ctx context.Context, s posture.Signed) (containment.Ack, error) {
 	a, err := l.Gateway.Apply(ctx, s)
+	if err == nil {
+		l.door.open()
+	}
 	return containment.Ack{Epoch: a.Epoch, Revision: a.Revision, OrderIDs: a.OrderIDs, StreamsCut: a.StreamsCut, AtMs: a.AtMs}, err
 }
+
+// door stays shut until control has told this process's gateway what holds now. The bundle on disk may be
+// older than the last order: a crash between an order's commit and its handing out leaves it so. A gateway
+// whose control is elsewhere has to live with that; one beside its control need not.
+type door struct {
+	gateway http.Handler
+	once    sync.Once
+	told    chan struct{} // closed when the first bundle is obeyed
+}
+
+func (d *door) open() { d.once.Do(func() { close(d.told) }) }
+
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case <-d.told:
+		d.gateway.ServeHTTP(w, r)
+	default:
+		h := w.Header()
+		h.Set("Content-Type", "application/json; charset=utf-8")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, starting) // the client is gone if this fails
+	}
+}
+
+// starting is an error object of the OpenAI API, as the gateway's own refusals are.
+const starting = `{"error":{"message":"The gateway is starting and has not heard yet which orders hold, so it passes nothing. Please ask again in a moment.","type":"service_unavailable_error","param":null,"code":"gateway_starting"}}`
