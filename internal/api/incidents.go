@@ -84,15 +84,23 @@ type cacBody struct {
 	ByID
 	Body struct {
 		Quantities []standard.Quantity `json:"quantities" minItems:"1"`
+		Reason     string              `json:"reason,omitempty" maxLength:"2000" doc:"required where something owed would not be owed any more, or later"`
 	}
 }
 
 type factBody struct {
 	ByID
 	Body struct {
-		Name  string `json:"name"`
-		Value int64  `json:"value" minimum:"0"`
+		Name   string `json:"name"`
+		Value  int64  `json:"value" minimum:"0"`
+		Reason string `json:"reason,omitempty" maxLength:"2000" doc:"required where something owed would not be owed any more, or later"`
 	}
+}
+
+// stated is the answer to a fact: entered, or waiting for a second person.
+type stated struct {
+	OK     bool                      `json:"ok"`
+	Second *identity.SecondSignature `json:"second,omitempty"`
 }
 
 type peopleBody struct {
@@ -144,18 +152,19 @@ func (a *API) incidents() {
 		return a.Assess(ctx, tx, in.ID, incident.Assessing{ObjectID: b.ObjectID, Stage: b.Stage, Source: b.Source, Facts: b.Facts, Importance: b.Importance,
 			BusinessLoss: b.BusinessLoss, SocialHarm: b.SocialHarm, Decided: b.Decided, Reason: b.Reason})
 	})
-	post(a, operation{path: "/incidents/{id}/cac-grade", id: "grade-cac", room: room, summary: "Grade on the second scale, from quantities"}, func(ctx context.Context, tx *store.Tx, in *cacBody) (standard.CACGrading, error) {
-		g, err := obligation.GradeCAC(ctx, tx, a.Book, in.ID, in.Body.Quantities)
+	post(a, operation{path: "/incidents/{id}/cac-grade", id: "grade-cac", room: room, summary: "Grade on the second scale, from quantities"}, func(ctx context.Context, tx *store.Tx, in *cacBody) (obligation.CACOutcome, error) {
+		g, err := obligation.GradeCAC(ctx, tx, a.Book, in.ID, in.Body.Quantities, in.Body.Reason)
 		if err != nil {
 			return g, err
 		}
 		return g, a.Reckon(ctx, tx, in.ID)
 	})
-	post(a, operation{path: "/incidents/{id}/facts", id: "state-fact", room: room, summary: "State a fact that obligations depend on"}, func(ctx context.Context, tx *store.Tx, in *factBody) (done, error) {
-		if err := obligation.State(ctx, tx, in.ID, obligation.Fact{Name: in.Body.Name, Value: in.Body.Value}); err != nil {
-			return done{}, err
+	post(a, operation{path: "/incidents/{id}/facts", id: "state-fact", room: room, summary: "State a fact that obligations depend on"}, func(ctx context.Context, tx *store.Tx, in *factBody) (stated, error) {
+		second, err := obligation.State(ctx, tx, a.Book, in.ID, obligation.Fact{Name: in.Body.Name, Value: in.Body.Value}, in.Body.Reason)
+		if err != nil || second != nil {
+			return stated{Second: second}, err
 		}
-		return done{true}, a.Reckon(ctx, tx, in.ID)
+		return stated{OK: true}, a.Reckon(ctx, tx, in.ID)
 	})
 	get(a, operation{path: "/incidents/{id}/obligations", id: "list-obligations", room: room, summary: "What is owed to whom by when"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]obligation.Obligation, error) {
 		return obligation.List(ctx, a.Store.Read(), actor, in.ID)

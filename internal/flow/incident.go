@@ -100,6 +100,11 @@ func (h *House) DecideSecond(ctx context.Context, tx *store.Tx, id string, confi
 			err = h.releaseHold(ctx, tx, s)
 		}
 		return s, err
+	case obligation.FactKind, obligation.CACKind:
+		if s, err = obligation.Decide(ctx, tx, h.Book, id, confirm); err == nil && confirm {
+			err = h.Reckon(ctx, tx, s.IncidentID)
+		}
+		return s, err
 	case "lexicon_entry":
 		_, err = h.Lexicon.DecideRetire(ctx, tx, id, confirm)
 	default:

@@ -10,6 +10,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -34,7 +35,8 @@ type bench struct {
 	st    *store.Store
 	clock *clock.Fake
 	book  *standard.Book
-	pages []string // ids of obligations paged about
+	pages []string                  // ids of obligations paged about
+	asked *identity.SecondSignature // what the last fact or grading waits for
 }
 
 func newBench(t testing.TB) *bench {
@@ -126,7 +128,13 @@ func (b *bench) grade(a store.Actor, id, harm string) (out incident.Outcome, err
 }
 
 func (b *bench) decide(a store.Actor, incidentID, secondID string) error {
-	return b.known(a, incidentID, func(tx *store.Tx) error { _, err := incident.Decide(ctx, tx, secondID, true); return err })
+	return b.known(a, incidentID, func(tx *store.Tx) error {
+		_, err := obligation.Decide(ctx, tx, b.book, secondID, true)
+		if fault.Is(err, "error.not_found") { // not of this room, then
+			_, err = incident.Decide(ctx, tx, secondID, true)
+		}
+		return err
+	})
 }
 
 func (b *bench) classify(id, guideType, rank string) error {
@@ -138,12 +146,18 @@ func (b *bench) classify(id, guideType, rank string) error {
 
 func (b *bench) fact(a store.Actor, id, name string, value int64) error {
 	return b.known(a, id, func(tx *store.Tx) error {
-		return obligation.State(ctx, tx, id, obligation.Fact{Name: name, Value: value})
+		s, err := obligation.State(ctx, tx, b.book, id, obligation.Fact{Name: name, Value: value}, "r")
+		b.asked = s
+		return err
 	})
 }
 
 func (b *bench) cac(a store.Actor, id string, q ...standard.Quantity) error {
-	return b.known(a, id, func(tx *store.Tx) error { _, err := obligation.GradeCAC(ctx, tx, b.book, id, q); return err })
+	return b.known(a, id, func(tx *store.Tx) error {
+		out, err := obligation.GradeCAC(ctx, tx, b.book, id, q, "r")
+		b.asked = out.Second
+		return err
+	})
 }
 
 func (b *bench) aware(id string, atMs int64) error {

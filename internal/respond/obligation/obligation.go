@@ -7,12 +7,10 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"github.com/uptrace/bun"
 
 	"github.com/fengsui/fengsui/internal/platform/due"
-	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/service"
@@ -201,37 +199,6 @@ func rows(ctx context.Context, db bun.IDB, incidentID string) (map[string]*Oblig
 	return out, nil
 }
 
-// Fact is one stated fact of an incident: personal_information, endangering_flaw, crime_suspected,
-// harm_avoided (0 or 1), occurrences, users (numbers).
-type Fact struct {
-	Name  string `json:"name"`
-	Value int64  `json:"value"`
-}
-
-var factNames = []string{"personal_information", "endangering_flaw", "crime_suspected", "harm_avoided", "occurrences", "users"}
-
-// State enters a fact; the caller reckons in the same transaction.
-func State(ctx context.Context, tx *store.Tx, incidentID string, f Fact) error {
-	i, err := incident.ForChange(ctx, tx, incidentID, "incident.grade")
-	if err != nil {
-		return err
-	}
-	n := slices.Index(factNames, f.Name)
-	if n < 0 {
-		return fault.Invalid("name", "error.unknown_value", "value", f.Name, "valid", strings.Join(factNames, ", "))
-	}
-	if f.Value < 0 || (n < 4 && f.Value > 1) {
-		return fault.Invalid("value", "obligation.fact_value")
-	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO incident_fact (incident_id, name, value, stated_by, stated_ms) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (incident_id, name) DO UPDATE SET value = excluded.value, stated_by = excluded.stated_by, stated_ms = excluded.stated_ms`,
-		i.ID, f.Name, f.Value, tx.Actor.ID, tx.NowMs); err != nil {
-		return err
-	}
-	tx.Record(store.Entry{Action: "incident.state_fact", ObjectKind: "incident", ObjectID: i.ID, Scope: incident.Scope(i.ID), Content: f})
-	return nil
-}
-
 func facts(ctx context.Context, tx *store.Tx, book *standard.Book, i incident.Incident) (standard.Facts, error) {
 	var f standard.Facts
 	op, err := service.Get[service.Operator](ctx, tx, "operator_id", i.OperatorID)
@@ -257,55 +224,12 @@ func facts(ctx context.Context, tx *store.Tx, book *standard.Book, i incident.In
 	}
 	f.CACGrade = standard.CACGradeID(grade)
 	f.HandlingEnded = i.State == incident.Ended || i.State == incident.Verifying || i.State == incident.Closed
-	var stated []struct {
-		Name  string
-		Value int64
-	}
+	var stated []Fact
 	if err := tx.NewRaw("SELECT name, value FROM incident_fact WHERE incident_id = ?", i.ID).Scan(ctx, &stated); err != nil {
 		return f, err
 	}
 	for _, s := range stated {
-		yes, n := s.Value == 1, s.Value
-		switch s.Name {
-		case "personal_information":
-			f.PersonalInformation = &yes
-		case "endangering_flaw":
-			f.EndangeringFlaw = &yes
-		case "crime_suspected":
-			f.CrimeSuspected = &yes
-		case "harm_avoided":
-			f.HarmAvoided = yes
-		case "occurrences":
-			f.Occurrences = &n
-		case "users":
-			f.Users = &n
-		}
+		know(&f, s)
 	}
 	return f, nil
-}
-
-// GradeCAC adds an assessment on the second scale, from quantities; kept apart from the level.
-func GradeCAC(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID string, q []standard.Quantity) (standard.CACGrading, error) {
-	i, err := incident.ForChange(ctx, tx, incidentID, "incident.grade")
-	if err != nil {
-		return standard.CACGrading{}, err
-	}
-	g, err := book.CACGrade(q)
-	if err != nil {
-		return g, fault.Invalid("quantities", "obligation.bad_quantity", "problem", err.Error())
-	}
-	quantities, err := json.Marshal(q)
-	if err != nil {
-		return g, err
-	}
-	decided, err := json.Marshal(g)
-	if err != nil {
-		return g, err
-	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO cac_assessment (id, incident_id, quantities, grade, decided_by_indicator, verified, edition, assessed_by, at_ms)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, tx.NewID(), i.ID, string(quantities), string(g.Grade), string(decided), g.Verified, g.Cite.Edition, tx.Actor.ID, tx.NowMs); err != nil {
-		return g, err
-	}
-	tx.Record(store.Entry{Action: "incident.grade_cac", ObjectKind: "incident", ObjectID: i.ID, Scope: incident.Scope(i.ID), Content: g})
-	return g, nil
 }

@@ -126,6 +126,7 @@ func TestTheSecondScaleOwesByTheKindOfOperator(t *testing.T) {
 			t.Errorf("%s owes %d reports on the second scale, want %d", operator, owed, len(c.rules))
 		}
 		b.must(t, b.cac(officer, i.ID, standard.Quantity{Indicator: "reposts", Value: 1}))
+		b.must(t, b.decide(second, i.ID, b.asked.ID))
 		for _, rule := range c.rules {
 			b.want(t, i.ID, rule, "struck_off")
 		}
@@ -427,6 +428,9 @@ func TestAFactThatCannotBeIsRefused(t *testing.T) {
 	}
 	for _, name := range []string{"personal_information", "endangering_flaw", "crime_suspected", "harm_avoided", "occurrences", "users"} {
 		b.must(t, b.fact(officer, i.ID, name, 1))
+		if b.asked != nil { // harm avoided takes away what personal information brought
+			b.must(t, b.decide(second, i.ID, b.asked.ID))
+		}
 	}
 	b.want(t, i.ID, "pipl.authority", "owed")
 	b.want(t, i.ID, "pipl.individuals", "struck_off")
@@ -447,5 +451,66 @@ func TestObligationsAreReadByWhoMay(t *testing.T) {
 	list, err := obligation.List(ctx, b.st.Read(), compliance, i.ID)
 	if err != nil || list[0].DueMs == 0 || list[len(list)-1].DueMs != 0 {
 		t.Errorf("the nearest due comes first: %v", err)
+	}
+}
+
+// What is owed is nobody's alone to make go away, neither by a fact nor by a view on the second scale.
+func TestAFactThatLoosensWhatIsOwedTakesAReasonAndAnotherPerson(t *testing.T) {
+	q := func(n int64) standard.Quantity { return standard.Quantity{Indicator: "reposts", Value: n} }
+	for name, c := range map[string]struct {
+		rule        string
+		first, then func(b *bench, id string) error
+		silent      func(b *bench, tx *store.Tx, id string) error
+		end         string
+	}{
+		"no crime after all": {"cac.crime",
+			func(b *bench, id string) error { return b.fact(officer, id, "crime_suspected", 1) },
+			func(b *bench, id string) error { return b.fact(officer, id, "crime_suspected", 0) },
+			func(b *bench, tx *store.Tx, id string) error {
+				_, err := obligation.State(ctx, tx, b.book, id, obligation.Fact{Name: "crime_suspected"}, " ")
+				return err
+			}, "struck_off"},
+		"harm was avoided": {"pipl.individuals",
+			func(b *bench, id string) error { return b.fact(officer, id, "personal_information", 1) },
+			func(b *bench, id string) error { return b.fact(officer, id, "harm_avoided", 1) },
+			func(b *bench, tx *store.Tx, id string) error {
+				_, err := obligation.State(ctx, tx, b.book, id, obligation.Fact{Name: "harm_avoided", Value: 1}, " ")
+				return err
+			}, "struck_off"},
+		"a lower grade": {"cac.other",
+			func(b *bench, id string) error { return b.cac(officer, id, q(10_000)) },
+			func(b *bench, id string) error { return b.cac(officer, id, q(1)) },
+			func(b *bench, tx *store.Tx, id string) error {
+				_, err := obligation.GradeCAC(ctx, tx, b.book, id, []standard.Quantity{q(1)}, " ")
+				return err
+			}, "struck_off"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			i := b.declare(t, "other")
+			b.must(t, c.first(b, i.ID))
+			if b.asked != nil {
+				t.Fatal("what tightens waits for nobody")
+			}
+			before := b.want(t, i.ID, c.rule, "owed")
+			size := b.size(t)
+			b.refused(t, b.known(officer, i.ID, func(tx *store.Tx) error { return c.silent(b, tx, i.ID) }), fault.KindInvalid, "obligation.loosening_reason", size)
+			b.must(t, c.then(b, i.ID))
+			if b.asked == nil || b.want(t, i.ID, c.rule, "owed") != before {
+				t.Fatal("one person made it go away")
+			}
+			old := b.asked.ID
+			size = b.size(t)
+			b.refused(t, b.decide(officer, i.ID, old), fault.KindForbidden, "identity.same_person", size)
+			b.clock.Advance(time.Second)
+			b.must(t, c.first(b, i.ID))
+			if name != "harm was avoided" { // there the other fact was stated again
+				size = b.size(t)
+				b.refused(t, b.decide(second, i.ID, old), fault.KindConflict, "obligation.stated_since", size)
+			}
+			b.must(t, c.then(b, i.ID))
+			b.must(t, b.decide(second, i.ID, b.asked.ID))
+			b.want(t, i.ID, c.rule, c.end)
+		})
 	}
 }
