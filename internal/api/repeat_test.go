@@ -86,7 +86,7 @@ func TestWhatWasShownOnceIsNotShownAgainNorKept(t *testing.T) {
 	for name, c := range map[string]struct{ role, path, body, rows, field string }{
 		"a token":           {"security_admin", "/persons/" + b.person["auditor"] + "/tokens", `{}`, "SELECT COUNT(*) FROM token", "token"},
 		"a gateway key":     {"safety_engineer", "/services/" + b.svc + "/keys", `{"tenant":"t","user_group":"g","traffic_kind":"real"}`, "SELECT COUNT(*) FROM gateway_key", "key"},
-		"an upstream's key": {"safety_engineer", "/secrets", `{"name":"up","value":"sk-测试密钥0123456789"}`, "SELECT COUNT(*) FROM secrets", ""},
+		"an upstream's key": {"safety_engineer", "/secrets", `{"name":"up","origin":"https://up.example.com","value":"sk-测试密钥0123456789"}`, "SELECT COUNT(*) FROM secrets", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := b.count(t, c.rows)

@@ -85,8 +85,9 @@ type KeyIssued struct {
 
 type secretBody struct {
 	Body struct {
-		Name  string `json:"name" maxLength:"100"`
-		Value string `json:"value" maxLength:"4000"`
+		Name   string `json:"name" maxLength:"100"`
+		Origin string `json:"origin" maxLength:"300" doc:"scheme://host:port of the upstream; the key is sent nowhere else"`
+		Value  string `json:"value" maxLength:"4000"`
 	}
 }
 
@@ -139,7 +140,11 @@ func (a *API) services() {
 		if err := identity.Require(tx.Actor, "service.manage"); err != nil {
 			return done{}, err
 		}
-		return done{true}, a.Secrets.Put(ctx, tx, in.Body.Name, []byte(in.Body.Value))
+		if err := identity.RequireDrill(tx.Actor, ""); err != nil {
+			return done{}, err
+		}
+		err := a.Secrets.PutUpstream(ctx, tx, in.Body.Name, in.Body.Origin, []byte(in.Body.Value))
+		return done{err == nil}, err
 	})
 	post(a, operation{path: "/services/{id}/posture", id: "compile-posture", room: room, summary: "Compile and hand out the posture of a service now"}, func(ctx context.Context, tx *store.Tx, in *struct {
 		ByID

@@ -168,8 +168,11 @@ func ensureSecrets(ctx context.Context, st *store.Store, v *secret.Vault) (s see
 	err = st.Write(ctx, store.System("app"), func(tx *store.Tx) error {
 		for name, into := range map[string]*secret.Value{controlKey: &s.control, subjectKey: &s.subject, probeKey: &s.probe} {
 			var err error
-			if *into, err = v.Ensure(ctx, tx, name, 32); err != nil {
+			if *into, err = v.Ensure(ctx, tx, name, secret.KeySize); err != nil {
 				return err
+			}
+			if n := len(*into); n != secret.KeySize {
+				return fmt.Errorf("the secret %s has %d bytes instead of %d; restore it from a backup", name, n, secret.KeySize)
 			}
 		}
 		return nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/service"
 )
@@ -50,7 +51,7 @@ func (a *App) FirstService(ctx context.Context, f FirstService) (out First, err 
 		ref := ""
 		if key := strings.TrimSpace(f.UpstreamKey); key != "" {
 			ref = "upstream." + s.ID
-			if err := a.House.Secrets.Put(ctx, tx, ref, []byte(key)); err != nil {
+			if err := a.House.Secrets.PutUpstream(ctx, tx, ref, secret.Origin(f.Upstream), []byte(key)); err != nil {
 				return err
 			}
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
@@ -214,7 +215,8 @@ func ImportanceAt(ctx context.Context, db bun.IDB, objectID string, atMs int64) 
 }
 
 // AddDeployment registers a deployment. The upstream address must be http(s) without credentials;
-// whether it may be reached is decided by the gateway's guard at dial time.
+// whether it may be reached is decided by the gateway's guard at dial time. A secret goes only where it
+// is bound to, and a drill's service uses only drills' secrets.
 func AddDeployment(ctx context.Context, tx *store.Tx, d Deployment) (Deployment, error) {
 	if d.Route == "" {
 		d.Route = "default"
@@ -226,8 +228,17 @@ func AddDeployment(ctx context.Context, tx *store.Tx, d Deployment) (Deployment,
 	if !upstream(d.UpstreamURL) {
 		return d, fault.Invalid("upstream_url", "service.bad_url", "field", "upstream_url")
 	}
-	if _, err := manageable(ctx, tx, d.ServiceID); err != nil {
+	s, err := manageable(ctx, tx, d.ServiceID)
+	if err != nil {
 		return d, err
+	}
+	if d.SecretRef != "" {
+		if s.Kind == "drill" && !strings.HasPrefix(d.SecretRef, "drill.") {
+			return d, fault.Invalid("secret_ref", "service.drill_secret")
+		}
+		if err := secret.CheckUpstream(ctx, tx, d.SecretRef, d.UpstreamURL); err != nil {
+			return d, err
+		}
 	}
 	d.ID, d.CreatedMs = tx.NewID(), tx.NowMs
 	tx.Touch("service")
