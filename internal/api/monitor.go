@@ -75,7 +75,7 @@ func (a *API) monitor() {
 			Into string `json:"into"`
 		}
 	}) (anomaly.Anomaly, error) {
-		return anomaly.Merge(ctx, tx, in.ID, in.Body.Into)
+		return a.MergeAnomaly(ctx, tx, in.ID, in.Body.Into)
 	})
 	post(a, operation{path: "/anomalies/{id}/promote", id: "promote-anomaly", room: room, summary: "Decide that it is an incident"}, func(ctx context.Context, tx *store.Tx, in *promoteBody) (incident.Incident, error) {
 		return a.Promote(ctx, tx, in.ID, flow.Promotion{Title: in.Body.Title, RestrictedFor: in.Body.Restricted})

@@ -3,6 +3,8 @@ package flow
 import (
 	"context"
 
+	"github.com/uptrace/bun"
+
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
@@ -40,9 +42,16 @@ func (h *House) Promote(ctx context.Context, tx *store.Tx, anomalyID string, p P
 	if a.State != anomaly.Assessing {
 		return incident.Incident{}, fault.Conflict("id", "anomaly.assess_first", "state", string(a.State))
 	}
-	knew, err := h.awareOf(ctx, tx, a)
+	family, err := anomaly.Family(ctx, tx, a.ID)
 	if err != nil {
 		return incident.Incident{}, err
+	}
+	knew, err := h.awareOf(ctx, tx, family)
+	if err != nil {
+		return incident.Incident{}, err
+	}
+	if len(knew) == 0 {
+		knew = []knowledge{{"declared", tx.NowMs, a.ID}}
 	}
 	i, err := h.Declare(ctx, tx, incident.Declaration{Kind: a.Kind, DrillID: a.DrillID, ServiceID: a.ServiceID, Title: p.Title,
 		AwareMs: knew[0].atMs, AwareSource: knew[0].source, AwareRef: knew[0].ref, RestrictedFor: p.RestrictedFor})
@@ -57,22 +66,70 @@ func (h *House) Promote(ctx context.Context, tx *store.Tx, anomalyID string, p P
 	if _, err := anomaly.MarkPromoted(ctx, tx, a.ID, i.ID); err != nil {
 		return i, err
 	}
-	if err := h.pinAnomaly(ctx, tx, a.ID); err != nil {
+	if err := h.adoptFamily(ctx, tx, family, i.ID); err != nil {
 		return i, err
-	}
-	if err := h.adoptEvidence(ctx, tx, a.ID, i.ID); err != nil {
-		return i, err
-	}
-	orders, err := h.Control.AdoptAll(ctx, tx, containment.FromAnomaly, a.ID, i.ID)
-	if err != nil {
-		return i, err
-	}
-	if len(orders) > 0 {
-		if err := h.contained(ctx, tx, i.ID); err != nil {
-			return i, err
-		}
 	}
 	return i, h.Reckon(ctx, tx, i.ID)
+}
+
+// MergeAnomaly ends an anomaly as the same thing as another. If that became an incident, what belongs to
+// the merged one becomes the incident's: when somebody first knew, its orders and its evidence.
+func (h *House) MergeAnomaly(ctx context.Context, tx *store.Tx, anomalyID, into string) (anomaly.Anomaly, error) {
+	a, err := anomaly.Merge(ctx, tx, anomalyID, into)
+	if err != nil {
+		return a, err
+	}
+	incidentID, err := anomaly.IncidentOf(ctx, tx, into)
+	if err != nil || incidentID == "" {
+		return a, err
+	}
+	person := tx.Actor
+	tx.Actor = store.System("flow") // whoever may merge need not handle the incident; the rest follows
+	defer func() { tx.Actor = person }()
+	i, err := incident.Get(ctx, tx, tx.Actor, incidentID)
+	if err != nil {
+		return a, err
+	}
+	if i.State == incident.Closed {
+		return a, fault.Conflict("into", "anomaly.merge_closed", "number", i.Number)
+	}
+	family, err := anomaly.Family(ctx, tx, a.ID)
+	if err != nil {
+		return a, err
+	}
+	knew, err := h.awareOf(ctx, tx, family)
+	if err != nil {
+		return a, err
+	}
+	for _, k := range knew {
+		if _, err := incident.AddAwareness(ctx, tx, i.ID, k.source, k.atMs, k.ref); err != nil {
+			return a, err
+		}
+	}
+	if err := h.adoptFamily(ctx, tx, family, i.ID); err != nil {
+		return a, err
+	}
+	return a, h.Reckon(ctx, tx, i.ID)
+}
+
+// adoptFamily makes the orders and the evidence of anomalies the incident's, and asks for what is not
+// pinned yet.
+func (h *House) adoptFamily(ctx context.Context, tx *store.Tx, family []string, incidentID string) error {
+	adopted := 0
+	for _, id := range family {
+		if err := h.adoptEvidence(ctx, tx, id, incidentID); err != nil {
+			return err
+		}
+		orders, err := h.Control.AdoptAll(ctx, tx, containment.FromAnomaly, id, incidentID)
+		if err != nil {
+			return err
+		}
+		adopted += len(orders)
+	}
+	if err := h.pinAnomaly(ctx, tx, family[0]); err != nil || adopted == 0 {
+		return err
+	}
+	return h.contained(ctx, tx, incidentID)
 }
 
 type knowledge struct {
@@ -83,13 +140,13 @@ type knowledge struct {
 
 // awareOf collects the awareness candidates of an anomaly and of those merged into it: the alarm as
 // seen when somebody began to assess it (the record knows when), and every complaint as read. The
-// earliest of all counts; a declaration is the last resort.
-func (h *House) awareOf(ctx context.Context, tx *store.Tx, a anomaly.Anomaly) ([]knowledge, error) {
+// earliest of all counts.
+func (h *House) awareOf(ctx context.Context, tx *store.Tx, family []string) ([]knowledge, error) {
 	var seen []struct {
 		ID         string
 		AssessedMs int64
 	}
-	if err := tx.NewRaw(`SELECT id, assessed_ms FROM anomaly WHERE (id = ? OR merged_into = ?) AND assessed_ms > 0 ORDER BY assessed_ms`, a.ID, a.ID).Scan(ctx, &seen); err != nil {
+	if err := tx.NewRaw(`SELECT id, assessed_ms FROM anomaly WHERE id IN (?) AND assessed_ms > 0 ORDER BY assessed_ms`, bun.List(family)).Scan(ctx, &seen); err != nil {
 		return nil, err
 	}
 	var out []knowledge
@@ -100,14 +157,11 @@ func (h *House) awareOf(ctx context.Context, tx *store.Tx, a anomaly.Anomaly) ([
 		ID     string
 		ReadMs int64
 	}
-	if err := tx.NewRaw(`SELECT id, read_ms FROM complaint WHERE read_ms > 0 AND anomaly_id IN (SELECT id FROM anomaly WHERE id = ? OR merged_into = ?) ORDER BY read_ms`, a.ID, a.ID).Scan(ctx, &read); err != nil {
+	if err := tx.NewRaw(`SELECT id, read_ms FROM complaint WHERE read_ms > 0 AND anomaly_id IN (?) ORDER BY read_ms`, bun.List(family)).Scan(ctx, &read); err != nil {
 		return nil, err
 	}
 	for _, r := range read {
 		out = append(out, knowledge{"complaint_read", r.ReadMs, r.ID})
-	}
-	if len(out) == 0 {
-		out = append(out, knowledge{"declared", tx.NowMs, a.ID})
 	}
 	return out, nil
 }

@@ -20,12 +20,16 @@ const pinKind = "evidence.pin"
 
 // pinAnomaly asks for the evidence of an anomaly, and of those merged into it, to be pinned at once.
 func (h *House) pinAnomaly(ctx context.Context, tx *store.Tx, anomalyID string) error {
-	var family []anomaly.Anomaly
-	if err := tx.NewSelect().Model(&family).Where("id = ? OR merged_into = ?", anomalyID, anomalyID).Scan(ctx); err != nil {
+	family, err := anomaly.Family(ctx, tx, anomalyID)
+	if err != nil {
 		return err
 	}
-	for _, a := range family {
-		if err := h.later(ctx, tx, pinKind, "anomaly", a.ID, a.Kind); err != nil {
+	a, err := anomaly.Get(ctx, tx, store.System("flow"), anomalyID)
+	if err != nil {
+		return err
+	}
+	for _, id := range family { // all of one kind
+		if err := h.later(ctx, tx, pinKind, "anomaly", id, a.Kind); err != nil {
 			return err
 		}
 	}
@@ -41,8 +45,8 @@ func (h *House) pin(ctx context.Context, tx *store.Tx, r due.Row) error {
 	if _, err := h.Evidence.Pin(ctx, tx, r.ObjectID, found); err != nil {
 		return err
 	}
-	var incidentID string
-	if err := tx.NewRaw(`SELECT COALESCE(MAX(incident_id), '') FROM anomaly WHERE id = ? OR id = (SELECT merged_into FROM anomaly WHERE id = ?)`, r.ObjectID, r.ObjectID).Scan(ctx, &incidentID); err != nil || incidentID == "" {
+	incidentID, err := anomaly.IncidentOf(ctx, tx, r.ObjectID)
+	if err != nil || incidentID == "" {
 		return err
 	}
 	_, err = h.Evidence.Adopt(ctx, tx, r.ObjectID, incidentID)

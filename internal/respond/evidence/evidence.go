@@ -214,7 +214,19 @@ func Missing(ctx context.Context, db bun.IDB, actor store.Actor, incidentID stri
 	if _, err := incident.Get(ctx, db, actor, incidentID); err != nil {
 		return nil, err
 	}
-	return missing(ctx, db, "incident_id", incidentID)
+	var all []string
+	var own []string
+	if err := db.NewRaw("SELECT id FROM anomaly WHERE incident_id = ?", incidentID).Scan(ctx, &own); err != nil {
+		return nil, err
+	}
+	for _, id := range own {
+		family, err := anomaly.Family(ctx, db, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, family...)
+	}
+	return missing(ctx, db, all...)
 }
 
 // MissingOf is Missing for one anomaly.
@@ -222,14 +234,17 @@ func MissingOf(ctx context.Context, db bun.IDB, actor store.Actor, anomalyID str
 	if _, err := anomaly.Get(ctx, db, actor, anomalyID); err != nil {
 		return nil, err
 	}
-	return missing(ctx, db, "id", anomalyID)
+	return missing(ctx, db, anomalyID)
 }
 
-func missing(ctx context.Context, db bun.IDB, column, id string) ([]string, error) {
+func missing(ctx context.Context, db bun.IDB, anomalyIDs ...string) ([]string, error) {
 	out := []string{}
+	if len(anomalyIDs) == 0 {
+		return out, nil
+	}
 	return out, db.NewRaw(`SELECT DISTINCT s.content_no FROM signal s JOIN anomaly a ON a.id = s.anomaly_id
-		WHERE a.? = ? AND s.content_no <> '' AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.anomaly_id = a.id AND e.content_no = s.content_no)
-		ORDER BY 1`, bun.Ident(column), id).Scan(ctx, &out)
+		WHERE a.id IN (?) AND s.content_no <> '' AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.anomaly_id = a.id AND e.content_no = s.content_no)
+		ORDER BY 1`, bun.List(anomalyIDs)).Scan(ctx, &out)
 }
 
 // List lists the pins of an incident, masked.

@@ -52,7 +52,8 @@ func Compute(ctx context.Context, db bun.IDB, log *telemetry.Log, actor store.Ac
 		return Reach{}, err
 	}
 	var anomalies []anomaly.Anomaly
-	if err := db.NewSelect().Model(&anomalies).Where("incident_id = ? OR merged_into IN (SELECT id FROM anomaly WHERE incident_id = ?)", incidentID, incidentID).Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&anomalies).Where(`id IN (WITH RECURSIVE family(id) AS (SELECT id FROM anomaly WHERE incident_id = ?
+		UNION SELECT m.id FROM anomaly m JOIN family f ON m.merged_into = f.id) SELECT id FROM family)`, incidentID).Scan(ctx); err != nil {
 		return Reach{}, err
 	}
 	numbers := map[string]bool{}
