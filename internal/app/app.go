@@ -10,12 +10,14 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fengsui/fengsui/internal/api"
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/monitor/gateway"
 	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/health"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/record"
@@ -110,15 +112,11 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := secret.Open(a.o.KeysDir)
+	keys, outside, err := a.outside()
 	if err != nil {
 		return nil, err
 	}
-	exporter, err := record.NewFileExporter(a.o.OutsideDir, a.o.DataDir)
-	if err != nil {
-		return nil, err
-	}
-	log := record.New(record.Options{Keys: keys, Exporters: []record.Exporter{exporter}, Logger: a.log})
+	log := record.New(record.Options{Keys: keys, Exporters: outside, Logger: a.log})
 	st, err := store.Open(ctx, store.Options{Dir: a.o.DataDir, Clock: a.o.Clock, Recorder: log, Hub: watch.New(), OnWrite: func(took time.Duration, err error) { a.metrics.ObserveWrite(took, err) }})
 	if err != nil {
 		return nil, err
@@ -152,6 +150,22 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// outside opens the folders that lie outside the data folder. Work offline makes neither: a folder that is
+// not there was named wrongly, and new keys would open nothing of this data. What it writes is signed and
+// sent out by the server, or by the next start.
+func (a *App) outside() (*secret.Keys, []record.Exporter, error) {
+	if a.o.offline {
+		keys, err := secret.OpenExisting(a.o.KeysDir)
+		return keys, nil, err
+	}
+	keys, err := secret.Open(a.o.KeysDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	exporter, err := record.NewFileExporter(a.o.OutsideDir, a.o.DataDir)
+	return keys, []record.Exporter{exporter}, err
 }
 
 // secrets that an instance needs for itself.
@@ -196,14 +210,13 @@ func (a *App) work(name string, run func(context.Context) error) {
 }
 
 func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
-	var lc net.ListenConfig
 	var err error
-	if a.web, err = lc.Listen(ctx, "tcp", a.o.Listen); err != nil {
-		return fmt.Errorf("listen for the API: %w", err)
+	if a.web, err = Listen(ctx, a.o.Listen, "listen"); err != nil {
+		return err
 	}
 	a.teardown = append(a.teardown, func() error { return closed(a.web.Close()) })
-	if a.gwl, err = lc.Listen(ctx, "tcp", a.o.GatewayListen); err != nil {
-		return fmt.Errorf("listen for the gateway: %w", err)
+	if a.gwl, err = Listen(ctx, a.o.GatewayListen, "gateway-listen"); err != nil {
+		return err
 	}
 	a.teardown = append(a.teardown, func() error { return closed(a.gwl.Close()) })
 	mux := http.NewServeMux()
@@ -225,6 +238,19 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 	a.gwSrv = &http.Server{Handler: a.door, ConnContext: gateway.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	return nil
+}
+
+// Listen takes a TCP address. The error, fault kind unavailable, names the flag that sets it.
+func Listen(ctx context.Context, address, flag string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fault.Unavailable("app.port_taken", "address", address, "flag", "--"+flag).Because(err)
+	case err != nil:
+		return nil, fault.Unavailable("app.cannot_listen", "address", address, "flag", "--"+flag).Because(err)
+	}
+	return l, nil
 }
 
 func closed(err error) error {
@@ -323,7 +349,8 @@ func secureHeaders(next http.Handler) http.Handler {
 }
 
 // Offline opens a data folder for work that needs neither ports nor loops, such as adding a person;
-// a server may be running on it. Run must not be called.
+// a server may be running on it. Nothing is made: without the key folder the error is fs.ErrNotExist. Run
+// must not be called.
 func Offline(ctx context.Context, o Options) (*App, error) {
 	o.offline = true
 	return New(ctx, o)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/fengsui/fengsui/internal/platform/identity"
@@ -19,10 +20,12 @@ type FirstService struct {
 	Importance  string // default 一般
 }
 
-// First is what was registered. Key is the clear gateway key; "" when the service was there already.
+// First is what is registered. Key is the clear gateway key; "" when the service was there already.
+// Upstream is that of its newest primary deployment, which then need not be the one asked for.
 type First struct {
 	ServiceID string
 	Key       string
+	Upstream  string
 }
 
 // FirstService registers a service unless one with this model name is there. Its importance is stated
@@ -33,8 +36,18 @@ func (a *App) FirstService(ctx context.Context, f FirstService) (out First, err 
 	}
 	err = a.House.Store.Write(ctx, store.System("first-start"), func(tx *store.Tx) error {
 		out = First{}
-		n, err := tx.NewSelect().TableExpr("service").Where("model_name = ?", f.Model).Count(ctx)
-		if err != nil || n > 0 {
+		var there []struct{ ID string }
+		if err := tx.NewRaw("SELECT id FROM service WHERE model_name = ? ORDER BY created_ms, id LIMIT 1", f.Model).Scan(ctx, &there); err != nil {
+			return err
+		}
+		if len(there) > 0 {
+			out.ServiceID = there[0].ID
+			all, err := service.List[service.Deployment](ctx, tx, out.ServiceID)
+			for _, d := range all {
+				if d.Role == "primary" {
+					out.Upstream = d.UpstreamURL
+				}
+			}
 			return err
 		}
 		op, err := service.AddOperator(ctx, tx, service.Operator{Name: "本单位", Province: "待填写", Kind: "other"})
@@ -58,17 +71,31 @@ func (a *App) FirstService(ctx context.Context, f FirstService) (out First, err 
 		if _, err := service.AddDeployment(ctx, tx, service.Deployment{ServiceID: s.ID, Name: "primary", ModelVersion: f.Model, UpstreamURL: f.Upstream, UpstreamModel: f.Model, SecretRef: ref, Role: "primary"}); err != nil {
 			return err
 		}
-		_, clear, err := service.IssueKey(ctx, tx, service.GatewayKey{ServiceID: s.ID, Tenant: "default", UserGroup: "default", TrafficKind: "real", Simulated: f.Simulated, Label: "first"})
+		clear, err := firstKey(ctx, tx, s.ID, f.Simulated)
 		if err != nil {
 			return err
 		}
 		if _, err := a.House.Control.CompilePosture(ctx, tx, s.ID, "first start"); err != nil {
 			return err
 		}
-		out = First{ServiceID: s.ID, Key: clear}
+		out = First{ServiceID: s.ID, Key: clear, Upstream: f.Upstream}
 		return nil
 	})
 	return out, err
+}
+
+func firstKey(ctx context.Context, tx *store.Tx, serviceID string, simulated bool) (string, error) {
+	_, clear, err := service.IssueKey(ctx, tx, service.GatewayKey{ServiceID: serviceID, Tenant: "default", UserGroup: "default", TrafficKind: "real", Simulated: simulated, Label: "first"})
+	return clear, err
+}
+
+// AddKey issues one more gateway key like the first one, for whoever lost that.
+func (a *App) AddKey(ctx context.Context, serviceID string, simulated bool) (clear string, err error) {
+	err = a.House.Store.Write(ctx, store.System("first-start"), func(tx *store.Tx) error {
+		clear, err = firstKey(ctx, tx, serviceID, simulated)
+		return err
+	})
+	return clear, err
 }
 
 // AddPerson creates a person with a token; for first starts, the command line and tests, which stand
@@ -84,4 +111,25 @@ func (a *App) AddPerson(ctx context.Context, name string, roles ...string) (id, 
 		return err
 	})
 	return id, token, err
+}
+
+// TokenFor issues a token for the oldest active person of this name, whom it adds with the role if there is none.
+func (a *App) TokenFor(ctx context.Context, name, role string) (token string, err error) {
+	err = a.House.Store.Write(ctx, store.System("first-start"), func(tx *store.Tx) error {
+		all, err := identity.ListPersons(ctx, tx, tx.Actor, "")
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(p identity.Person) bool { return p.Active && p.Name == name && slices.Contains(p.Roles(), role) })
+		if i < 0 {
+			p, err := identity.AddPerson(ctx, tx, name, []string{role}, "")
+			if err != nil {
+				return err
+			}
+			all, i = []identity.Person{p}, 0
+		}
+		token, err = identity.IssueToken(ctx, tx, all[i].ID, "first", 0)
+		return err
+	})
+	return token, err
 }

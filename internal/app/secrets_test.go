@@ -4,11 +4,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
 func TestAKeyOfTheInstanceThatHasAnotherLengthIsAnErrorAndNoPanic(t *testing.T) {
 	o := Options{DataDir: t.TempDir() + "/data"}
+	if _, err := secret.Open(secret.DefaultDir(o.DataDir)); err != nil { // work offline makes none
+		t.Fatal(err)
+	}
 	for _, name := range []string{controlKey, subjectKey, probeKey} {
 		a, err := Offline(t.Context(), o)
 		if err != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/backup"
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/record"
-	"github.com/fengsui/fengsui/internal/platform/secret"
 )
 
 // BackupCmd is `fengsui backup`. It may run beside a live server.
@@ -22,7 +21,7 @@ type BackupCmd struct {
 func (c *BackupCmd) Run(ctx context.Context, out io.Writer) error { return c.explain(c.run(ctx, out)) }
 
 func (c *BackupCmd) run(ctx context.Context, out io.Writer) error {
-	keys, err := secret.OpenExisting(c.keysDir())
+	keys, err := c.openKeys()
 	if err != nil {
 		return err
 	}
@@ -57,7 +56,7 @@ type RestoreCmd struct {
 func (c *RestoreCmd) Run(ctx context.Context, out io.Writer) error { return c.explain(c.run(ctx, out)) }
 
 func (c *RestoreCmd) run(ctx context.Context, out io.Writer) error {
-	keys, err := secret.OpenExisting(c.keysDir())
+	keys, err := c.openKeys()
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,11 @@ func (c *CallCmd) request(ctx context.Context, o api.Op) (*http.Request, error) 
 		case o.Query[name]:
 			query.Set(name, value)
 		case o.Body[name] != "":
-			body[name] = typed(value, o.Body[name])
+			v, err := typed(value, o.Body[name])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			body[name] = v
 		default:
 			return nil, fmt.Errorf("%s has no parameter %q; it has %s", o.ID, name, strings.Join(o.Params(), ", "))
 		}
@@ -126,21 +130,23 @@ func (c *CallCmd) request(ctx context.Context, o api.Op) (*http.Request, error) 
 }
 
 // typed gives a value the type its field has; @file reads the value from a file.
-func typed(value, kind string) any {
+func typed(value, kind string) (any, error) {
 	if name, ok := strings.CutPrefix(value, "@"); ok {
-		if raw, err := os.ReadFile(name); err == nil {
-			value = string(raw)
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
 		}
+		value = string(raw)
 	}
 	if kind == "string" {
-		return value
+		return value, nil
 	}
 	var v any
 	if json.Unmarshal([]byte(value), &v) == nil {
-		return v
+		return v, nil
 	}
 	if kind == "array" {
-		return strings.Split(value, ",")
+		return strings.Split(value, ","), nil
 	}
-	return value
+	return value, nil
 }

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/fengsui/fengsui/internal/app"
@@ -18,6 +19,7 @@ import (
 // DemoCmd runs everything a newcomer needs: a simulated model, Fengsui in front of it, a small team,
 // and gentle traffic that is labelled as simulated.
 type DemoCmd struct {
+	tongue
 	Data          string  `help:"Data folder." default:"data/demo" type:"path"`
 	Listen        string  `help:"Address of API and pages." default:"127.0.0.1:8080"`
 	GatewayListen string  `help:"Address of the gateway." default:"127.0.0.1:8081"`
@@ -32,11 +34,12 @@ var demoTeam = []struct{ role, name string }{
 }
 
 // Run serves until interrupted.
-func (c *DemoCmd) Run(ctx context.Context, out io.Writer) error {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", c.ModelListen)
+func (c *DemoCmd) Run(ctx context.Context, out io.Writer) error { return c.explain(c.run(ctx, out)) }
+
+func (c *DemoCmd) run(ctx context.Context, out io.Writer) error {
+	l, err := app.Listen(ctx, c.ModelListen, "model-listen")
 	if err != nil {
-		return fmt.Errorf("listen for the simulated model: %w", err)
+		return err
 	}
 	model := simulate.NewModel(simulate.Options{Clock: clock.System()})
 	modelURL := "http://" + l.Addr().String()
@@ -49,7 +52,7 @@ func (c *DemoCmd) Run(ctx context.Context, out io.Writer) error {
 		l.Close()
 		return err
 	}
-	tokens, key, err := c.prepare(ctx, a, modelURL)
+	tokens, key, err := c.prepare(ctx, out, a, modelURL)
 	if err != nil {
 		a.Stop()
 		l.Close()
@@ -74,30 +77,60 @@ func (c *DemoCmd) Run(ctx context.Context, out io.Writer) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// prepare registers service, team and traffic key at the first start; the tokens are kept in a file
-// that only its owner can read, because this is a demonstration.
-func (c *DemoCmd) prepare(ctx context.Context, a *app.App, modelURL string) (tokensFile, key string, err error) {
+// prepare registers service, team and traffic key at the first start; key and tokens are kept in files
+// that only their owner can read, because this is a demonstration. A file that is missing, because a start
+// was killed or somebody removed it, is made anew with a new key or new tokens.
+func (c *DemoCmd) prepare(ctx context.Context, out io.Writer, a *app.App, modelURL string) (tokensFile, key string, err error) {
 	tokensFile, keyFile := filepath.Join(c.Data, "demo-tokens.txt"), filepath.Join(c.Data, "demo-key.txt")
 	first, err := a.FirstService(ctx, app.FirstService{Upstream: modelURL + "/v1", Model: simulate.DefaultModelID, Simulated: true})
 	if err != nil {
 		return "", "", err
 	}
-	if first.Key == "" {
-		raw, err := os.ReadFile(keyFile)
-		return tokensFile, string(raw), err
+	if err := c.kept(out, simulate.DefaultModelID, modelURL+"/v1", first); err != nil {
+		return "", "", err
+	}
+	if key, err = kept(keyFile); err != nil {
+		return "", "", err
+	}
+	if first.Key != "" || key == "" {
+		if key = first.Key; key == "" {
+			if key, err = a.AddKey(ctx, first.ServiceID, true); err != nil {
+				return "", "", err
+			}
+		}
+		if err := keep(keyFile, key); err != nil {
+			return "", "", err
+		}
+	}
+	if tokens, err := kept(tokensFile); err != nil || tokens != "" {
+		return tokensFile, key, err
 	}
 	text := ""
 	for _, m := range demoTeam {
-		_, token, err := a.AddPerson(ctx, m.name, m.role)
+		token, err := a.TokenFor(ctx, m.name, m.role)
 		if err != nil {
 			return "", "", err
 		}
 		text += fmt.Sprintf("%-16s %s  # %s\n", m.role, token, m.name)
 	}
-	if err := os.WriteFile(tokensFile, []byte(text), 0o600); err != nil {
-		return "", "", err
+	return tokensFile, key, keep(tokensFile, text)
+}
+
+// kept reads what an earlier start kept; "" if it kept nothing.
+func kept(file string) (string, error) {
+	raw, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	return tokensFile, first.Key, os.WriteFile(keyFile, []byte(first.Key), 0o600)
+	return strings.TrimSpace(string(raw)), err
+}
+
+// keep writes a file that is there in full or not at all.
+func keep(file, text string) error {
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
 }
 
 func (c *DemoCmd) welcome(out io.Writer, a *app.App, modelURL, tokensFile string) {

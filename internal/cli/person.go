@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/fengsui/fengsui/internal/app"
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
@@ -19,17 +20,25 @@ type PersonCmd struct {
 
 // PersonAddCmd adds one person.
 type PersonAddCmd struct {
-	Data  string   `help:"Data folder." default:"data" type:"path"`
+	folders
+	tongue
 	Name  string   `help:"Name." required:""`
 	Roles []string `help:"Roles, such as duty_officer,commander." required:""`
 }
 
 // Run adds the person.
 func (c *PersonAddCmd) Run(ctx context.Context, out io.Writer) error {
+	return c.explain(c.run(ctx, out))
+}
+
+func (c *PersonAddCmd) run(ctx context.Context, out io.Writer) error {
 	if _, err := os.Stat(filepath.Join(c.Data, store.MainFile)); err != nil {
-		return fmt.Errorf("%s is not a data folder of Fengsui; start `fengsui serve --data %s` once", c.Data, c.Data)
+		return fault.NotFound("data", "cli.no_data_folder", "folder", c.Data).Because(err)
 	}
-	a, err := app.Offline(ctx, app.Options{DataDir: c.Data})
+	if _, err := c.openKeys(); err != nil {
+		return err
+	}
+	a, err := app.Offline(ctx, app.Options{DataDir: c.Data, KeysDir: c.keysDir(), OutsideDir: c.outsideDir()})
 	if err != nil {
 		return err
 	}

@@ -30,10 +30,15 @@ type RecordCmd struct {
 	RotateKey  RecordRotateKeyCmd  `cmd:"" name:"rotate-key" help:"Replace the signing key; old and new sign the change."`
 }
 
+// tongue is the language in which a command speaks.
+type tongue struct {
+	Lang string `enum:"zh,en" default:"zh" help:"Language of the text output: zh or en."`
+}
+
 // speech is how a command answers.
 type speech struct {
-	JSON bool   `name:"json" help:"Print JSON."`
-	Lang string `enum:"zh,en" default:"zh" help:"Language of the text output: zh or en."`
+	tongue
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // say prints v as JSON, or else what text writes with the catalog.
@@ -55,7 +60,7 @@ func (s *speech) say(out io.Writer, v any, text func(say func(key string, args .
 }
 
 // explain turns a fault into the sentence a person reads; other errors pass.
-func (s *speech) explain(err error) error {
+func (s *tongue) explain(err error) error {
 	var f *fault.Error
 	if err == nil || !errors.As(err, &f) {
 		return err
@@ -69,9 +74,36 @@ func (s *speech) explain(err error) error {
 
 // folders are the data folder and what lies outside it.
 type folders struct {
-	Data        string `default:"data" placeholder:"DIR" help:"Data folder."`
+	Config      string `placeholder:"FILE" type:"existingfile" help:"Configuration file of fengsui serve, which may name the folders; flags win over it."`
+	Data        string `placeholder:"DIR" help:"Data folder; default: data."`
 	Keys        string `placeholder:"DIR" help:"Key folder; default: DATA-keys."`
 	Checkpoints string `placeholder:"DIR" help:"Folder of the checkpoints kept outside the data folder; default: DATA-checkpoints."`
+}
+
+// AfterApply takes from the configuration file what no flag named.
+func (f *folders) AfterApply() error {
+	c, err := ReadConfig(f.Config)
+	if err != nil {
+		return err
+	}
+	for _, p := range []struct {
+		flag  *string
+		value string
+	}{{&f.Data, c.Data}, {&f.Data, "data"}, {&f.Keys, c.Keys}, {&f.Checkpoints, c.Checkpoints}} {
+		if *p.flag == "" {
+			*p.flag = p.value
+		}
+	}
+	return nil
+}
+
+// openKeys opens the key folder and makes nothing.
+func (f *folders) openKeys() (*secret.Keys, error) {
+	keys, err := secret.OpenExisting(f.keysDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.NotFound("keys", "cli.no_keys", "folder", f.keysDir()).Because(err)
+	}
+	return keys, err
 }
 
 func (f *folders) keysDir() string {
@@ -115,7 +147,7 @@ func (f *folders) with(ctx context.Context, fn func(l *record.Log, st *store.Sto
 	if err := db.Close(); err != nil {
 		return err
 	}
-	keys, err := secret.OpenExisting(f.keysDir())
+	keys, err := f.openKeys()
 	if err != nil {
 		return err
 	}

@@ -5,20 +5,26 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
+	"net/url"
 	"os"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 
 	"github.com/fengsui/fengsui/internal/app"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/outgoing"
 )
 
 // ServeCmd runs an instance. Flags win over the configuration file.
 type ServeCmd struct {
+	tongue
 	Config               string `help:"Configuration file (YAML); an unknown key is an error." type:"existingfile"`
 	Data                 string `help:"Data folder. Default: data." type:"path"`
 	Listen               string `help:"Address of API and pages. Default: 127.0.0.1:8080."`
 	GatewayListen        string `help:"Address of the gateway. Default: 127.0.0.1:8081."`
-	Upstream             string `help:"OpenAI-compatible model to stand in front of, such as http://127.0.0.1:8000/v1; registers a first service at first start."`
+	Upstream             string `help:"OpenAI-compatible model to stand in front of, such as http://127.0.0.1:8000/v1 (with --allow-private-upstream); registers a first service at first start."`
 	UpstreamModel        string `help:"Name of the model at the upstream." default:"default"`
 	UpstreamKeyFile      string `help:"File that holds the upstream's API key." type:"existingfile"`
 	AllowPrivateUpstream bool   `help:"Let upstream models stand on private and loopback addresses."`
@@ -87,11 +93,50 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 	return o, nil
 }
 
+// callable says before anything starts that the gateway's guard would refuse the upstream, as far as its
+// address shows it; what a name resolves to is judged when it is dialled.
+func callable(upstream string, allowPrivate bool) error {
+	u, err := url.Parse(upstream)
+	if err != nil {
+		return nil // registering it says what is wrong
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761: always the loopback
+		host = "127.0.0.1"
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return nil
+	}
+	err = outgoing.Guard{AllowPrivate: allowPrivate}.Permits(a)
+	if err != nil && (outgoing.Guard{AllowPrivate: true}).Permits(a) == nil {
+		return fault.Forbidden("cli.private_upstream", "upstream", u.Host)
+	}
+	return err
+}
+
+// kept says that a service which is registered already keeps the upstream it has.
+func (s *tongue) kept(out io.Writer, model, given string, first app.First) error {
+	if strings.TrimRight(first.Upstream, "/") == strings.TrimRight(given, "/") {
+		return nil
+	}
+	return (&speech{tongue: *s}).say(out, nil, func(say func(string, ...any)) {
+		say("cli.upstream_kept", "model", model, "registered", first.Upstream, "given", given)
+	})
+}
+
 // Run serves until interrupted.
-func (c *ServeCmd) Run(ctx context.Context, out io.Writer) error {
+func (c *ServeCmd) Run(ctx context.Context, out io.Writer) error { return c.explain(c.run(ctx, out)) }
+
+func (c *ServeCmd) run(ctx context.Context, out io.Writer) error {
 	o, err := c.options(os.Stderr)
 	if err != nil {
 		return err
+	}
+	if c.Upstream != "" {
+		if err := callable(c.Upstream, o.AllowPrivateUpstreams); err != nil {
+			return err
+		}
 	}
 	a, err := app.New(ctx, o)
 	if err != nil {
@@ -114,6 +159,9 @@ func (c *ServeCmd) Run(ctx context.Context, out io.Writer) error {
 		}
 		if first.Key != "" {
 			fmt.Fprintf(out, "gateway key (shown once): %s\n", first.Key)
+		} else if err := c.kept(out, c.UpstreamModel, c.Upstream, first); err != nil {
+			a.Stop()
+			return err
 		}
 	}
 	fmt.Fprintf(out, "烽燧 Fengsui\n  desk and API  %s\n  gateway       %s/v1\n", a.URL(), a.GatewayURL())

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,6 +41,12 @@ func TestAConfigurationFileIsReadStrictly(t *testing.T) {
 }
 
 func TestACommandSaysWhatIsWrongInOneLine(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := l.Addr().String()
 	for name, c := range map[string]struct {
 		args []string
 		want string
@@ -49,7 +56,14 @@ func TestACommandSaysWhatIsWrongInOneLine(t *testing.T) {
 		"not name=value":     {[]string{"call", "assess-level", "id"}, "name=value"},
 		"missing path value": {[]string{"call", "get-incident"}, "id=…"},
 		"unknown rung":       {[]string{"grade", "--importance", "huge", "--harm", "一般"}, "importance"},
-		"no data folder":     {[]string{"person", "add", "--data", filepath.Join(t.TempDir(), "none"), "--name", "x", "--roles", "engineer"}, "not a data folder"},
+		"no data folder":     {[]string{"person", "add", "--data", filepath.Join(t.TempDir(), "none"), "--name", "x", "--roles", "engineer"}, "--data"},
+		"file not there":     {[]string{"call", "submit-complaint", "text=@/no/such/file"}, "/no/such/file"},
+		"private upstream":   {[]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--upstream", "http://127.0.0.1:8000/v1"}, "--allow-private-upstream"},
+		"local upstream":     {[]string{"serve", "--lang", "en", "--data", filepath.Join(t.TempDir(), "data"), "--upstream", "http://LocalHost.:8000/v1"}, "add --allow-private-upstream"},
+		"metadata upstream":  {[]string{"serve", "--allow-private-upstream", "--data", filepath.Join(t.TempDir(), "data"), "--upstream", "http://169.254.169.254/v1"}, "169.254.169.254"},
+		"desk's port taken":  {[]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", taken}, "用 --listen 换"},
+		"gateway's too":      {[]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0", "--gateway-listen", taken}, "用 --gateway-listen 换"},
+		"model's too":        {[]string{"demo", "--lang", "en", "--data", filepath.Join(t.TempDir(), "data"), "--model-listen", taken}, "choose another one with --model-listen"},
 		"unknown command":    {[]string{"fly"}, "fly"},
 		"unreachable server": {[]string{"call", "me", "--server", "http://127.0.0.1:1"}, "127.0.0.1:1"},
 	} {
