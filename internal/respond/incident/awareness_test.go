@@ -94,6 +94,7 @@ func TestAnAwarenessThatCannotBeIsRefused(t *testing.T) {
 		key    string
 	}{
 		"in the future":      {officer, "alarm_seen", b.now() + 3_600_000, fault.KindInvalid, "incident.aware_future"},
+		"years ago":          {officer, "alarm_seen", b.now() - 366*24*3_600_000 - 1, fault.KindInvalid, "incident.aware_long_ago"},
 		"never":              {officer, "alarm_seen", 0, fault.KindInvalid, "incident.aware_future"},
 		"before time":        {officer, "alarm_seen", -1, fault.KindInvalid, "incident.aware_future"},
 		"by rumour":          {officer, "rumour", 1, fault.KindInvalid, "error.unknown_value"},

@@ -57,6 +57,10 @@ type Awareness struct {
 	WithdrawnReason string `json:"withdrawn_reason,omitempty"`
 }
 
+// awareWithinMs is how far back an awareness may lie: 366 days. What lies further back is a slip of the
+// keyboard, and would put every clock out for good. An incident that is filed afterwards may be older.
+const awareWithinMs int64 = 366 * 24 * 60 * 60 * 1000
+
 var awarenessSources = []string{"complaint_read", "alarm_seen", "supplier_told", "authority_called", "declared"}
 
 // AddAwareness enters a candidate. An earlier one moves the clocks at once; the caller re-reckons
@@ -79,6 +83,9 @@ func addAwareness(ctx context.Context, tx *store.Tx, i Incident, source string, 
 	}
 	if atMs <= 0 || atMs > tx.NowMs {
 		return Awareness{}, fault.Invalid("at_ms", "incident.aware_future")
+	}
+	if i.Kind != "backfill" && tx.NowMs-atMs > awareWithinMs {
+		return Awareness{}, fault.Invalid("at_ms", "incident.aware_long_ago", "days", awareWithinMs/(24*60*60*1000))
 	}
 	w := Awareness{ID: tx.NewID(), IncidentID: i.ID, Source: source, AtMs: atMs, Zone: "Asia/Shanghai", TimeSource: "system", Ref: ref, EnteredBy: tx.Actor.ID, EnteredMs: tx.NowMs}
 	if _, err := tx.NewInsert().Model(&w).Exec(ctx); err != nil {
