@@ -60,6 +60,7 @@ func newBench(t testing.TB) *bench {
 			t.Fatal(err)
 		}
 	}
+	b.exec(t, `INSERT INTO drill (id, number, scenario, state, started_by, started_ms) VALUES ('01DRILLX', 'D-DR-X', 'A.1', 'running', 'x', 1)`)
 	b.write(t, func(tx *store.Tx) error {
 		p, err := identity.AddPerson(t.Context(), tx, "seat", []string{"duty_officer"}, "01DRILLX")
 		if err != nil {

@@ -12,11 +12,21 @@ import (
 	"github.com/fengsui/fengsui/internal/service"
 )
 
-// StartDrill makes the ground of a drill and puts its services in front of the gateway.
+// StartDrill makes the ground of a drill and puts its services in front of the gateway. Errors: those of
+// drill.Start; conflict drill.real_first while a real incident needs the people.
 func (h *House) StartDrill(ctx context.Context, tx *store.Tx, o drill.StartOptions) (drill.Started, error) {
+	known, err := tx.NewSelect().TableExpr("drill").Where("id = ?", o.ID).Count(ctx)
+	if err != nil {
+		return drill.Started{}, err
+	}
 	s, err := drill.Start(ctx, tx, o)
 	if err != nil {
 		return s, err
+	}
+	if known == 0 { // one that is under way has been paused, and a person may have let it go on
+		if err := noneReal(ctx, tx); err != nil {
+			return drill.Started{}, err
+		}
 	}
 	for _, g := range s.Grounds {
 		if _, err := h.Control.CompilePosture(ctx, tx, g.ServiceID, "drill"); err != nil {
@@ -25,6 +35,27 @@ func (h *House) StartDrill(ctx context.Context, tx *store.Tx, o drill.StartOptio
 	}
 	return s, nil
 }
+
+// noneReal refuses while a real incident that would pause drills is not closed (design promise 11).
+func noneReal(ctx context.Context, tx *store.Tx) error {
+	var open []string
+	if err := tx.NewRaw("SELECT id FROM incident WHERE kind = 'real' AND state <> ?", incident.Closed).Scan(ctx, &open); err != nil {
+		return err
+	}
+	for _, id := range open {
+		l, err := incident.LevelOf(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if pausesDrills(l.Working) {
+			return fault.Conflict("id", "drill.real_first")
+		}
+	}
+	return nil
+}
+
+// pausesDrills: an incident of 三级 or above, and none that has no level yet.
+func pausesDrills(level int) bool { return level >= 1 && level <= 3 }
 
 // FinishDrill ends a drill and leaves nothing of it in force: its orders end, its gateway keys and the
 // stand-ins' tokens are good no longer. Error: invalid incident_id if the incident is not the drill's.

@@ -72,7 +72,7 @@ func (h *House) levelChanged(ctx context.Context, tx *store.Tx, incidentID strin
 	if err != nil {
 		return err
 	}
-	if i.Kind == "real" && level.Working >= 1 && level.Working <= 3 {
+	if i.Kind == "real" && pausesDrills(level.Working) {
 		// A real incident of 三级 or above needs the people: drills pause (design promise 11).
 		if err := drill.PauseAll(ctx, tx, i.Number); err != nil {
 			return err

@@ -231,19 +231,25 @@ func hashToken(clear string) string {
 }
 
 // Authenticate turns a bearer token into the actor it stands for.
-// Errors: fault unauthenticated identity.bad_token, whatever is wrong with the token; a database that
+// Errors: fault unauthenticated identity.bad_token, whatever is wrong with the token, or
+// identity.drill_over for a stand-in whose drill does not run now; a database that
 // does not answer is no fault of the token and comes back as it is.
 func Authenticate(ctx context.Context, db bun.IDB, nowMs int64, token string) (store.Actor, error) {
 	var row struct {
 		ID, Roles, DrillID string
+		Idle               bool
 	}
-	err := db.NewRaw(`SELECT p.id AS id, p.roles AS roles, p.drill_id AS drill_id FROM token t JOIN person p ON p.id = t.person_id
+	err := db.NewRaw(`SELECT p.id AS id, p.roles AS roles, p.drill_id AS drill_id,
+		p.drill_id <> '' AND NOT EXISTS (SELECT 1 FROM drill d WHERE d.id = p.drill_id AND d.state = 'running') AS idle FROM token t JOIN person p ON p.id = t.person_id
 		WHERE t.hash = ? AND t.revoked_ms = 0 AND (t.expires_ms = 0 OR t.expires_ms > ?) AND p.active`, hashToken(token), nowMs).Scan(ctx, &row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Actor{}, fault.Unauthenticated("identity.bad_token")
 	}
 	if err != nil {
 		return store.Actor{}, fmt.Errorf("look up a token: %w", err)
+	}
+	if row.Idle {
+		return store.Actor{}, fault.Unauthenticated("identity.drill_over")
 	}
 	a := store.Actor{ID: row.ID, Drill: row.DrillID}
 	if err := json.Unmarshal([]byte(row.Roles), &a.Roles); err != nil {

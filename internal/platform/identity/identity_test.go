@@ -255,8 +255,16 @@ func TestATokenIsIssuedByWhoMayToWhoIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := b.who(token); !fault.Is(err, "identity.drill_over") {
+		t.Error("a seat acts without its drill:", err)
+	}
+	b.exec(t, "INSERT INTO drill (id, number, scenario, state, started_by, started_ms) VALUES ('d1', 'D-1', 'A.1', 'running', 'x', 1)")
 	if a, err := b.who(token); err != nil || a.Drill != "d1" {
 		t.Errorf("%+v %v", a, err)
+	}
+	b.exec(t, "UPDATE drill SET state = 'paused'")
+	if _, err := b.who(token); !fault.Is(err, "identity.drill_over") {
+		t.Error("a seat acts while its drill is paused:", err)
 	}
 }
 

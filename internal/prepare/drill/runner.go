@@ -135,6 +135,11 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		if err = r.running(ctx); err == nil {
 			err = acts[i](ctx)
 		}
+		if refused(err, "identity.drill_over") { // in the middle of a stage; what follows tells which it was
+			if why := r.running(ctx); why != nil {
+				err = why
+			}
+		}
 		if err != nil {
 			err = &StageError{name.ID, err}
 			break
