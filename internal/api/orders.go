@@ -55,11 +55,11 @@ func (a *API) orders() {
 		Limit      int    `query:"limit" minimum:"0" maximum:"1000"`
 		Offset     int    `query:"offset" minimum:"0"`
 	}) ([]containment.Order, error) {
-		return a.Orders(ctx, actor, containment.Filter{ServiceID: in.ServiceID, IncidentID: in.IncidentID, CauseID: in.CauseID,
+		return containment.List(ctx, a.Store.Read(), actor, containment.Filter{ServiceID: in.ServiceID, IncidentID: in.IncidentID, CauseID: in.CauseID,
 			State: containment.State(in.State), Orphans: in.Orphans, Limit: in.Limit, Offset: in.Offset})
 	})
 	get(a, operation{path: "/orders/{id}", id: "get-order", room: room, summary: "An order with acknowledgements and probes"}, func(ctx context.Context, actor store.Actor, in *ByID) (containment.Status, error) {
-		return a.Order(ctx, actor, in.ID)
+		return containment.Get(ctx, a.Store.Read(), actor, in.ID)
 	})
 	get(a, operation{path: "/gateways", id: "list-gateways", room: room, summary: "Gateways and how fresh they are"}, func(ctx context.Context, actor store.Actor, _ *none) ([]containment.GatewayRow, error) {
 		if err := identity.Require(actor, "order.read"); err != nil {
@@ -94,7 +94,7 @@ func (a *API) orders() {
 		Direction  string `query:"direction"`
 		State      string `query:"state"`
 	}) ([]gatereview.Review, error) {
-		return a.GateReviews(ctx, actor, gatereview.Filter{OrderID: in.OrderID, IncidentID: in.IncidentID, Direction: gatereview.Direction(in.Direction), State: gatereview.State(in.State)})
+		return gatereview.List(ctx, a.Store.Read(), actor, gatereview.Filter{OrderID: in.OrderID, IncidentID: in.IncidentID, Direction: gatereview.Direction(in.Direction), State: gatereview.State(in.State)})
 	})
 	post(a, operation{path: "/gate-reviews/{id}/ratify", id: "ratify-offline", room: room, summary: "Ratify an emergency offline; not by who ordered it"}, func(ctx context.Context, tx *store.Tx, in *decisionBody) (gatereview.Review, error) {
 		return a.Review.Ratify(ctx, tx, in.ID, in.Body.Approve, in.Body.Reason)
@@ -112,6 +112,6 @@ func (a *API) orders() {
 		return a.DecideOnline(ctx, tx, in.ID, in.Body.Approve, in.Body.Reason)
 	})
 	post(a, operation{path: "/nonconformities/{id}/explain", id: "explain-nonconformity", room: room, summary: "Give the reason why a demanded measure was not taken"}, func(ctx context.Context, tx *store.Tx, in *reasonBody) (containment.Nonconformity, error) {
-		return a.ExplainNonconformity(ctx, tx, in.ID, in.Body.Reason)
+		return a.Control.ExplainNonconformity(ctx, tx, in.ID, in.Body.Reason)
 	})
 }

@@ -54,14 +54,14 @@ func (a *API) prepare() {
 		Limit     int    `query:"limit" minimum:"0" maximum:"1000"`
 		Offset    int    `query:"offset" minimum:"0"`
 	}) ([]lexicon.Entry, error) {
-		return lexicon.List(ctx, a.Store.Read(), actor, lexicon.Filter{ServiceID: in.ServiceID, State: in.State, Limit: in.Limit, Offset: in.Offset})
+		return a.LexiconEntries(ctx, actor, lexicon.Filter{ServiceID: in.ServiceID, State: in.State, Limit: in.Limit, Offset: in.Offset})
 	})
 	post(a, operation{path: "/lexicon", id: "publish-lexicon", room: room, summary: "Publish entries at once for 24 h; approval makes them stay"}, func(ctx context.Context, tx *store.Tx, in *lexiconBody) ([]lexicon.Entry, error) {
 		var drafts []lexicon.Draft
 		for _, e := range in.Body.Entries {
 			drafts = append(drafts, lexicon.Draft{ServiceID: e.ServiceID, Term: e.Term, Action: e.Action, Risk: e.Risk, Topic: e.Topic, Contexts: e.Contexts, StrictOnly: e.StrictOnly, Secret: e.Secret})
 		}
-		return a.Lexicon.Publish(ctx, tx, in.Body.IncidentID, drafts)
+		return a.PublishLexicon(ctx, tx, in.Body.IncidentID, drafts)
 	})
 	post(a, operation{path: "/lexicon/approve", id: "approve-lexicon", room: room, summary: "Approve entries to stay; not by who published them"}, func(ctx context.Context, tx *store.Tx, in *idsBody) ([]lexicon.Entry, error) {
 		return a.Lexicon.Approve(ctx, tx, in.Body.IDs...)

@@ -29,7 +29,7 @@ func (a *API) records() {
 		if err := identity.Require(actor, "record.read"); err != nil {
 			return nil, err
 		}
-		return record.Entries(ctx, a.Store.Read(), record.Filter{Action: in.Action, ObjectKind: in.ObjectKind, ObjectID: in.ObjectID, Scope: in.Scope, From: in.From, Limit: in.Limit})
+		return a.Entries(ctx, actor, record.Filter{Action: in.Action, ObjectKind: in.ObjectKind, ObjectID: in.ObjectID, Scope: in.Scope, From: in.From, Limit: in.Limit})
 	})
 	get(a, operation{path: "/record/checkpoint", id: "last-checkpoint", room: room, summary: "The newest signed checkpoint"}, func(ctx context.Context, actor store.Actor, _ *none) (*record.Checkpoint, error) {
 		if err := identity.Require(actor, "record.read"); err != nil {

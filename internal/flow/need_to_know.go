@@ -2,93 +2,71 @@ package flow
 
 import (
 	"context"
-	"slices"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 
-	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/monitor/anomaly"
+	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/store"
-	"github.com/fengsui/fengsui/internal/respond/containment"
-	"github.com/fengsui/fengsui/internal/respond/gatereview"
+	"github.com/fengsui/fengsui/internal/prepare/lexicon"
 	"github.com/fengsui/fengsui/internal/respond/incident"
-	"github.com/fengsui/fengsui/internal/service"
 )
 
-// hidden reports whether an incident, if there is one, is not there for the actor.
-func hidden(ctx context.Context, db bun.IDB, a store.Actor, incidentID string) (bool, error) {
-	if incidentID == "" {
-		return false, nil
-	}
-	_, err := incident.Get(ctx, db, a, incidentID)
-	if kind := fault.KindOf(err); err != nil && (kind == fault.KindNotFound || kind == fault.KindForbidden) {
-		return true, nil
-	}
-	return false, err
-}
-
-// veil takes from an order what would betray an incident that the actor may not know of. The order
-// itself stays: whoever has the watch must see what is in force.
-func veil(ctx context.Context, db bun.IDB, a store.Actor, o *containment.Order) (veiled bool, err error) {
-	veiled, err = hidden(ctx, db, a, o.IncidentID)
-	if veiled {
-		o.IncidentID, o.CauseID, o.EndedReason = "", "", ""
-	}
-	return veiled, err
-}
-
-// Orders lists orders; what hangs on an incident the actor may not know of is shown without it, and is
-// not found by it.
-func (h *House) Orders(ctx context.Context, a store.Actor, f containment.Filter) ([]containment.Order, error) {
-	db := h.Store.Read()
-	list, err := containment.List(ctx, db, a, f)
-	out := []containment.Order{}
-	for _, o := range list {
-		veiled, err := veil(ctx, db, a, &o)
-		if err != nil {
-			return nil, err
-		}
-		if !veiled || f.IncidentID == "" && f.CauseID == "" {
-			out = append(out, o)
-		}
-	}
-	return out, err
-}
-
-// Order is one order with its acknowledgements and probes, veiled as in Orders.
-func (h *House) Order(ctx context.Context, a store.Actor, id string) (containment.Status, error) {
-	s, err := containment.Get(ctx, h.Store.Read(), a, id)
-	if err != nil {
-		return s, err
-	}
-	_, err = veil(ctx, h.Store.Read(), a, &s.Order)
-	return s, err
-}
-
-// GateReviews lists the gate reviews, without those of incidents the actor may not know of.
-func (h *House) GateReviews(ctx context.Context, a store.Actor, f gatereview.Filter) ([]gatereview.Review, error) {
-	list, err := gatereview.List(ctx, h.Store.Read(), a, f)
-	if err != nil {
+// Entries lists the record without what is said about incidents that the actor may not know of, and
+// about what hangs on them. Verification and exports see all: a gap would look like tampering.
+func (h *House) Entries(ctx context.Context, a store.Actor, f record.Filter) ([]record.Entry, error) {
+	if err := identity.Require(a, "record.read"); err != nil {
 		return nil, err
 	}
-	var failed error
-	list = slices.DeleteFunc(list, func(r gatereview.Review) bool {
-		gone, err := hidden(ctx, h.Store.Read(), a, r.IncidentID)
-		if err != nil {
-			failed = err
-		}
-		return gone
-	})
-	return list, failed
+	f.Without = hiddenNames(a)
+	return record.Entries(ctx, h.Store.Read(), f)
 }
 
-// ExplainNonconformity gives the reason for a nonconformity of an incident the actor may handle.
-func (h *House) ExplainNonconformity(ctx context.Context, tx *store.Tx, id, reason string) (containment.Nonconformity, error) {
-	n, err := service.Get[containment.Nonconformity](ctx, tx, "id", id)
-	if err != nil {
-		return n, err
+// hiddenNames selects the record's scopes and object ids of what is hidden from an actor.
+func hiddenNames(a store.Actor) schema.QueryAppender {
+	incidents, anomalies := incident.Hidden(a), anomaly.Hidden(a)
+	return bun.SafeQuery(`WITH gone_incident AS (?), gone_anomaly AS (?),
+		gone_order AS (SELECT id FROM disposal_order WHERE incident_id IN (SELECT id FROM gone_incident)),
+		gone_complaint AS (SELECT id FROM complaint WHERE anomaly_id IN (SELECT id FROM gone_anomaly)),
+		gone_directive AS (SELECT id FROM directive WHERE incident_id IN (SELECT id FROM gone_incident))
+		SELECT id FROM gone_incident UNION SELECT 'incident:' || id FROM gone_incident
+		UNION SELECT id FROM gone_anomaly UNION SELECT 'anomaly:' || id FROM gone_anomaly
+		UNION SELECT id FROM gone_complaint UNION SELECT 'subject:' || id FROM gone_complaint
+		UNION SELECT id FROM gone_directive UNION SELECT 'directive:' || id FROM gone_directive
+		UNION SELECT id FROM gone_order UNION SELECT id FROM gate_review WHERE order_id IN (SELECT id FROM gone_order)
+		UNION SELECT id FROM evidence WHERE incident_id IN (SELECT id FROM gone_incident) OR anomaly_id IN (SELECT id FROM gone_anomaly)`, incidents, anomalies)
+}
+
+// LexiconEntries lists entries; the name of an incident that the actor may not know of is not told as
+// the source of one.
+func (h *House) LexiconEntries(ctx context.Context, a store.Actor, f lexicon.Filter) ([]lexicon.Entry, error) {
+	list, err := lexicon.List(ctx, h.Store.Read(), a, f)
+	if err != nil || a.IsSystem() {
+		return list, err
 	}
-	if _, err := incident.ForChange(ctx, tx, n.IncidentID, "incident.handle"); err != nil {
-		return containment.Nonconformity{}, err
+	var hidden []string
+	if err := h.Store.Read().NewRaw("SELECT 'incident:' || id FROM incident WHERE id IN (?)", incident.Hidden(a)).Scan(ctx, &hidden); err != nil {
+		return nil, err
 	}
-	return h.Control.ExplainNonconformity(ctx, tx, id, reason)
+	for k := range list {
+		for _, source := range hidden {
+			if list[k].Source == source {
+				list[k].Source = "emergency"
+			}
+		}
+	}
+	return list, nil
+}
+
+// PublishLexicon puts entries in force, for an incident that the actor may know of or for none.
+func (h *House) PublishLexicon(ctx context.Context, tx *store.Tx, incidentID string, drafts []lexicon.Draft) ([]lexicon.Entry, error) {
+	if err := identity.Require(tx.Actor, "lexicon.publish"); err != nil {
+		return nil, err
+	}
+	if err := incident.Visible(ctx, tx, tx.Actor, "incident_id", incidentID); err != nil {
+		return nil, err
+	}
+	return h.Lexicon.Publish(ctx, tx, incidentID, drafts)
 }

@@ -44,7 +44,7 @@ func (h *House) Status(ctx context.Context) (Status, error) {
 	}{
 		{&s.Anomalies, "SELECT state, kind, COUNT(*) AS n FROM anomaly WHERE state IN ('open','assessing') GROUP BY state, kind ORDER BY state, kind"},
 		{&s.Incidents, "SELECT state, kind, COUNT(*) AS n FROM incident WHERE state <> 'closed' AND NOT restricted GROUP BY state, kind ORDER BY state, kind"},
-		{&s.Orders, "SELECT rung AS state, kind, COUNT(*) AS n FROM disposal_order WHERE state = 'in_force' GROUP BY rung, kind ORDER BY rung, kind"},
+		{&s.Orders, "SELECT rung AS state, kind, COUNT(*) AS n FROM disposal_order WHERE state = 'in_force' AND incident_id NOT IN (SELECT id FROM incident WHERE restricted) GROUP BY rung, kind ORDER BY rung, kind"},
 	} {
 		if err := db.NewRaw(q.sql).Scan(ctx, q.into); err != nil {
 			return s, err

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
@@ -233,13 +234,40 @@ func decide(ctx context.Context, tx *store.Tx, id, event string, with func(*Anom
 // Scope is the erasure scope of what is recorded about an anomaly.
 func Scope(id string) string { return "anomaly:" + id }
 
-// load reads an anomaly that the actor may know of; a stand-in knows those of its drill.
+// load reads an anomaly that the actor may know of: not of a hidden incident, and for a stand-in of its drill.
 func load(ctx context.Context, db bun.IDB, actor store.Actor, id, field string) (Anomaly, error) {
 	var a Anomaly
 	if err := db.NewSelect().Model(&a).Where("id = ?", id).Scan(ctx); err != nil {
 		return a, store.Missing(err, field)
 	}
+	if err := Visible(ctx, db, actor, field, id); err != nil {
+		return Anomaly{}, err
+	}
 	return a, identity.RequireDrill(actor, a.DrillID)
+}
+
+// Hidden selects the ids of the anomalies that became restricted incidents of which the actor may not
+// know, and of those merged into them, for use as a subquery. The parts of the system know of all.
+func Hidden(actor store.Actor) schema.QueryWithArgs {
+	return bun.SafeQuery(`WITH RECURSIVE hid(id) AS (
+		SELECT h.id FROM anomaly h JOIN incident i ON i.id = h.incident_id WHERE i.restricted AND NOT ?
+			AND NOT EXISTS (SELECT 1 FROM incident_access x WHERE x.incident_id = i.id AND x.person_id = ?)
+		UNION SELECT m.id FROM anomaly m JOIN hid ON m.merged_into = hid.id) SELECT id FROM hid`, actor.IsSystem(), actor.ID)
+}
+
+// Visible refuses an anomaly that is hidden from the actor with not found about field, as if it never was.
+func Visible(ctx context.Context, db bun.IDB, actor store.Actor, field, id string) error {
+	if id == "" || actor.IsSystem() {
+		return nil
+	}
+	var n int
+	if err := db.NewRaw("SELECT COUNT(*) FROM anomaly WHERE id = ? AND id IN (?)", id, Hidden(actor)).Scan(ctx, &n); err != nil {
+		return err
+	}
+	if n > 0 {
+		return fault.NotFound(field, "error.not_found", "field", field)
+	}
+	return nil
 }
 
 // Get reads one anomaly.
@@ -260,7 +288,7 @@ type Filter struct {
 	Limit     int   // default and at most 500
 }
 
-// List lists anomalies, newest first. A stand-in sees those of its drill.
+// List lists anomalies, newest first, without those of hidden incidents. A stand-in sees those of its drill.
 func List(ctx context.Context, db bun.IDB, actor store.Actor, f Filter) ([]Anomaly, error) {
 	if err := identity.Require(actor, "anomaly.read"); err != nil {
 		return nil, err
@@ -278,6 +306,7 @@ func List(ctx context.Context, db bun.IDB, actor store.Actor, f Filter) ([]Anoma
 			q = q.Where("? = ?", bun.Ident(c.column), c.value)
 		}
 	}
+	q = q.Where("id NOT IN (?)", Hidden(actor))
 	if f.BeforeMs > 0 {
 		q = q.Where("opened_ms < ?", f.BeforeMs)
 	}

@@ -231,11 +231,14 @@ func hashCode(id, code string) string {
 	return hex.EncodeToString(h[:])
 }
 
-// load reads a complaint that the actor may know of.
+// load reads a complaint that the actor may know of: one of a hidden anomaly is hidden with it.
 func load(ctx context.Context, db bun.IDB, actor store.Actor, id string) (Complaint, error) {
 	var c Complaint
 	if err := db.NewSelect().Model(&c).Where("id = ?", id).Scan(ctx); err != nil {
 		return c, store.Missing(err, "id")
+	}
+	if err := anomaly.Visible(ctx, db, actor, "id", c.AnomalyID); err != nil {
+		return Complaint{}, err
 	}
 	svc, err := service.Get[service.Service](ctx, db, "service_id", c.ServiceID)
 	if err != nil {
@@ -371,6 +374,7 @@ func List(ctx context.Context, db bun.IDB, actor store.Actor, f Filter) ([]Compl
 			q = q.Where("? = ?", bun.Ident(c.column), c.value)
 		}
 	}
+	q = q.Where("anomaly_id NOT IN (?)", anomaly.Hidden(actor))
 	if actor.Drill != "" {
 		q = q.Where("service_id IN (SELECT id FROM service WHERE drill_id = ?)", actor.Drill)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 )
 
 // Entry is one entry as it is shown: what its leaf says.
@@ -25,8 +26,9 @@ type Entry struct {
 // Filter picks entries; empty fields pick all.
 type Filter struct {
 	Action, ObjectKind, ObjectID, Actor, Scope string
-	From                                       int64 // only entries with this index or a greater one
-	Limit                                      int   // default 100, at most 1,000
+	Without                                    schema.QueryAppender // selects scopes and object ids whose entries are left out; nil: none
+	From                                       int64                // only entries with this index or a greater one
+	Limit                                      int                  // default 100, at most 1,000
 }
 
 // Entries lists entries by index. It asks for no permission: the caller has.
@@ -41,6 +43,9 @@ func Entries(ctx context.Context, db bun.IDB, f Filter) ([]Entry, error) {
 		if c.val != "" {
 			q = q.Where("? = ?", bun.Ident("e."+c.col), c.val)
 		}
+	}
+	if f.Without != nil {
+		q = q.Where("e.scope NOT IN (?) AND e.object_id NOT IN (?)", f.Without, f.Without)
 	}
 	var rows []struct {
 		Leaf   string

@@ -8,12 +8,14 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
@@ -23,7 +25,8 @@ type origin struct {
 	serviceID, operatorID     string // "" where the cause names none
 }
 
-func loadOrigin(ctx context.Context, db bun.IDB, cause Cause, id string) (o origin, err error) {
+// loadOrigin reads what an order springs from; what is hidden from the actor is not found.
+func loadOrigin(ctx context.Context, db bun.IDB, a store.Actor, cause Cause, id string) (o origin, err error) {
 	var state string
 	switch cause {
 	case FromAnomaly:
@@ -43,6 +46,14 @@ func loadOrigin(ctx context.Context, db bun.IDB, cause Cause, id string) (o orig
 	}
 	if err != nil {
 		return o, store.Missing(err, "cause_id")
+	}
+	if cause == FromAnomaly { // it may have been merged into one that became a hidden incident
+		err = anomaly.Visible(ctx, db, a, "cause_id", id)
+	} else {
+		err = incident.Visible(ctx, db, a, "cause_id", o.incidentID)
+	}
+	if err != nil {
+		return origin{}, err
 	}
 	if o.kind != "real" && o.kind != "drill" {
 		return o, fault.Invalid("cause_id", "containment.kind_without_orders", "kind", o.kind)
@@ -66,7 +77,7 @@ func (c *Control) Issue(ctx context.Context, tx *store.Tx, r Request) (Order, er
 	if tx.Actor.IsSystem() && !MayAutomate(r.Rung, r.Evidence) {
 		return Order{}, fault.Forbidden("containment.needs_person", "rung", r.Rung)
 	}
-	from, level, err := c.check(ctx, tx, &r, tx.NowMs)
+	from, level, err := c.check(ctx, tx, tx.Actor, &r, tx.NowMs)
 	if err != nil {
 		return Order{}, err
 	}
@@ -78,7 +89,11 @@ func (c *Control) Issue(ctx context.Context, tx *store.Tx, r Request) (Order, er
 		return Order{}, err
 	}
 	if i := slices.IndexFunc(standing, func(o Order) bool { return o.sameAs(r, from.kind) }); i >= 0 {
-		return Order{}, fault.Conflict("rung", "containment.same_in_force", "order", standing[i].ID)
+		name := standing[i].ID
+		if err := incident.Visible(ctx, tx, tx.Actor, "order_id", standing[i].IncidentID); err != nil {
+			name = "—"
+		}
+		return Order{}, fault.Conflict("rung", "containment.same_in_force", "order", name)
 	}
 	o := Order{ID: tx.NewID(), Kind: from.kind, DrillID: from.drillID, ServiceID: r.Scope.ServiceID, Cause: r.Cause, CauseID: r.CauseID, IncidentID: from.incidentID,
 		Rung: r.Rung, Measure: r.Rung.Tag(), Scope: r.Scope, Params: r.Params, ReleaseMode: r.Mode, State: InForce, Emergency: r.Rung == posture.ServiceOffline,
@@ -143,11 +158,11 @@ func emptied(p posture.Params) posture.Params {
 }
 
 // check normalises a request and checks it against what is there.
-func (c *Control) check(ctx context.Context, db bun.IDB, r *Request, nowMs int64) (from origin, level int, err error) {
+func (c *Control) check(ctx context.Context, db bun.IDB, a store.Actor, r *Request, nowMs int64) (from origin, level int, err error) {
 	if _, err = r.normalise(nowMs, 0); err != nil {
 		return from, 0, err
 	}
-	if from, err = loadOrigin(ctx, db, r.Cause, r.CauseID); err != nil {
+	if from, err = loadOrigin(ctx, db, a, r.Cause, r.CauseID); err != nil {
 		return from, 0, err
 	}
 	if from.incidentID != "" {

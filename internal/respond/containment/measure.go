@@ -11,6 +11,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
@@ -85,6 +86,9 @@ func (c *Control) ExplainNonconformity(ctx context.Context, tx *store.Tx, id, re
 	n, err := service.Get[Nonconformity](ctx, tx, "id", id)
 	if err != nil {
 		return n, err
+	}
+	if err := incident.Visible(ctx, tx, tx.Actor, "id", n.IncidentID); err != nil {
+		return Nonconformity{}, err
 	}
 	var drill string
 	if err := tx.NewRaw("SELECT drill_id FROM incident WHERE id = ?", n.IncidentID).Scan(ctx, &drill); err != nil {

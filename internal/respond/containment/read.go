@@ -10,6 +10,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
@@ -60,6 +61,19 @@ func Gateways(ctx context.Context, db bun.IDB) ([]GatewayRow, error) {
 	return out, db.NewSelect().Model(&out).Order("id").Scan(ctx)
 }
 
+// load reads an order that the actor may know of: of its drill, and not of an incident that is hidden
+// from it. What is hidden is answered like what never was.
+func load(ctx context.Context, db bun.IDB, a store.Actor, id string) (Order, error) {
+	o, err := service.Get[Order](ctx, db, "order_id", id)
+	if err != nil {
+		return o, err
+	}
+	if err := incident.Visible(ctx, db, a, "order_id", o.IncidentID); err != nil {
+		return Order{}, err
+	}
+	return o, identity.RequireDrill(a, o.DrillID)
+}
+
 // Get reads an order with its proof. Forbidden without order.read or for another drill's stand-in.
 func Get(ctx context.Context, db bun.IDB, a store.Actor, id string) (Status, error) {
 	s := Status{Acks: []AckRow{}, Probes: []Probe{}, Missing: []string{}}
@@ -67,10 +81,7 @@ func Get(ctx context.Context, db bun.IDB, a store.Actor, id string) (Status, err
 		return s, err
 	}
 	var err error
-	if s.Order, err = service.Get[Order](ctx, db, "order_id", id); err != nil {
-		return s, err
-	}
-	if err := identity.RequireDrill(a, s.Order.DrillID); err != nil {
+	if s.Order, err = load(ctx, db, a, id); err != nil {
 		return s, err
 	}
 	if err := db.NewSelect().Model(&s.Acks).Where("order_id = ?", id).Order("at_ms", "gateway_id").Scan(ctx); err != nil {
@@ -118,7 +129,8 @@ type Filter struct {
 	Offset     int
 }
 
-// List shows orders, newest first; a drill's stand-in sees those of its drill.
+// List shows orders, newest first; a drill's stand-in sees those of its drill, and nobody those of an
+// incident that is hidden from them.
 func List(ctx context.Context, db bun.IDB, a store.Actor, f Filter) ([]Order, error) {
 	if err := identity.Require(a, "order.read"); err != nil {
 		return nil, err
@@ -134,6 +146,7 @@ func List(ctx context.Context, db bun.IDB, a store.Actor, f Filter) ([]Order, er
 			q = q.Where("? = ?", bun.Ident(c.column), c.value)
 		}
 	}
+	q = q.Where("incident_id NOT IN (?)", incident.Hidden(a))
 	if f.Orphans {
 		q = q.Where("incident_id = ''")
 	}
@@ -190,7 +203,7 @@ func (c *Control) Preview(ctx context.Context, db bun.IDB, a store.Actor, clk cl
 		return Hit{}, fault.Unavailable("containment.no_traffic")
 	}
 	nowMs := clock.Ms(clk)
-	from, _, err := c.check(ctx, db, &r, nowMs)
+	from, _, err := c.check(ctx, db, a, &r, nowMs)
 	if err != nil {
 		return Hit{}, err
 	}
@@ -201,7 +214,16 @@ func (c *Control) Preview(ctx context.Context, db bun.IDB, a store.Actor, clk cl
 	if err != nil {
 		return Hit{}, err
 	}
-	h := Hit{Measure: r.Rung.Tag(), Kind: from.kind, SinceMs: nowMs - previewWindowMs, Conflicts: conflicts(standing, r, from.kind)}
+	var known []Order // a conflict with what is hidden is not named
+	for _, o := range standing {
+		switch err := incident.Visible(ctx, db, a, "order_id", o.IncidentID); {
+		case err == nil:
+			known = append(known, o)
+		case fault.KindOf(err) != fault.KindNotFound:
+			return Hit{}, err
+		}
+	}
+	h := Hit{Measure: r.Rung.Tag(), Kind: from.kind, SinceMs: nowMs - previewWindowMs, Conflicts: conflicts(known, r, from.kind)}
 	aud := Audience{Scope: r.Scope, DrillOnly: from.kind == string(posture.Drill), SinceMs: h.SinceMs}
 	if r.Rung == posture.AudienceLimit {
 		aud.ExceptGroups = r.Params.AllowedGroups

@@ -9,6 +9,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
@@ -25,15 +26,20 @@ func (c *Control) RequestLift(ctx context.Context, tx *store.Tx, orderID, reason
 
 // DecideLift confirms or rejects a request to lift; a confirmed one takes effect in this transaction.
 func (c *Control) DecideLift(ctx context.Context, tx *store.Tx, secondID string, confirm bool) (Order, error) {
+	var of string // the order may have been adopted after it was asked for
+	if err := tx.NewRaw(`SELECT o.incident_id FROM second_signature s JOIN disposal_order o ON o.id = s.object_id
+		WHERE s.id = ? AND s.object_kind = 'order'`, secondID).Scan(ctx, &of); err != nil {
+		return Order{}, store.Missing(err, "id")
+	}
+	if err := incident.Visible(ctx, tx, tx.Actor, "id", of); err != nil {
+		return Order{}, err
+	}
 	s, err := identity.DecideSecond(ctx, tx, secondID, confirm)
 	if err != nil {
 		return Order{}, err
 	}
-	if s.ObjectKind != "order" {
-		return Order{}, fault.NotFound("id", "error.not_found", "field", "id")
-	}
 	if !confirm {
-		return service.Get[Order](ctx, tx, "order_id", s.ObjectID)
+		return load(ctx, tx, tx.Actor, s.ObjectID)
 	}
 	o, err := c.loosening(ctx, tx, s.ObjectID, "lift")
 	if err != nil {
@@ -50,11 +56,8 @@ func (c *Control) loosening(ctx context.Context, tx *store.Tx, orderID, event st
 	if tx.Actor.IsSystem() {
 		return Order{}, fault.Forbidden("containment.needs_person", "rung", "")
 	}
-	o, err := service.Get[Order](ctx, tx, "order_id", orderID)
+	o, err := load(ctx, tx, tx.Actor, orderID)
 	if err != nil {
-		return o, err
-	}
-	if err := identity.RequireDrill(tx.Actor, o.DrillID); err != nil {
 		return o, err
 	}
 	if _, err := next(o.State, event); err != nil {
@@ -72,11 +75,8 @@ func (c *Control) UndoOffline(ctx context.Context, tx *store.Tx, orderID, reason
 	if err := identity.Require(tx.Actor, "order.issue"); err != nil {
 		return Order{}, err
 	}
-	o, err := service.Get[Order](ctx, tx, "order_id", orderID)
+	o, err := load(ctx, tx, tx.Actor, orderID)
 	if err != nil {
-		return o, err
-	}
-	if err := identity.RequireDrill(tx.Actor, o.DrillID); err != nil {
 		return o, err
 	}
 	if _, err := next(o.State, "undo_slip"); err != nil {
@@ -163,11 +163,8 @@ func (c *Control) Adopt(ctx context.Context, tx *store.Tx, orderID, incidentID s
 	if err := identity.Require(tx.Actor, "incident.handle"); err != nil {
 		return Order{}, err
 	}
-	o, err := service.Get[Order](ctx, tx, "order_id", orderID)
+	o, err := load(ctx, tx, tx.Actor, orderID)
 	if err != nil {
-		return o, err
-	}
-	if err := identity.RequireDrill(tx.Actor, o.DrillID); err != nil {
 		return o, err
 	}
 	if _, err := next(o.State, "adopt"); err != nil {
@@ -176,7 +173,7 @@ func (c *Control) Adopt(ctx context.Context, tx *store.Tx, orderID, incidentID s
 	if o.IncidentID != "" {
 		return o, fault.Conflict("order_id", "containment.adopted", "incident", o.IncidentID)
 	}
-	into, err := loadOrigin(ctx, tx, FromIncident, incidentID)
+	into, err := loadOrigin(ctx, tx, tx.Actor, FromIncident, incidentID)
 	if err != nil {
 		return o, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
@@ -65,6 +66,9 @@ func Receive(ctx context.Context, tx *store.Tx, v Vault, d Directive, text strin
 	if _, err := service.Get[service.Operator](ctx, tx, "operator_id", d.OperatorID); err != nil {
 		return d, err
 	}
+	if err := incident.Visible(ctx, tx, tx.Actor, "incident_id", d.IncidentID); err != nil {
+		return d, err
+	}
 	d.ID, d.State = tx.NewID(), "open"
 	var err error
 	if d.Body, err = v.Seal(ctx, tx, Scope(d.ID), []byte(text)); err != nil {
@@ -80,12 +84,24 @@ func Receive(ctx context.Context, tx *store.Tx, v Vault, d Directive, text strin
 	return d, due.Set(ctx, tx, due.Row{Kind: DueKind, ObjectKind: "directive", ObjectID: d.ID, IncidentKind: due.KindReal, DueMs: d.DueMs, Payload: "{}"})
 }
 
+// load reads a directive that the actor may know of: one about a hidden incident is hidden with it.
+func load(ctx context.Context, db bun.IDB, a store.Actor, id string) (Directive, error) {
+	d, err := service.Get[Directive](ctx, db, "directive_id", id)
+	if err != nil {
+		return d, err
+	}
+	if err := incident.Visible(ctx, db, a, "directive_id", d.IncidentID); err != nil {
+		return Directive{}, err
+	}
+	return d, nil
+}
+
 // Read gives a directive with its text.
 func Read(ctx context.Context, db bun.IDB, v Vault, a store.Actor, id string) (Directive, string, error) {
 	if err := identity.Require(a, "directive.read"); err != nil {
 		return Directive{}, "", err
 	}
-	d, err := service.Get[Directive](ctx, db, "directive_id", id)
+	d, err := load(ctx, db, a, id)
 	if err != nil {
 		return d, "", err
 	}
@@ -101,7 +117,7 @@ func Answer(ctx context.Context, tx *store.Tx, id, answer string) (Directive, er
 	if err := identity.Require(tx.Actor, "directive.write"); err != nil {
 		return Directive{}, err
 	}
-	d, err := service.Get[Directive](ctx, tx, "directive_id", id)
+	d, err := load(ctx, tx, tx.Actor, id)
 	if err != nil {
 		return d, err
 	}
@@ -119,7 +135,7 @@ func Answer(ctx context.Context, tx *store.Tx, id, answer string) (Directive, er
 	return d, due.Cancel(ctx, tx, DueKind, id)
 }
 
-// List gives all directives without their text, the nearest deadline first.
+// List gives all directives, but those about hidden incidents, without their text, the nearest deadline first.
 func List(ctx context.Context, db bun.IDB, a store.Actor) ([]Directive, error) {
 	if err := identity.Require(a, "directive.read"); err != nil {
 		return nil, err
@@ -128,5 +144,5 @@ func List(ctx context.Context, db bun.IDB, a store.Actor) ([]Directive, error) {
 	if a.Drill != "" {
 		return out, nil
 	}
-	return out, db.NewSelect().Model(&out).OrderExpr("CASE WHEN due_ms = 0 THEN 1 ELSE 0 END, due_ms, id").Scan(ctx)
+	return out, db.NewSelect().Model(&out).Where("incident_id NOT IN (?)", incident.Hidden(a)).OrderExpr("CASE WHEN due_ms = 0 THEN 1 ELSE 0 END, due_ms, id").Scan(ctx)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/respond/containment"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
@@ -216,6 +217,9 @@ func (d *Desk) RequestOnline(ctx context.Context, tx *store.Tx, in OnlineRequest
 	if err != nil {
 		return Review{}, err
 	}
+	if err := incident.Visible(ctx, tx, tx.Actor, "order_id", o.IncidentID); err != nil {
+		return Review{}, err
+	}
 	if err := identity.RequireDrill(tx.Actor, o.DrillID); err != nil {
 		return Review{}, err
 	}
@@ -336,15 +340,8 @@ func (d *Desk) deciding(ctx context.Context, tx *store.Tx, id, reason string) (R
 	if tx.Actor.IsSystem() {
 		return Review{}, fault.Forbidden("identity.not_allowed", "action", "gatereview.decide")
 	}
-	r, err := service.Get[Review](ctx, tx, "review_id", id)
+	r, err := load(ctx, tx, tx.Actor, id)
 	if err != nil {
-		return r, err
-	}
-	drill, err := drillOf(ctx, tx, r)
-	if err != nil {
-		return r, err
-	}
-	if err := identity.RequireDrill(tx.Actor, drill); err != nil {
 		return r, err
 	}
 	if strings.TrimSpace(reason) == "" {
@@ -383,23 +380,27 @@ func Get(ctx context.Context, db bun.IDB, a store.Actor, id string) (Review, err
 	if err := identity.Require(a, "order.read"); err != nil {
 		return Review{}, err
 	}
+	return load(ctx, db, a, id)
+}
+
+// load reads a review that the actor may know of, by its order, which may have been adopted after the
+// review was opened. What is hidden is answered like what never was.
+func load(ctx context.Context, db bun.IDB, a store.Actor, id string) (Review, error) {
 	r, err := service.Get[Review](ctx, db, "review_id", id)
 	if err != nil {
 		return r, err
 	}
-	drill, err := drillOf(ctx, db, r)
-	if err != nil {
-		return r, err
+	var drill, incidentID string
+	if err := db.NewRaw("SELECT drill_id, incident_id FROM disposal_order WHERE id = ?", r.OrderID).Scan(ctx, &drill, &incidentID); err != nil {
+		return r, store.Missing(err, "order_id")
+	}
+	if err := incident.Visible(ctx, db, a, "review_id", incidentID); err != nil {
+		return Review{}, err
 	}
 	return r, identity.RequireDrill(a, drill)
 }
 
-func drillOf(ctx context.Context, db bun.IDB, r Review) (drill string, err error) {
-	err = db.NewRaw("SELECT drill_id FROM disposal_order WHERE id = ?", r.OrderID).Scan(ctx, &drill)
-	return drill, store.Missing(err, "order_id")
-}
-
-// List shows reviews, newest first. Forbidden without order.read.
+// List shows reviews, newest first, without those of hidden incidents. Forbidden without order.read.
 func List(ctx context.Context, db bun.IDB, a store.Actor, f Filter) ([]Review, error) {
 	if err := identity.Require(a, "order.read"); err != nil {
 		return nil, err
@@ -414,6 +415,7 @@ func List(ctx context.Context, db bun.IDB, a store.Actor, f Filter) ([]Review, e
 	if f.IncidentID != "" { // the order may have been adopted after its review was opened
 		q = q.Where("order_id IN (SELECT id FROM disposal_order WHERE incident_id = ?)", f.IncidentID)
 	}
+	q = q.Where("order_id NOT IN (SELECT id FROM disposal_order WHERE incident_id IN (?))", incident.Hidden(a))
 	if a.Drill != "" {
 		q = q.Where("order_id IN (SELECT id FROM disposal_order WHERE drill_id = ?)", a.Drill)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
@@ -182,6 +183,30 @@ func Get(ctx context.Context, db bun.IDB, a store.Actor, id string) (Incident, e
 		return Incident{}, err // not even what it is called leaves with the refusal
 	}
 	return i, nil
+}
+
+// Hidden selects the ids of the incidents that the actor may not know of, for use as a subquery; the
+// parts of the system know of all of them.
+func Hidden(a store.Actor) schema.QueryWithArgs {
+	return bun.SafeQuery(`SELECT h.id FROM incident h WHERE h.restricted AND NOT ? AND NOT EXISTS
+		(SELECT 1 FROM incident_access x WHERE x.incident_id = h.id AND x.person_id = ?)`, a.IsSystem(), a.ID)
+}
+
+// Visible checks need to know for what hangs on an incident; "" hangs on none. An actor who may not know
+// of the incident gets not found about field, which names what was asked for: a row that hangs on a
+// hidden incident is answered like one that never was. Permission and drill are the caller's to check.
+func Visible(ctx context.Context, db bun.IDB, a store.Actor, field, id string) error {
+	if id == "" || a.IsSystem() {
+		return nil
+	}
+	var n int
+	if err := db.NewRaw("SELECT COUNT(*) FROM incident WHERE id = ? AND id IN (?)", id, Hidden(a)).Scan(ctx, &n); err != nil {
+		return err
+	}
+	if n > 0 {
+		return fault.NotFound(field, "error.not_found", "field", field)
+	}
+	return nil
 }
 
 // forChange loads an incident for a change by the transaction's actor.
