@@ -42,6 +42,7 @@ type ComplaintRead struct {
 
 func (a *API) monitor() {
 	const room = "monitor"
+	a.unhurried()
 	get(a, operation{path: "/anomalies", id: "list-anomalies", room: room, summary: "The anomaly queue"}, func(ctx context.Context, actor store.Actor, in *struct {
 		State     string `query:"state"`
 		ServiceID string `query:"service_id"`

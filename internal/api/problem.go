@@ -99,7 +99,10 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (a *API) refuse(ctx huma.Context, err error) {
-	p := a.problem(ctx.Context(), err).(*Problem)
+	write(ctx, a.problem(ctx.Context(), err).(*Problem))
+}
+
+func write(ctx huma.Context, p *Problem) {
 	ctx.SetHeader("Content-Type", p.ContentType(""))
 	ctx.SetStatus(p.Status)
 	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // the client is gone if this fails

@@ -5,15 +5,13 @@ import (
 	"context"
 	"embed"
 	"html/template"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/fengsui/fengsui/internal/api"
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/monitor/intake"
-	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -29,11 +27,11 @@ type pages struct {
 	house   *flow.House
 	catalog *locale.Catalog
 	tmpl    *template.Template
-	limit   *limiter
+	limit   *api.Limiter
 }
 
 func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
-	p := &pages{house: a.House, catalog: catalog, limit: newLimiter(a.o.Clock, 20, time.Minute)}
+	p := &pages{house: a.House, catalog: catalog, limit: api.NewLimiter(20, time.Minute)}
 	p.tmpl = template.Must(template.New("").Funcs(template.FuncMap{
 		"dict": func(p page, rows []flow.Count, area string) any {
 			return struct {
@@ -139,7 +137,7 @@ func (p *pages) submit(w http.ResponseWriter, r *http.Request) {
 	services, err := p.services(r.Context())
 	f := complaintForm{Services: services, ServiceID: r.FormValue("service"), Kind: r.FormValue("kind"), ContentNo: r.FormValue("content"), Text: r.FormValue("text")}
 	lang := locale.Parse(r.Header.Get("Accept-Language"))
-	if err == nil && !p.limit.allow(r) {
+	if err == nil && !p.allow(w, r) {
 		err = fault.Unavailable("page.too_many")
 	}
 	if err == nil {
@@ -166,7 +164,7 @@ func (p *pages) progress(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	err := error(fault.Unavailable("page.too_many"))
-	if p.limit.allow(r) {
+	if p.allow(w, r) {
 		var g intake.Progress
 		g, err = p.house.Intake.Lookup(r.Context(), p.house.Store.Read(), r.FormValue("number"), r.FormValue("code"))
 		f.Progress = &g
@@ -179,8 +177,20 @@ func (p *pages) progress(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "progress.html", page{Data: f})
 }
 
+// allow counts a submission; one too many is told when to come back.
+func (p *pages) allow(w http.ResponseWriter, r *http.Request) bool {
+	ok := p.limit.Allow(p.house.Store.Clock().Now(), r.RemoteAddr)
+	if !ok {
+		w.Header().Set("Retry-After", p.limit.RetryAfter())
+	}
+	return ok
+}
+
 func (p *pages) say(lang locale.Lang, err error) (int, string) {
 	code := map[fault.Kind]int{fault.KindInvalid: 422, fault.KindNotFound: 404, fault.KindConflict: 409}[fault.KindOf(err)]
+	if fault.Is(err, "page.too_many") {
+		code = http.StatusTooManyRequests
+	}
 	if code == 0 {
 		code = http.StatusServiceUnavailable
 	}
@@ -192,33 +202,4 @@ func (p *pages) say(lang locale.Lang, err error) (int, string) {
 		return code, p.catalog.Say(lang, "page.unavailable")
 	}
 	return code, p.catalog.Say(lang, f.Key, f.Args...)
-}
-
-// limiter allows each address n submissions in a window, so that guessing codes and flooding the desk
-// takes long. It forgets everything when it holds too many addresses.
-type limiter struct {
-	clock  clock.Clock
-	mu     sync.Mutex
-	n      int
-	window time.Duration
-	since  time.Time
-	seen   map[string]int
-}
-
-func newLimiter(c clock.Clock, n int, window time.Duration) *limiter {
-	return &limiter{clock: c, n: n, window: window, seen: map[string]int{}}
-}
-
-func (l *limiter) allow(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now := l.clock.Now(); now.Sub(l.since) > l.window || len(l.seen) > 10_000 {
-		l.since, l.seen = now, map[string]int{}
-	}
-	l.seen[host]++
-	return l.seen[host] <= l.n
 }
