@@ -10,6 +10,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
 	"github.com/fengsui/fengsui/internal/respond/directive"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/respond/obligation"
 )
 
@@ -20,7 +21,10 @@ func (h *House) DueHandlers() map[string]due.Handler {
 			return h.OverdueObligation(ctx, tx, r.ObjectID)
 		},
 		retrospective.DueKind: func(ctx context.Context, tx *store.Tx, r due.Row) error {
-			return retrospective.Overdue(ctx, tx, r.ObjectID)
+			return retrospective.Overdue(ctx, tx, r.ObjectID, func(ctx context.Context, tx *store.Tx, a retrospective.Action, i incident.Incident) error {
+				return h.tellStaff(ctx, tx, key("action", a.ID, "overdue", a.DueMs), "action.overdue", i.Kind, "action", a.ID,
+					notify.ID("number", i.Number), notify.ID("id", a.ID), notify.Time("due", a.DueMs))
+			})
 		},
 		lexicon.DueExpire: h.Lexicon.Expire,
 		pinKind:           h.pin,

@@ -115,10 +115,25 @@ func open(ctx context.Context, tx *store.Tx, id string) (Action, incident.Incide
 	return a, i, err
 }
 
-// Overdue marks an action that is past its due time; the handler of DueKind.
-func Overdue(ctx context.Context, tx *store.Tx, id string) error {
-	_, err := tx.ExecContext(ctx, "UPDATE improvement_action SET overdue_ms = ? WHERE id = ? AND state = 'open' AND overdue_ms = 0", tx.NowMs, id)
-	return err
+// Overdue marks an action that is past its due time and tells people in the same transaction; the
+// handler of DueKind. It does so once, and only while the action is open.
+func Overdue(ctx context.Context, tx *store.Tx, id string, tell func(context.Context, *store.Tx, Action, incident.Incident) error) error {
+	var a Action
+	if err := tx.NewSelect().Model(&a).Where("id = ?", id).Scan(ctx); err != nil {
+		return store.Missing(err, "action_id")
+	}
+	if a.State != "open" || a.OverdueMs != 0 {
+		return nil
+	}
+	i, err := incident.Get(ctx, tx, tx.Actor, a.IncidentID)
+	if err != nil {
+		return err
+	}
+	a.OverdueMs = tx.NowMs
+	if _, err := tx.NewUpdate().Model(&a).WherePK().Column("overdue_ms").Exec(ctx); err != nil {
+		return err
+	}
+	return tell(ctx, tx, a, i)
 }
 
 // Of lists the retrospectives of an incident the actor may see, with all actions.

@@ -12,6 +12,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 )
 
 var (
@@ -163,8 +164,11 @@ func TestAnActionPastItsTimeIsMarkedOnceAndOnlyWhileOpen(t *testing.T) {
 	if err := b.done(officer, as[1].ID, "p"); err != nil {
 		t.Fatal(err)
 	}
+	told := 0
 	overdue := func(id string) (ms int64) {
-		if err := b.try(store.System("due"), func(tx *store.Tx) error { return retrospective.Overdue(ctx, tx, id) }); err != nil {
+		if err := b.try(store.System("due"), func(tx *store.Tx) error {
+			return retrospective.Overdue(ctx, tx, id, func(context.Context, *store.Tx, retrospective.Action, incident.Incident) error { told++; return nil })
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.st.Read().NewRaw("SELECT overdue_ms FROM improvement_action WHERE id = ?", id).Scan(ctx, &ms); err != nil {
@@ -181,6 +185,9 @@ func TestAnActionPastItsTimeIsMarkedOnceAndOnlyWhileOpen(t *testing.T) {
 	b.clock.Advance(time.Hour)
 	if again := overdue(as[0].ID); again != first || b.ledger.n != entries {
 		t.Error("marked twice")
+	}
+	if told != 1 {
+		t.Errorf("people are told %d times", told)
 	}
 	if ms := overdue(as[1].ID); ms != 0 {
 		t.Error("what is done is marked overdue")
