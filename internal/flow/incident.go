@@ -91,7 +91,10 @@ func (h *House) DecideSecond(ctx context.Context, tx *store.Tx, id string, confi
 	if err := tx.NewSelect().Model(&s).Where("id = ?", id).Scan(ctx); err != nil {
 		return s, store.Missing(err, "id")
 	}
-	var err error
+	err := incident.Visible(ctx, tx, tx.Actor, "id", s.IncidentID)
+	if err != nil {
+		return identity.SecondSignature{}, err
+	}
 	switch s.ObjectKind {
 	case "order":
 		_, err = h.Control.DecideLift(ctx, tx, id, confirm)
