@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"runtime/debug"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -128,14 +130,65 @@ func newProblem(ctx huma.Context, status int, msg string, errs ...error) huma.St
 		}
 	}
 	if len(p.Errors) > 0 {
-		p.Field = p.Errors[0].Location
+		p.Field = fieldOf(p.Errors[0])
 	}
 	if a != nil {
 		problem := msg
 		if len(p.Errors) > 0 {
-			problem = p.Errors[0].Message
+			problem = a.shape(lang, p.Errors[0].Message)
 		}
 		p.Detail = a.catalog.Say(lang, p.Key, "field", p.Field, "problem", problem)
 	}
 	return p
+}
+
+var missing = regexp.MustCompile(`^expected required property (\S+) to be present$`)
+
+// fieldOf names the input as the rooms do: without the word body, and a property that is missing by its name.
+func fieldOf(d Detail) string {
+	field := strings.TrimPrefix(d.Location, "body.")
+	if m := missing.FindStringSubmatch(d.Message); m != nil {
+		if field == "body" {
+			return m[1]
+		}
+		return field + "." + m[1]
+	}
+	return field
+}
+
+// shape says in the caller's language what the schema finds most often; the rest stays as huma puts it.
+func (a *API) shape(lang locale.Lang, message string) string {
+	say := func(key string, args ...any) string { return a.catalog.Say(lang, key, args...) }
+	rest := func(prefix string) (string, bool) { return strings.CutPrefix(message, prefix) }
+	switch {
+	case missing.MatchString(message):
+		return say("api.shape.missing")
+	case message == "unexpected property":
+		return say("api.shape.unexpected")
+	}
+	if v, ok := rest("expected value to be one of "); ok {
+		return say("api.shape.one_of", "values", strings.Trim(v, `"`))
+	}
+	if v, ok := rest("expected length <= "); ok {
+		return say("api.shape.too_long", "n", v)
+	}
+	if v, ok := rest("expected length >= "); ok {
+		return say("api.shape.too_short", "n", v)
+	}
+	if v, ok := rest("expected array length >= "); ok {
+		return say("api.shape.too_few", "n", v)
+	}
+	switch message {
+	case "expected string":
+		return say("api.shape.string")
+	case "expected number", "expected integer":
+		return say("api.shape.number")
+	case "expected boolean":
+		return say("api.shape.boolean")
+	case "expected array":
+		return say("api.shape.array")
+	case "expected object":
+		return say("api.shape.object")
+	}
+	return message
 }

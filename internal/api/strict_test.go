@@ -17,15 +17,15 @@ func TestARequestThatIsNotExactlyOneIsRefused(t *testing.T) {
 	}{
 		"a key twice":                  {`{"name":"a","name":"b","province":"p","kind":"other"}`, nil, "400", ""},
 		"a key twice, far apart":       {`{"name":"a","province":"p","kind":"other","name":"a"}`, nil, "400", ""},
-		"a key in another case":        {`{"Name":"n","province":"p","kind":"other"}`, nil, "422", "body"},
-		"a key in two cases":           {`{"name":"n","Name":"m","province":"p","kind":"other"}`, nil, "422", "body"},
-		"a key with a long s":          {`{"name":"n","province":"p","kind":"other","filingſ":"[]"}`, nil, "422", "body"},
-		"an unknown key":               {`{"name":"n","province":"p","kind":"other","admin":true}`, nil, "422", "body"},
-		"a key is missing":             {`{"name":"n","province":"p"}`, nil, "422", "body"},
-		"a number for a text":          {`{"name":1,"province":"p","kind":"other"}`, nil, "422", "body.name"},
-		"nothing for a text":           {`{"name":null,"province":"p","kind":"other"}`, nil, "422", "body.name"},
-		"an unknown kind":              {`{"name":"n","province":"p","kind":"bank"}`, nil, "422", "body.kind"},
-		"a name too long":              {`{"name":"` + strings.Repeat("长", 201) + `","province":"p","kind":"other"}`, nil, "422", "body.name"},
+		"a key in another case":        {`{"Name":"n","province":"p","kind":"other"}`, nil, "422", "name"},
+		"a key in two cases":           {`{"name":"n","Name":"m","province":"p","kind":"other"}`, nil, "422", "Name"},
+		"a key with a long s":          {`{"name":"n","province":"p","kind":"other","filingſ":"[]"}`, nil, "422", "filingſ"},
+		"an unknown key":               {`{"name":"n","province":"p","kind":"other","admin":true}`, nil, "422", "admin"},
+		"a key is missing":             {`{"name":"n","province":"p"}`, nil, "422", "kind"},
+		"a number for a text":          {`{"name":1,"province":"p","kind":"other"}`, nil, "422", "name"},
+		"nothing for a text":           {`{"name":null,"province":"p","kind":"other"}`, nil, "422", "name"},
+		"an unknown kind":              {`{"name":"n","province":"p","kind":"bank"}`, nil, "422", "kind"},
+		"a name too long":              {`{"name":"` + strings.Repeat("长", 201) + `","province":"p","kind":"other"}`, nil, "422", "name"},
 		"something behind":             {good + ` {}`, nil, "400", ""},
 		"a comma too many":             {`{"name":"n","province":"p","kind":"other",}`, nil, "400", ""},
 		"a comment":                    {`{"name":"n"/**/,"province":"p","kind":"other"}`, nil, "400", ""},
@@ -142,5 +142,22 @@ func TestATokenIsAskedForInEveryWayItCanBeMissing(t *testing.T) {
 	b.exec(t, "UPDATE token SET revoked_ms = 1")
 	if a := b.call(t, "auditor", "GET", "/me", ""); a.status != 401 || a.Key != "identity.bad_token" {
 		t.Errorf("revoked: %d %s", a.status, a.Key)
+	}
+}
+
+func TestWhatTheSchemaFindsIsSaidInTheCallersLanguage(t *testing.T) {
+	b := newBench(t)
+	for body, want := range map[string][2]string{
+		`{"name":"n","province":"p"}`:                                               {"kind 未填写", "kind is missing"},
+		`{"name":"n","province":"p","kind":"bank"}`:                                 {"kind 须为其中之一", "kind must be one of: "},
+		`{"name":1,"province":"p","kind":"other"}`:                                  {"name 须为文本", "name must be a text"},
+		`{"name":"n","province":"p","kind":"other","admin":1}`:                      {"admin 不是这个接口的字段", "admin is no field"},
+		`{"name":"` + strings.Repeat("长", 201) + `","province":"p","kind":"other"}`: {"name 最长 200 个字符", "name must have at most 200 characters"},
+	} {
+		for i, lang := range []string{"zh", "en"} {
+			if a := b.call(t, "safety_engineer", "POST", "/operators", body, "Accept-Language", lang); a.status != 422 || !strings.Contains(a.Detail, want[i]) {
+				t.Errorf("%s %.60s: %s", lang, body, a.Detail)
+			}
+		}
 	}
 }
