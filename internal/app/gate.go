@@ -84,5 +84,5 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// starting is an error object of the OpenAI API, as the gateway's own refusals are.
-const starting = `{"error":{"message":"The gateway is starting and has not heard yet which orders hold, so it passes nothing. Please ask again in a moment.","type":"service_unavailable_error","param":null,"code":"gateway_starting"}}`
+// starting is an error object of the OpenAI API, with the code by which the gateway itself says the same.
+const starting = `{"error":{"message":"The gateway is starting and has not heard yet which orders hold, so it passes nothing. Please ask again in a moment.","type":"service_unavailable_error","param":null,"code":"no_posture"}}`

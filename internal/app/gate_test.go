@@ -113,7 +113,7 @@ func TestAfterACrashNothingPassesByTheOlderBundle(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+first.Key)
 	r.Header.Set("Content-Type", "application/json")
 	a.gwSrv.Handler.ServeHTTP(w, r) // as it answers before the distributor has said anything
-	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), `"code":"gateway_starting"`) || asked.Load() != before {
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), `"code":"no_posture"`) || asked.Load() != before {
 		t.Errorf("before the first bundle: %d %s, %d times upstream", w.Code, w.Body, asked.Load()-before)
 	}
 	run()
