@@ -22,8 +22,8 @@ type tokenBody struct {
 	}
 }
 
-// Token is shown once.
-type Token struct {
+// TokenIssued shows a token once.
+type TokenIssued struct {
 	Token string `json:"token"`
 }
 
@@ -44,8 +44,19 @@ func (a *API) people() {
 	post(a, operation{path: "/persons", id: "add-person", room: "identity", summary: "Add a person"}, func(ctx context.Context, tx *store.Tx, in *personBody) (identity.Person, error) {
 		return identity.AddPerson(ctx, tx, in.Body.Name, in.Body.Roles, "")
 	})
-	post(a, operation{path: "/persons/{id}/tokens", id: "issue-token", room: "identity", summary: "Issue an API token", secret: true}, func(ctx context.Context, tx *store.Tx, in *tokenBody) (Token, error) {
+	post(a, operation{path: "/persons/{id}/tokens", id: "issue-token", room: "identity", summary: "Issue an API token", secret: true}, func(ctx context.Context, tx *store.Tx, in *tokenBody) (TokenIssued, error) {
 		t, err := identity.IssueToken(ctx, tx, in.ID, in.Body.Label, in.Body.Lifetime)
-		return Token{t}, err
+		return TokenIssued{t}, err
+	})
+	get(a, operation{path: "/persons/{id}/tokens", id: "list-tokens", room: "identity", summary: "List a person's API tokens, without what they are"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]identity.Token, error) {
+		return identity.ListTokens(ctx, a.Store.Read(), actor, in.ID)
+	})
+	post(a, operation{path: "/tokens/{id}/revoke", id: "revoke-token", room: "identity", summary: "Revoke an API token"}, func(ctx context.Context, tx *store.Tx, in *ByID) (done, error) {
+		err := identity.RevokeToken(ctx, tx, in.ID)
+		return done{err == nil}, err
+	})
+	post(a, operation{path: "/persons/{id}/deactivate", id: "deactivate-person", room: "identity", summary: "Take every right from a person who has left"}, func(ctx context.Context, tx *store.Tx, in *ByID) (done, error) {
+		err := identity.Deactivate(ctx, tx, in.ID)
+		return done{err == nil}, err
 	})
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/respond/incident"
 )
 
 // sit adds a stand-in of the harness's drill who holds roles, under a name that call knows.
@@ -97,4 +98,27 @@ func TestAnUpstreamsKeyIsNotSentToAListenerOfOnesOwn(t *testing.T) {
 	if a := start(id, "drill.up", theirs); a.status >= 300 {
 		t.Errorf("the control failed: %d %s", a.status, a.body)
 	}
+}
+
+func TestNoDrillStartsWhileSomethingRealNeedsThePeople(t *testing.T) {
+	b := newBench(t)
+	const start = `{"id":"01KAMHKZ0000000000000000AA","scenario":"A.1","upstream_model":"m","upstream_url":"http://127.0.0.1:9/v1"}`
+	var id string
+	b.write(t, func(tx *store.Tx) error {
+		i, err := b.app.House.Declare(t.Context(), tx, incident.Declaration{Kind: "real", ServiceID: b.svc, Title: "t", AwareSource: "declared"})
+		if err != nil {
+			return err
+		}
+		id = i.ID
+		_, err = b.app.House.Assess(t.Context(), tx, id, incident.Assessing{Stage: "preliminary", Source: "self", SocialHarm: "较大"})
+		return err
+	})
+	if a := b.call(t, "duty_officer", "POST", "/drills", start); a.status != 409 || a.Key != "drill.real_first" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if n := b.count(t, "SELECT COUNT(*) FROM service WHERE kind = 'drill'"); n != 0 {
+		t.Errorf("%d services are left behind", n)
+	}
+	b.exec(t, `UPDATE incident SET state = 'closed' WHERE id = '`+id+`'`)
+	b.must(t, b.call(t, "duty_officer", "POST", "/drills", start), nil)
 }

@@ -1,0 +1,48 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/fengsui/fengsui/internal/platform/identity"
+)
+
+func TestARevokedTokenAndAPersonWhoLeftAreNobody(t *testing.T) {
+	b := newBench(t)
+	me := func(want int) {
+		t.Helper()
+		if a := b.call(t, "auditor", "GET", "/me", ""); a.status != want {
+			t.Errorf("%d %s instead of %d", a.status, a.body, want)
+		}
+	}
+	me(200)
+	person := "/persons/" + b.person["auditor"]
+	var list []identity.Token
+	a := b.call(t, "security_admin", "GET", person+"/tokens", "")
+	b.must(t, a, &list)
+	if len(list) != 1 || list[0].RevokedMs != 0 || strings.Contains(a.body, "hash") || strings.Contains(a.body, b.tokens["auditor"]) {
+		t.Fatalf("%s", a.body)
+	}
+	revoke := "/tokens/" + list[0].ID + "/revoke"
+	if a := b.call(t, "duty_officer", "POST", revoke, ""); a.status != 403 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	me(200)
+	b.must(t, b.call(t, "security_admin", "POST", revoke, ""), nil)
+	me(401)
+	if a := b.call(t, "security_admin", "POST", revoke, ""); a.Key != "identity.token_revoked" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	var fresh struct{ Token string }
+	b.must(t, b.call(t, "security_admin", "POST", person+"/tokens", `{}`), &fresh)
+	b.tokens["auditor"] = fresh.Token
+	me(200)
+	if a := b.call(t, "duty_officer", "POST", person+"/deactivate", ""); a.status != 403 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	b.must(t, b.call(t, "security_admin", "POST", person+"/deactivate", ""), nil)
+	me(401)
+	if a := b.call(t, "security_admin", "POST", "/persons/"+b.person["security_admin"]+"/deactivate", ""); a.status != 403 || a.Key != "identity.not_yourself" {
+		t.Errorf("oneself: %d %s", a.status, a.body)
+	}
+}
