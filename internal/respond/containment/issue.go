@@ -84,6 +84,12 @@ func (c *Control) Issue(ctx context.Context, tx *store.Tx, r Request) (Order, er
 	if err := identity.RequireDrill(tx.Actor, from.drillID); err != nil {
 		return Order{}, err
 	}
+	if err := r.Cause.standing(ctx, tx, r.CauseID); err != nil {
+		return Order{}, err
+	}
+	if !tx.Actor.IsSystem() && strings.TrimSpace(r.Reason) == "" {
+		return Order{}, fault.Invalid("reason", "error.required", "field", "reason")
+	}
 	standing, err := inForce(ctx, tx, r.Scope.ServiceID)
 	if err != nil {
 		return Order{}, err

@@ -69,6 +69,15 @@ func Receive(ctx context.Context, tx *store.Tx, v Vault, d Directive, text strin
 	if err := incident.Visible(ctx, tx, tx.Actor, "incident_id", d.IncidentID); err != nil {
 		return d, err
 	}
+	if d.IncidentID != "" {
+		var of string
+		if err := tx.NewRaw("SELECT operator_id FROM incident WHERE id = ?", d.IncidentID).Scan(ctx, &of); err != nil {
+			return d, store.Missing(err, "incident_id")
+		}
+		if of != d.OperatorID {
+			return d, fault.Invalid("incident_id", "directive.other_operator")
+		}
+	}
 	d.ID, d.State = tx.NewID(), "open"
 	var err error
 	if d.Body, err = v.Seal(ctx, tx, Scope(d.ID), []byte(text)); err != nil {

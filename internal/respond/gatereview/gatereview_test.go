@@ -218,17 +218,17 @@ func TestAskingToGoOnlineNeedsATestThatStands(t *testing.T) {
 	b := newBench(t)
 	var orphan, filter containment.Order
 	b.do(t, officer, func(tx *store.Tx) (err error) {
-		if orphan, err = b.control.Issue(ctx, tx, containment.Request{Cause: containment.FromAnomaly, CauseID: "a1", Rung: posture.ServiceOffline, Scope: posture.Scope{ServiceID: "s1", Group: "g"}}); err != nil {
+		if orphan, err = b.control.Issue(ctx, tx, containment.Request{Cause: containment.FromAnomaly, CauseID: "a1", Rung: posture.ServiceOffline, Scope: posture.Scope{ServiceID: "s1", Group: "g"}, Reason: "r"}); err != nil {
 			return err
 		}
-		filter, err = b.control.Issue(ctx, tx, containment.Request{Cause: containment.FromIncident, CauseID: "i1", Rung: posture.StrictFilter, Scope: posture.Scope{ServiceID: "s1"}})
+		filter, err = b.control.Issue(ctx, tx, containment.Request{Cause: containment.FromIncident, CauseID: "i1", Rung: posture.StrictFilter, Scope: posture.Scope{ServiceID: "s1"}, Reason: "r"})
 		return err
 	})
 	b.test(t, "early", "i1", "p1", "passed", "officer")
 	b.clock.Advance(time.Second)
 	var o containment.Order
 	b.do(t, officer, func(tx *store.Tx) (err error) {
-		o, err = b.control.Issue(ctx, tx, containment.Request{Cause: containment.FromIncident, CauseID: "i1", Rung: posture.ServiceOffline, Scope: posture.Scope{ServiceID: "s1"}})
+		o, err = b.control.Issue(ctx, tx, containment.Request{Cause: containment.FromIncident, CauseID: "i1", Rung: posture.ServiceOffline, Scope: posture.Scope{ServiceID: "s1"}, Reason: "r"})
 		return err
 	})
 	b.test(t, "before-fix", "i1", "p1", "passed", "officer")
