@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -192,6 +193,10 @@ func post[I, O any](a *API, o operation, fn func(ctx context.Context, tx *store.
 		err := a.Store.Write(ctx, actorOf(ctx), func(tx *store.Tx) error {
 			var zero O
 			out = zero // the function may run again
+			// Kept answers may hold what people wrote: they serve retries, not history.
+			if _, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE at_ms < ?", tx.NowMs-answersKept.Milliseconds()); err != nil {
+				return err
+			}
 			if key == "" || o.again {
 				var err error
 				out, err = fn(ctx, tx, in)
@@ -208,6 +213,17 @@ func post[I, O any](a *API, o operation, fn func(ctx context.Context, tx *store.
 		}
 		return &output[O]{out}, nil
 	})
+}
+
+// answersKept is how long a repeated request is known and gets the first answer.
+const answersKept = 24 * time.Hour
+
+// forgetAnswers takes the kept answers away, and the digests of what was asked, which tell a short text
+// to whoever guesses it. That something was done under a key stays known, so it is not done twice. An answer may hold
+// texts of any incident it names or does not name, so an erasure forgets them all.
+func forgetAnswers(ctx context.Context, tx *store.Tx) error {
+	_, err := tx.ExecContext(ctx, "UPDATE idempotency SET response = '', request_hash = ''")
+	return err
 }
 
 func once(ctx context.Context, tx *store.Tx, key string, o operation, in, out any, fn func() error) error {
@@ -228,10 +244,11 @@ func once(ctx context.Context, tx *store.Tx, key string, o operation, in, out an
 		return err
 	}
 	if len(old) == 1 {
-		if old[0].Operation != o.id || old[0].RequestHash != hash {
+		gone := old[0].Response == "" // by forgetAnswers
+		if old[0].Operation != o.id || old[0].RequestHash != hash && !gone {
 			return fault.Conflict("Idempotency-Key", "api.idempotency_reuse")
 		}
-		if o.secret {
+		if o.secret || gone {
 			return fault.Conflict("Idempotency-Key", "api.idempotency_shown")
 		}
 		return json.Unmarshal([]byte(old[0].Response), out)

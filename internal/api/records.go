@@ -49,6 +49,9 @@ func (a *API) records() {
 		if err := json.Unmarshal([]byte(s.Request), &req); err != nil {
 			return s, err
 		}
-		return s, a.Record.Erase(ctx, tx, record.Erasure{Scope: req.Scope, Ground: req.Ground, Requester: s.RequestedBy, Approver: tx.Actor.ID})
+		if err := a.Erase(ctx, tx, record.Erasure{Scope: req.Scope, Ground: req.Ground, Requester: s.RequestedBy, Approver: tx.Actor.ID}); err != nil {
+			return s, err
+		}
+		return s, forgetAnswers(ctx, tx)
 	})
 }

@@ -134,6 +134,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if a.House, err = a.rooms(ctx, st, log, vault, catalog, seeds); err != nil {
 		return nil, err
 	}
+	if err := a.House.EraseAgain(ctx); err != nil {
+		return nil, err
+	}
 	if a.o.offline {
 		return a, nil
 	}
