@@ -118,6 +118,9 @@ func (d *Distributor) compile(ctx context.Context) {
 		_, services := hub.Watch(topicService)
 		failed, err := d.control.Refresh(ctx, d.st, "change")
 		for id, e := range failed {
+			if ctx.Err() != nil {
+				return // stopping; the next start compiles
+			}
 			d.o.Log.Error("a posture could not be compiled; its service keeps the last one", "service", id, "error", e)
 		}
 		var retry <-chan time.Time
