@@ -26,7 +26,7 @@ func (a *API) records() {
 		From       int64  `query:"from" minimum:"0"`
 		Limit      int    `query:"limit" minimum:"0" maximum:"1000"`
 	}) ([]record.Entry, error) {
-		if err := identity.Require(actor, "record.read"); err != nil {
+		if err := identity.RequireDrill(actor, ""); err != nil {
 			return nil, err
 		}
 		return a.Entries(ctx, actor, record.Filter{Action: in.Action, ObjectKind: in.ObjectKind, ObjectID: in.ObjectID, Scope: in.Scope, From: in.From, Limit: in.Limit})

@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/respond/containment"
@@ -155,9 +156,17 @@ func TestContradictoryOrdersTightenForEverybody(t *testing.T) {
 	b.issue(t, officer, limit("partners", "press"))
 	b.issue(t, officer, backup("b1"))
 	b.issue(t, officer, backup("b4"))
-	drill := strict(containment.FromDrill, "d1")
-	drill.Scope.ServiceID, drill.Rung = "s1", posture.ServiceOffline
+	drill := offline(containment.FromDrill, "d1")
 	b.issue(t, standIn, drill)
+	drill.Scope.ServiceID = "s1"
+	if _, err := b.tryIssue(officer, drill); !fault.Is(err, "identity.other_drill") {
+		t.Error("a drill touches a real service:", err)
+	}
+	beyond := strict(containment.FromIncident, "i1")
+	beyond.Scope.ServiceID = "s2"
+	if _, err := b.tryIssue(officer, beyond); !fault.Is(err, "identity.other_drill") {
+		t.Error("a real incident touches a drill's service:", err)
+	}
 	_, o := b.bundle(t)
 	served := func(group string, kind posture.Kind) posture.Decision {
 		return posture.Effective(o.Orders, posture.Request{ServiceID: "s1", DeploymentID: "p1", Group: group, Kind: kind})
@@ -167,7 +176,7 @@ func TestContradictoryOrdersTightenForEverybody(t *testing.T) {
 			t.Errorf("%s: %+v", group, d)
 		}
 	}
-	if d := served("partners", posture.Drill); !d.Offline {
+	if d := posture.Effective(o.Orders, posture.Request{ServiceID: "s2", DeploymentID: "p2", Group: "partners", Kind: posture.Drill}); !d.Offline {
 		t.Error("the drill's offline does not bind drill traffic")
 	}
 }

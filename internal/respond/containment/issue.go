@@ -186,6 +186,9 @@ func (c *Control) check(ctx context.Context, db bun.IDB, a store.Actor, r *Reque
 	if from.operatorID != "" && svc.OperatorID != from.operatorID {
 		return from, 0, fault.Invalid("scope.service_id", "containment.other_operator")
 	}
+	if svc.DrillID != from.drillID { // what springs from a drill never touches a real service, nor the other way round
+		return from, 0, fault.Invalid("scope.service_id", "identity.other_drill")
+	}
 	deployments, err := service.List[service.Deployment](ctx, db, svc.ID)
 	if err != nil {
 		return from, 0, err

@@ -126,6 +126,9 @@ func Answer(ctx context.Context, tx *store.Tx, id, answer string) (Directive, er
 	if err := identity.Require(tx.Actor, "directive.write"); err != nil {
 		return Directive{}, err
 	}
+	if err := identity.RequireDrill(tx.Actor, ""); err != nil {
+		return Directive{}, err
+	}
 	d, err := load(ctx, tx, tx.Actor, id)
 	if err != nil {
 		return d, err
