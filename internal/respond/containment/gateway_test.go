@@ -44,15 +44,31 @@ func (r *rows) Traffic(t gateway.Traffic) {
 }
 func (r *rows) Signal(gateway.Signal) {}
 
-func (r *rows) DeploymentOf(_ context.Context, number string) (string, error) {
+// DeploymentOf waits for the row, which the gateway writes after the answer has left: the bench's clock
+// stands still, so the prober's own second look would never come.
+func (r *rows) DeploymentOf(ctx context.Context, number string) (string, error) {
+	for range 500 {
+		if id := r.deployment(number); id != "" {
+			return id, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return "", nil
+}
+
+func (r *rows) deployment(number string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range r.list {
 		if t.ContentNumber == number {
-			return t.DeploymentID, nil
+			return t.DeploymentID
 		}
 	}
-	return "", nil
+	return ""
 }
 
 // live runs control against a real gateway in front of a model that always answers the same.
