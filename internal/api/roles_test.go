@@ -17,7 +17,7 @@ import (
 // everybody. It is written down a second time here on purpose.
 var needs = map[string]string{
 	"me": "", "submit-complaint": "public", "complaint-status": "public",
-	"status": "status.read", "list-messages": "incident.read", "list-settings": "status.read", "change-setting": "setting.manage",
+	"status": "status.read", "overview": "status.read", "list-messages": "incident.read", "list-settings": "status.read", "change-setting": "setting.manage",
 	"add-person": "person.manage", "issue-token": "person.manage", "list-persons": "person.manage", "list-tokens": "person.manage", "revoke-token": "person.manage", "deactivate-person": "person.manage",
 	"add-operator": "service.manage", "list-operators": "service.read", "add-service": "service.manage", "list-services": "service.read", "add-deployment": "service.manage", "list-deployments": "service.read",
 	"add-object": "service.manage", "list-objects": "service.read", "set-importance": "service.manage", "issue-key": "service.manage", "list-keys": "service.read", "revoke-key": "service.manage", "put-secret": "service.manage", "compile-posture": "service.manage",

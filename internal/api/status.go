@@ -26,6 +26,9 @@ func (a *API) status() {
 		}
 		return a.Status(ctx)
 	})
+	get(a, operation{path: "/overview", id: "overview", room: room, summary: "What the desk shows first: calm or why not, traffic, and what is open"}, func(ctx context.Context, actor store.Actor, _ *none) (flow.Overview, error) {
+		return a.Overview(ctx, actor)
+	})
 	get(a, operation{path: "/messages", id: "list-messages", room: room, summary: "Messages and their receipts"}, func(ctx context.Context, actor store.Actor, in *struct {
 		ObjectID string `query:"object_id" required:"true"`
 	}) ([]notify.Item, error) {

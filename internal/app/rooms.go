@@ -129,8 +129,9 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 	auditor := due.NewAuditor(st, pager, due.AuditOptions{Watch: watched, Log: a.log}, notify.Stuck{Read: st.Read()})
 	a.work("audit", auditor.Run)
 	nowMs := func() int64 { return clock.Ms(a.o.Clock) }
-	for _, c := range append(watched, auditor.Cycle()) {
-		a.checks.AddCycle(c, 3*time.Minute, nowMs)
+	h.Cycles = append(watched, auditor.Cycle())
+	for _, c := range h.Cycles {
+		a.checks.AddCycle(c, flow.CycleLateAfter, nowMs)
 		if err := a.metrics.AddCycle(c, nowMs); err != nil {
 			return err
 		}

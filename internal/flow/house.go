@@ -9,6 +9,7 @@ import (
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/monitor/intake"
 	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/record"
@@ -41,6 +42,8 @@ type House struct {
 	Telemetry *telemetry.Log
 	Channels  *notify.Directory
 	StaffWay  string // id of the channel on which the duty desk is told
+
+	Cycles []*due.Cycle // the heartbeats of the loops that keep clocks and messages
 
 	Upstream   *http.Client // past the gateway, for service tests; guarded like the gateway's own calls
 	judging    judging

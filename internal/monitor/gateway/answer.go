@@ -153,13 +153,13 @@ func (c *call) inspectAnswer(a *completion, engines []*inspect.Engine) (blocked 
 				err = failed
 				return
 			case uninspected:
-				c.row.OutputVerdict = worse(c.row.OutputVerdict, VerdictUninspected)
+				c.row.OutputVerdict = Worse(c.row.OutputVerdict, VerdictUninspected)
 				return
 			}
 			if s.whole() && action >= inspect.Mask {
 				action = inspect.Block // a name cannot be masked and still mean something
 			}
-			c.row.OutputVerdict = worse(c.row.OutputVerdict, action.String())
+			c.row.OutputVerdict = Worse(c.row.OutputVerdict, action.String())
 			c.found(Output, s.channel(), *ch.Index, hits)
 			stop = stop || action == inspect.Block
 			*text = out

@@ -339,8 +339,8 @@ func inspectionFailed() *problem {
 	return unavailable("inspection_failed", "The text could not be inspected, so it is not passed on.")
 }
 
-// worse gives the more severe of two verdicts.
-func worse(a, b string) string {
+// Worse gives the more severe of two verdicts.
+func Worse(a, b string) string {
 	rank := []string{VerdictNone, VerdictAllow, VerdictObserve, VerdictUninspected, VerdictMask, VerdictReplace, VerdictBlock}
 	if slices.Index(rank, a) >= slices.Index(rank, b) {
 		return a

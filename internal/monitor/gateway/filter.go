@@ -101,7 +101,7 @@ func streams(engines []*inspect.Engine) []*inspect.Stream {
 // write takes a piece of one text and gives what may leave now. blocked: nothing more may, of any text.
 func (f *filter) write(k chanKey, piece string) (released string, blocked bool, err error) {
 	t := f.text(k)
-	f.verdict = worse(f.verdict, VerdictAllow)
+	f.verdict = Worse(f.verdict, VerdictAllow)
 	f.c.answer.add(k, piece)
 	if k.slot.whole() {
 		return f.word(t, piece)
@@ -137,7 +137,7 @@ func (f *filter) pass(t *outText, piece string, last bool) (released string, blo
 	if uninspected {
 		// The state of the engine is unknown: begin anew behind this piece.
 		t.stages, t.fed, t.gone, t.debt = streams(f.engines), nil, 0, 0
-		f.verdict = worse(f.verdict, VerdictUninspected)
+		f.verdict = Worse(f.verdict, VerdictUninspected)
 		return piece, false, nil
 	}
 	if blocked {
@@ -211,7 +211,7 @@ func (f *filter) word(t *outText, piece string) (released string, blocked bool, 
 	case err != nil:
 		return "", true, err
 	case uninspected:
-		f.verdict = worse(f.verdict, VerdictUninspected)
+		f.verdict = Worse(f.verdict, VerdictUninspected)
 	case blocked:
 		return "", true, nil
 	}
@@ -225,7 +225,7 @@ func (f *filter) hits(t *outText, hits []inspect.Match) {
 	channel := t.key.slot.channel()
 	news := hits[:0:0]
 	for _, h := range hits {
-		f.verdict = worse(f.verdict, h.Action.String())
+		f.verdict = Worse(f.verdict, h.Action.String())
 		if !t.again || !f.c.knows(channel, t.key.choice, h) {
 			news = append(news, h)
 		}
@@ -260,7 +260,7 @@ func (f *filter) tighten(engines []*inspect.Engine) (blocked bool, pending []pen
 			return true, nil, err
 		case uninspected:
 			t.stages, t.fed, t.gone, t.debt = streams(engines), nil, 0, 0
-			f.verdict = worse(f.verdict, VerdictUninspected)
+			f.verdict = Worse(f.verdict, VerdictUninspected)
 			continue
 		case blocked:
 			f.verdict = VerdictBlock

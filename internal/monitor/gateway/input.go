@@ -14,10 +14,10 @@ func (c *call) inspectInput(req *chatRequest, engines []*inspect.Engine) (blocke
 			err = failed
 		}
 		if uninspected {
-			c.row.InputVerdict = worse(c.row.InputVerdict, VerdictUninspected)
+			c.row.InputVerdict = Worse(c.row.InputVerdict, VerdictUninspected)
 			return s
 		}
-		c.row.InputVerdict = worse(c.row.InputVerdict, action.String())
+		c.row.InputVerdict = Worse(c.row.InputVerdict, action.String())
 		c.found(Input, f.channel, f.message, hits)
 		blocked = blocked || action == inspect.Block
 		return out
@@ -45,7 +45,7 @@ func (c *call) inspectInput(req *chatRequest, engines []*inspect.Engine) (blocke
 		if len(hits) == 0 {
 			continue
 		}
-		c.row.InputVerdict = worse(c.row.InputVerdict, action.String())
+		c.row.InputVerdict = Worse(c.row.InputVerdict, action.String())
 		c.found(Input, ChannelContent, i, hits)
 		if action == inspect.Block {
 			blocked = true

@@ -71,6 +71,7 @@ type Log struct {
 	settings  atomic.Pointer[settings]
 	counters  counters
 	lastError atomic.Pointer[string]
+	past      pastMinutes
 }
 
 type counters struct {

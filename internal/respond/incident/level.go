@@ -275,6 +275,33 @@ func LevelOf(ctx context.Context, db bun.IDB, incidentID string) (Level, error) 
 	return levelOf(rows, objects), nil
 }
 
+// LevelsOf is LevelOf for many incidents at once; one that is not graded has the zero Level.
+func LevelsOf(ctx context.Context, db bun.IDB, incidentIDs []string) (map[string]Level, error) {
+	out := map[string]Level{}
+	if len(incidentIDs) == 0 {
+		return out, nil
+	}
+	var rows []Assessment
+	if err := db.NewSelect().Model(&rows).Where("incident_id IN (?)", bun.List(incidentIDs)).Order("at_ms", "id").Scan(ctx); err != nil {
+		return nil, err
+	}
+	var objects []struct {
+		IncidentID string
+		N          int
+	}
+	if err := db.NewRaw("SELECT incident_id, COUNT(*) AS n FROM incident_object WHERE incident_id IN (?) GROUP BY incident_id", bun.List(incidentIDs)).Scan(ctx, &objects); err != nil {
+		return nil, err
+	}
+	of := map[string][]Assessment{}
+	for _, r := range rows {
+		of[r.IncidentID] = append(of[r.IncidentID], r)
+	}
+	for _, o := range objects {
+		out[o.IncidentID] = levelOf(of[o.IncidentID], o.N)
+	}
+	return out, nil
+}
+
 // graded reads all assessments of an incident and how many affected objects it has.
 func graded(ctx context.Context, db bun.IDB, incidentID string) ([]Assessment, int, error) {
 	rows, err := Assessments(ctx, db, incidentID)
