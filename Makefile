@@ -2,7 +2,7 @@
 # Every target installs what it needs or says in one sentence what is missing; see scripts/need.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check test torture bench lint clean need-go need-node tally
+.PHONY: help run build console check test torture bench lint clean need-go need-node tally
 
 # Caches go to HOME as usual, or into the clone where there is no HOME that can be written.
 ifneq ($(shell d="$$HOME"; [ -n "$$d" ] && { [ -w "$$d" ] || mkdir -p "$$d" 2>/dev/null; } && [ -w "$$d" ] && echo yes),yes)
@@ -29,9 +29,11 @@ help: ## list the targets
 run: build ## build, then start a simulated model, Fengsui in front of it and gentle traffic
 	@exec bin/fengsui demo $(ARGS)
 
-build: need-go ## build bin/fengsui
-	@[ -d cmd/fengsui ] || { echo "make $@: cmd/fengsui is not in this tree." >&2; exit 1; }
+build: need-go console ## build bin/fengsui, with the console where Node.js 20 is there
 	@go build -trimpath -o bin/fengsui ./cmd/fengsui
+
+console: need-go ## build the console into web/dist; without Node.js 20 it says so and goes on
+	@scripts/console
 
 check: need-go need-node tally ## the quick round before a commit: vet, gofmt, build, short tests
 	@go vet ./...

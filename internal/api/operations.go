@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"sort"
@@ -41,13 +42,29 @@ func (o Op) Params() []string {
 	return append(out, may...)
 }
 
-// Operations lists every operation, room by room, from the same registration that serves them.
-func Operations() ([]Op, error) {
+func document() (*huma.OpenAPI, error) {
 	catalog, err := locale.Load()
 	if err != nil {
 		return nil, err
 	}
-	doc := Mount(http.NewServeMux(), &flow.House{}, catalog, slog.New(slog.DiscardHandler)).huma.OpenAPI()
+	return Mount(http.NewServeMux(), &flow.House{}, catalog, slog.New(slog.DiscardHandler)).huma.OpenAPI(), nil
+}
+
+// Document is the OpenAPI 3.1 document as JSON, without a running server.
+func Document() ([]byte, error) {
+	doc, err := document()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(doc)
+}
+
+// Operations lists every operation, room by room, from the same registration that serves them.
+func Operations() ([]Op, error) {
+	doc, err := document()
+	if err != nil {
+		return nil, err
+	}
 	var out []Op
 	for path, item := range doc.Paths {
 		for method, op := range map[string]*huma.Operation{http.MethodGet: item.Get, http.MethodPost: item.Post} {

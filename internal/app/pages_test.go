@@ -54,7 +54,7 @@ func page200(t *testing.T, want int, do func() (*http.Response, error)) string {
 func TestStatusPageSpeaksBothLanguagesAndAllowsNoScript(t *testing.T) {
 	a := running(t)
 	for lang, word := range map[string]string{"zh": "平静", "en": "Calm"} {
-		resp, err := http.Get(a.URL() + "/?lang=" + lang)
+		resp, err := http.Get(a.URL() + "/status?lang=" + lang)
 		if err != nil {
 			t.Fatal(err)
 		}

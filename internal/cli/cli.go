@@ -17,6 +17,7 @@ type Root struct {
 	Serve           ServeCmd           `cmd:"" help:"Run Fengsui: gateway, desk and clocks in one process. 运行烽燧。"`
 	Demo            DemoCmd            `cmd:"" help:"Run Fengsui in front of a simulated model with gentle simulated traffic. 演示。"`
 	Call            CallCmd            `cmd:"" help:"Call any operation of a running Fengsui; without a name, list them. 调用任一接口。"`
+	Openapi         OpenapiCmd         `cmd:"" help:"Print the OpenAPI document of the API. 接口文档。"`
 	Drill           DrillCmd           `cmd:"" help:"Run a drill through the real pipeline. 演练。"`
 	Grade           GradeCmd           `cmd:"" help:"Grade by the guide's tables. 定级。"`
 	Person          PersonCmd          `cmd:"" help:"Add persons and tokens in a data folder. 人员与令牌。"`

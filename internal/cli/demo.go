@@ -135,7 +135,8 @@ func keep(file, text string) error {
 
 func (c *DemoCmd) welcome(out io.Writer, a *app.App, modelURL, tokensFile string) {
 	fmt.Fprintf(out, `烽燧 Fengsui 演示已启动 / the demonstration is running (Ctrl-C to stop)
-  状态页 status page       %[1]s/
+  控制台 console           %[1]s/console/
+  状态页 status page       %[1]s/status
   投诉页 complaint form    %[1]s/complaint
   网关 gateway             %[2]s/v1   (OpenAI-compatible, model %[3]s)
   模拟模型 simulated model %[4]s   faults: GET/PUT %[4]s/faults

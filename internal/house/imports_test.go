@@ -52,7 +52,8 @@ func laws() []law {
 	out = append(out,
 		law{at: "internal/flow", may: inner, tests: simulated},
 		law{at: "internal/api", may: join(inner, []string{"internal/flow"}), tests: join(simulated, []string{"internal/app"})},
-		law{at: "internal/app", may: join(inner, []string{"internal/flow", "internal/api"}, simulated)},
+		law{at: "internal/app", may: join(inner, []string{"internal/flow", "internal/api"}, simulated, []string{"web"})},
+		law{at: "web"},
 		// A command speaks to a server through the API's own list of operations, starts one, or works on files
 		// without one (verify, backup, restore). It does not reach into rooms or past the flows; of the drill it
 		// has the runner, which is a client of the API, see checkHalves.

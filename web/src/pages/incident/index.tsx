@@ -1,0 +1,5 @@
+import { Page } from '../../parts/page'
+
+export default function Soon() {
+  return <Page title="incident">…</Page>
+}

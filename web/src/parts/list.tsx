@@ -1,0 +1,240 @@
+import { DownloadOutlined, ReloadOutlined } from '@ant-design/icons'
+import { Button, Empty, Input, Select, Space, Table, type TableColumnType } from 'antd'
+import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
+import { useTranslation } from 'react-i18next'
+import { useSearchParams } from 'react-router'
+import { Failed } from './failed'
+
+/** Column of a list. `text` is the plain value: what search looks through, what a filter compares and what a phone reads. */
+export type Column<T> = {
+  key: string
+  title: string
+  text: (row: T) => string | number
+  show?: (row: T) => ReactNode
+  width?: number
+  sort?: boolean
+  wide?: boolean // left out on phones
+}
+
+/** Filter is one choice above a list. Values come with counts where the server knows them (facets). */
+export type Filter<T> = {
+  key: string
+  title: string
+  options: { value: string; label: string; count?: number }[]
+  of?: (row: T) => string // lists that are here in full filter themselves
+}
+
+type Common<T> = {
+  name: string // for screen readers, and for the export's file
+  rows: T[] | undefined
+  rowKey: (row: T) => string
+  columns: Column<T>[]
+  filters?: Filter<T>[]
+  error?: unknown
+  loading?: boolean
+  reload?: () => void
+  open?: (row: T) => void // Enter, or a click on the row
+  keys?: Record<string, (row: T) => void> // further keys on the chosen row, such as d for dismiss
+  empty: string // what it means that there is nothing, and what to do
+  actions?: ReactNode
+  choose?: { chosen: string[]; set: (keys: string[]) => void }
+  rowClass?: (row: T) => string
+}
+
+/** Served lists are searched, filtered and paged by the server (contract of GET lists); exportTo is /exports/{list}. */
+type Served = { served: { total: number; next: string; more: () => void; exportTo: string } }
+
+/** Whole lists are here in full; exportTo may name a server export, otherwise what is shown is written out here. */
+type Whole = { served?: undefined; exportTo?: string }
+
+/** useListQuery keeps search and filters in the address, so that a view can be kept, shared and come back to. */
+export function useListQuery(filters: string[]): { q: string; values: Record<string, string>; set: (key: string, value: string) => void; query: Record<string, string> } {
+  const [params, setParams] = useSearchParams()
+  const q = params.get('q') ?? ''
+  const values = Object.fromEntries(filters.map((f) => [f, params.get(f) ?? '']))
+  const set = (key: string, value: string) =>
+    setParams(
+      (old) => {
+        const next = new URLSearchParams(old)
+        if (value) next.set(key, value)
+        else next.delete(key)
+        return next
+      },
+      { replace: true },
+    )
+  const query: Record<string, string> = {}
+  for (const [k, v] of Object.entries({ q, ...values })) if (v) query[k] = v
+  return { q, values, set, query }
+}
+
+/**
+ * List is how every list looks and works: search, filters, empty state, export, and keys — j and k or the arrows
+ * choose a row, Enter opens it, / goes to the search, e exports.
+ */
+export function List<T>(p: Common<T> & (Served | Whole)) {
+  const { t } = useTranslation()
+  const filters = p.filters ?? []
+  const at = useListQuery(filters.map((f) => f.key))
+  const [typed, setTyped] = useState(at.q)
+  const [chosen, setChosen] = useState(0)
+  const box = useRef<HTMLDivElement>(null)
+  const search = useRef<HTMLInputElement>(null)
+  const phone = usePhone()
+
+  const { set } = at
+  useEffect(() => {
+    if (typed === at.q) return
+    const soon = setTimeout(() => set('q', typed), 300)
+    return () => clearTimeout(soon)
+  }) // eslint-disable-line
+
+  const rows = useMemo(() => {
+    const all = p.rows ?? []
+    if (p.served) return all
+    const needle = at.q.toLowerCase()
+    return all.filter(
+      (row) =>
+        filters.every((f) => !at.values[f.key] || !f.of || at.values[f.key].split(',').includes(f.of(row))) &&
+        (!needle || p.columns.some((c) => String(c.text(row)).toLowerCase().includes(needle))),
+    )
+  }, [p.rows, p.columns, p.served, filters, at.q, at.values])
+
+  const columns: TableColumnType<T>[] = p.columns
+    .filter((c) => !(phone && c.wide))
+    .map((c) => ({
+      key: c.key,
+      title: c.title,
+      width: phone ? undefined : c.width,
+      render: (_: unknown, row: T) => (c.show ? c.show(row) : String(c.text(row))),
+      sorter: c.sort && !p.served ? (a: T, b: T) => compare(c.text(a), c.text(b)) : undefined,
+    }))
+
+  const download = () => {
+    const link = document.createElement('a')
+    const server = p.served ? p.served.exportTo : p.exportTo
+    if (server) link.href = `/api/v1${server}?${new URLSearchParams(at.query)}`
+    else link.href = URL.createObjectURL(new Blob(['\ufeff' + csv(p.columns, rows)], { type: 'text/csv;charset=utf-8' }))
+    link.download = `${p.name}.csv`
+    link.click()
+    if (!server) setTimeout(() => URL.revokeObjectURL(link.href), 1000)
+  }
+
+  const press = (e: React.KeyboardEvent) => {
+    const field = (e.target as HTMLElement).closest('input,textarea,select,button,a,[role=combobox]')
+    if (e.ctrlKey || e.metaKey || e.altKey || (field && field !== e.currentTarget)) return
+    const row = rows[Math.min(chosen, rows.length - 1)]
+    if (e.key === 'j' || e.key === 'ArrowDown') setChosen(Math.min(chosen + 1, rows.length - 1))
+    else if (e.key === 'k' || e.key === 'ArrowUp') setChosen(Math.max(chosen - 1, 0))
+    else if (e.key === '/') search.current?.focus()
+    else if (e.key === 'e') download()
+    else if (e.key === 'Enter' && row && p.open) p.open(row)
+    else if (e.key === 'x' && row && p.choose) {
+      const k = p.rowKey(row)
+      p.choose.set(p.choose.chosen.includes(k) ? p.choose.chosen.filter((c) => c !== k) : [...p.choose.chosen, k])
+    } else if (row && p.keys?.[e.key]) p.keys[e.key](row)
+    else return
+    e.preventDefault()
+  }
+  useEffect(() => {
+    box.current?.querySelector(`tr.chosen`)?.scrollIntoView({ block: 'nearest' })
+  }, [chosen])
+
+  const narrowed = at.q !== '' || Object.values(at.values).some(Boolean)
+  return (
+    <section aria-label={p.name} className="list">
+      <Space wrap className="list-bar">
+        <Input.Search
+          ref={(r) => void (search.current = r?.input ?? null)}
+          className="list-search"
+          placeholder={t('common.search')}
+          aria-label={t('common.search_in', { name: p.name })}
+          allowClear
+          value={typed}
+          onChange={(e) => setTyped(e.target.value)}
+          onSearch={(v) => at.set('q', v)}
+          onKeyDown={(e) => e.key === 'Escape' && (box.current?.focus(), e.preventDefault())}
+        />
+        {filters.map((f) => (
+          <Select
+            key={f.key}
+            className="list-filter"
+            aria-label={t('common.filter_by', { name: f.title })}
+            placeholder={f.title}
+            mode="multiple"
+            maxTagCount="responsive"
+            allowClear
+            value={at.values[f.key] ? at.values[f.key].split(',') : []}
+            onChange={(v: string[]) => at.set(f.key, v.join(','))}
+            options={f.options.map((o) => ({ value: o.value, label: o.count === undefined ? o.label : `${o.label} (${o.count})` }))}
+          />
+        ))}
+        {narrowed && (
+          <Button
+            onClick={() => {
+              setTyped('')
+              at.set('q', '')
+              filters.forEach((f) => at.set(f.key, ''))
+            }}
+          >
+            {t('common.clear_filters')}
+          </Button>
+        )}
+        <Button icon={<DownloadOutlined />} onClick={download}>{t('common.export')}</Button>
+        {p.reload && <Button icon={<ReloadOutlined />} aria-label={t('common.reload')} onClick={p.reload} />}
+        {p.actions}
+        <span className="list-count" role="status">
+          {p.rows && t('common.count', { shown: rows.length, total: p.served ? p.served.total : p.rows.length })}
+        </span>
+      </Space>
+      {p.error ? <Failed error={p.error} retry={p.reload} /> : null}
+      <div ref={box} tabIndex={0} role="group" aria-label={t('common.list_keys', { name: p.name })} className="list-box" onKeyDown={press}>
+        <Table<T>
+          size="small"
+          rowKey={p.rowKey}
+          columns={columns}
+          dataSource={rows}
+          loading={p.loading && !p.rows}
+          pagination={p.served ? false : { pageSize: 50, hideOnSinglePage: true, showSizeChanger: false }}
+          scroll={phone ? undefined : { x: 'max-content' }}
+          rowClassName={(row, n) => `${n === chosen ? 'chosen' : ''} ${p.open ? 'can-open' : ''} ${p.rowClass?.(row) ?? ''}`}
+          rowSelection={p.choose && { selectedRowKeys: p.choose.chosen, onChange: (k) => p.choose!.set(k.map(String)) }}
+          onRow={(row, n) => ({
+            'aria-current': n === chosen ? 'true' : undefined,
+            onClick: (e) => {
+              setChosen(n ?? 0)
+              if (p.open && !(e.target as HTMLElement).closest('a,button,input,label')) p.open(row)
+            },
+          })}
+          locale={{ emptyText: <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={narrowed ? t('common.empty_narrowed') : p.empty} /> }}
+        />
+        {p.served?.next && <Button block onClick={p.served.more}>{t('common.more')}</Button>}
+      </div>
+    </section>
+  )
+}
+
+function compare(a: string | number, b: string | number) {
+  return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), 'zh')
+}
+
+/** csv writes rows out; a cell that a spreadsheet would take for a formula is kept text. */
+export function csv<T>(columns: Pick<Column<T>, 'title' | 'text'>[], rows: T[]): string {
+  const cell = (v: string | number) => {
+    const s = typeof v === 'string' && /^[=+\-@\t\r]/.test(v) ? `'${v}` : String(v)
+    return /[",\r\n]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s
+  }
+  return [columns.map((c) => cell(c.title)), ...rows.map((r) => columns.map((c) => cell(c.text(r))))].map((r) => r.join(',') + '\r\n').join('')
+}
+
+const narrow = matchMedia('(max-width: 767px)')
+
+/** usePhone tells whether the page is as narrow as a phone. */
+export function usePhone(): boolean {
+  const [phone, set] = useState(narrow.matches)
+  useEffect(() => {
+    const changed = () => set(narrow.matches)
+    narrow.addEventListener('change', changed)
+    return () => narrow.removeEventListener('change', changed)
+  }, [])
+  return phone
+}

@@ -1,0 +1,52 @@
+import { App as AntApp, ConfigProvider, theme } from 'antd'
+import enUS from 'antd/locale/en_US'
+import zhCN from 'antd/locale/zh_CN'
+import { createContext, useContext, useEffect, useState, type ReactNode } from 'react'
+import { useTranslation } from 'react-i18next'
+
+export type Shade = 'auto' | 'light' | 'dark'
+const kept = 'fengsui.shade'
+const dark = matchMedia('(prefers-color-scheme: dark)')
+const nonce = document.querySelector<HTMLMetaElement>('meta[property=csp-nonce]')?.nonce
+
+const Shades = createContext<{ shade: Shade; dark: boolean; choose: (s: Shade) => void }>({ shade: 'auto', dark: false, choose: () => {} })
+
+/** useShade is the chosen shade and whether the page is dark now. */
+export const useShade = () => useContext(Shades)
+
+export function Theme({ children }: { children: ReactNode }) {
+  const { i18n } = useTranslation()
+  const [shade, setShade] = useState<Shade>((localStorage.getItem(kept) as Shade | null) ?? 'auto')
+  const [system, setSystem] = useState(dark.matches)
+  useEffect(() => {
+    const changed = () => setSystem(dark.matches)
+    dark.addEventListener('change', changed)
+    return () => dark.removeEventListener('change', changed)
+  }, [])
+  const isDark = shade === 'dark' || (shade === 'auto' && system)
+  useEffect(() => {
+    document.documentElement.dataset.shade = isDark ? 'dark' : 'light'
+    document.documentElement.style.colorScheme = isDark ? 'dark' : 'light'
+  }, [isDark])
+  const choose = (s: Shade) => {
+    localStorage.setItem(kept, s)
+    setShade(s)
+  }
+  return (
+    <Shades value={{ shade, dark: isDark, choose }}>
+      <ConfigProvider
+        locale={i18n.language === 'en' ? enUS : zhCN}
+        csp={{ nonce }}
+        theme={{
+          algorithm: isDark ? theme.darkAlgorithm : theme.defaultAlgorithm,
+          // Contrast of at least 4.5 : 1 for small text in both shades.
+          token: isDark
+            ? { colorPrimary: '#e8743b', colorLink: '#f0935f', colorTextDescription: '#b3b3b3', colorTextTertiary: '#b0b0b0', colorTextPlaceholder: '#9a9a9a' }
+            : { colorPrimary: '#b4481a', colorLink: '#9a3b12', colorTextDescription: '#5c5c5c', colorTextTertiary: '#5c5c5c', colorTextPlaceholder: '#707070', colorSuccess: '#237804', colorWarning: '#ad6800', colorError: '#cf1322' },
+        }}
+      >
+        <AntApp>{children}</AntApp>
+      </ConfigProvider>
+    </Shades>
+  )
+}
