@@ -43,7 +43,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.huma = humago.NewWithPrefix(inner, "", config())
 	huma.NewErrorWithContext = newProblem // huma has one hook for the whole program
 	huma.ValidateStrictCasing = true      // and one switch: "Title" is not "title", or two readers read two things
-	huma.DefaultArrayNullable = false    // and one for lists: [] where there is nothing, never null
+	huma.DefaultArrayNullable = false     // and one for lists: [] where there is nothing, never null
 	a.huma.UseMiddleware(a.authenticate)
 	a.status()
 	a.people()

@@ -210,7 +210,9 @@ func TestTrafficTellsRegularFilteredRefusedAndBrokenAnswersApart(t *testing.T) {
 		want    TrafficStats
 	}{
 		"refused": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, TrafficStats{Sent: 1, Refused: 1}},
-		"moved":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound) }, TrafficStats{Sent: 1, Refused: 1}},
+		"moved": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)
+		}, TrafficStats{Sent: 1, Refused: 1}},
 		"broken":  {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, TrafficStats{Sent: 1, Failed: 1}},
 		"endless": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"choices":[]}`) }, TrafficStats{Sent: 1, Failed: 1}},
 		"filtered": {func(w http.ResponseWriter, _ *http.Request) {
