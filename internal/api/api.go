@@ -56,6 +56,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.improve()
 	a.directives()
 	a.records()
+	a.reference()
 	a.drills()
 	inner.HandleFunc("/api/", a.nowhere)
 	mux.Handle("/api/", a.guarded(http.MaxBytesHandler(inner, maxBody)))

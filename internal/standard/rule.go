@@ -90,6 +90,9 @@ func (b *Book) ItemSets() []ItemSet {
 	return out
 }
 
+// Reasons returns the sentences of every Reason.Key, with their {arguments}.
+func (b *Book) Reasons() []ReasonText { return slices.Concat(b.grading.Reasons, b.obligations.Reasons) }
+
 // ItemSet finds a set of required items by id, as Rule.Items names it.
 func (b *Book) ItemSet(id string) (ItemSet, bool) {
 	for _, s := range b.ItemSets() {

@@ -68,6 +68,9 @@ func LoadFS(fsys fs.FS, dir string) (*Catalog, error) {
 // Has reports whether key is in the catalog.
 func (c *Catalog) Has(key string) bool { _, ok := c.texts[key]; return ok }
 
+// Text is what stands under key, with its placeholders as they are.
+func (c *Catalog) Text(key string) (Text, bool) { t, ok := c.texts[key]; return t, ok }
+
 // Keys lists all keys, sorted.
 func (c *Catalog) Keys() []string {
 	out := make([]string, 0, len(c.texts))

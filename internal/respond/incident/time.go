@@ -2,6 +2,7 @@ package incident
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -62,6 +63,9 @@ type Awareness struct {
 const awareWithinMs int64 = 366 * 24 * 60 * 60 * 1000
 
 var awarenessSources = []string{"complaint_read", "alarm_seen", "supplier_told", "authority_called", "declared"}
+
+// AwarenessSources lists where a candidate may come from.
+func AwarenessSources() []string { return slices.Clone(awarenessSources) }
 
 // AddAwareness enters a candidate. An earlier one moves the clocks at once; the caller re-reckons
 // the obligations in the same transaction.

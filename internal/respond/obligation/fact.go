@@ -22,6 +22,9 @@ type Fact struct {
 
 var factNames = []string{"personal_information", "endangering_flaw", "crime_suspected", "harm_avoided", "occurrences", "users"}
 
+// FactNames lists the facts that can be stated.
+func FactNames() []string { return slices.Clone(factNames) }
+
 // Object kinds of the requests for a second person that Decide settles.
 const (
 	FactKind = "incident_fact"
