@@ -17,6 +17,7 @@ import (
 // needs says which permission guards each operation; "" is for everybody with a token, "public" for
 // everybody. It is written down a second time here on purpose.
 var needs = map[string]string{
+	"reference": "",
 	"me": "", "submit-complaint": "public", "complaint-status": "public",
 	"status": "status.read", "overview": "status.read", "list-messages": "incident.read", "list-settings": "status.read", "change-setting": "setting.manage",
 	"add-person": "person.manage", "issue-token": "person.manage", "list-persons": "person.manage", "list-tokens": "person.manage", "revoke-token": "person.manage", "deactivate-person": "person.manage",
