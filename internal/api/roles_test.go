@@ -18,7 +18,7 @@ import (
 // everybody. It is written down a second time here on purpose.
 var needs = map[string]string{
 	"reference": "",
-	"me": "", "submit-complaint": "public", "complaint-status": "public",
+	"me":        "", "submit-complaint": "public", "complaint-status": "public",
 	"status": "status.read", "overview": "status.read", "list-messages": "incident.read", "list-settings": "status.read", "change-setting": "setting.manage",
 	"add-person": "person.manage", "issue-token": "person.manage", "list-persons": "person.manage", "list-tokens": "person.manage", "revoke-token": "person.manage", "deactivate-person": "person.manage",
 	"add-operator": "service.manage", "list-operators": "service.read", "add-service": "service.manage", "list-services": "service.read", "add-deployment": "service.manage", "list-deployments": "service.read",
