@@ -4,15 +4,12 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -114,6 +111,7 @@ const (
 	actorKey ctxKey = iota
 	langKey
 	idemKey
+	fromKey // the address that asks, without its port
 )
 
 func actorOf(ctx context.Context) store.Actor { a, _ := ctx.Value(actorKey).(store.Actor); return a }
@@ -130,6 +128,7 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 	ctx = huma.WithValue(ctx, langKey, locale.Parse(ctx.Header("Accept-Language")))
 	ctx = huma.WithValue(ctx, catalogKey, a)
 	ctx = huma.WithValue(ctx, idemKey, ctx.Header("Idempotency-Key"))
+	ctx = huma.WithValue(ctx, fromKey, hostOf(ctx.RemoteAddr()))
 	if len(ctx.Operation().Security) == 0 {
 		next(ctx)
 		return
@@ -191,20 +190,21 @@ func post[I, O any](a *API, o operation, fn func(ctx context.Context, tx *store.
 	o.method = http.MethodPost
 	huma.Register(a.huma, o.huma(), func(ctx context.Context, in *I) (*output[O], error) {
 		key, _ := ctx.Value(idemKey).(string)
+		from, _ := ctx.Value(fromKey).(string)
 		var out O
 		err := a.Store.Write(ctx, actorOf(ctx), func(tx *store.Tx) error {
 			var zero O
 			out = zero // the function may run again
-			// Kept answers may hold what people wrote: they serve retries, not history.
-			if _, err := tx.ExecContext(ctx, "DELETE FROM idempotency WHERE at_ms < ?", tx.NowMs-answersKept.Milliseconds()); err != nil {
-				return err
-			}
 			if key == "" || o.again {
 				var err error
 				out, err = fn(ctx, tx, in)
 				return err
 			}
-			return once(ctx, tx, key, o, in, &out, func() error {
+			do := once
+			if o.public {
+				do = onceFrom(from)
+			}
+			return do(ctx, tx, key, o, in, &out, func() error {
 				var err error
 				out, err = fn(ctx, tx, in)
 				return err
@@ -215,59 +215,6 @@ func post[I, O any](a *API, o operation, fn func(ctx context.Context, tx *store.
 		}
 		return &output[O]{out}, nil
 	})
-}
-
-// answersKept is how long a repeated request is known and gets the first answer.
-const answersKept = 24 * time.Hour
-
-// forgetAnswers takes the kept answers away, and the digests of what was asked, which tell a short text
-// to whoever guesses it. That something was done under a key stays known, so it is not done twice. An answer may hold
-// texts of any incident it names or does not name, so an erasure forgets them all.
-func forgetAnswers(ctx context.Context, tx *store.Tx) error {
-	_, err := tx.ExecContext(ctx, "UPDATE idempotency SET response = '', request_hash = ''")
-	return err
-}
-
-func once(ctx context.Context, tx *store.Tx, key string, o operation, in, out any, fn func() error) error {
-	if len(key) > 200 {
-		return fault.Invalid("Idempotency-Key", "api.idempotency_long")
-	}
-	hash := "" // what is secret leaves no trace here, not even a digest
-	if !o.secret {
-		req, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(req)
-		hash = hex.EncodeToString(sum[:])
-	}
-	var old []struct{ Operation, RequestHash, Response string }
-	if err := tx.NewRaw("SELECT operation, request_hash, response FROM idempotency WHERE actor = ? AND idem_key = ?", tx.Actor.ID, key).Scan(ctx, &old); err != nil {
-		return err
-	}
-	if len(old) == 1 {
-		gone := old[0].Response == "" // by forgetAnswers
-		if old[0].Operation != o.id || old[0].RequestHash != hash && !gone {
-			return fault.Conflict("Idempotency-Key", "api.idempotency_reuse")
-		}
-		if o.secret || gone {
-			return fault.Conflict("Idempotency-Key", "api.idempotency_shown")
-		}
-		return json.Unmarshal([]byte(old[0].Response), out)
-	}
-	if err := fn(); err != nil {
-		return err
-	}
-	resp := []byte("{}")
-	if !o.secret {
-		var err error
-		if resp, err = json.Marshal(out); err != nil {
-			return err
-		}
-	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO idempotency (actor, idem_key, operation, request_hash, response, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
-		tx.Actor.ID, key, o.id, hash, string(resp), tx.NowMs)
-	return err
 }
 
 // ByID is the input of calls that need nothing but an id. It is exported because huma sees no unexported embedding.

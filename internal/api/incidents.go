@@ -139,6 +139,12 @@ func (a *API) incidents() {
 	post(a, operation{path: "/second-signatures/{id}/decide", id: "decide-second", room: room, summary: "Confirm or reject what waits for a second person"}, func(ctx context.Context, tx *store.Tx, in *decisionBody) (identity.SecondSignature, error) {
 		return a.DecideSecond(ctx, tx, in.ID, in.Body.Approve)
 	})
+	get(a, operation{path: "/second-signatures", id: "list-seconds", room: room, summary: "What waits for a second person: for you to decide, and asked for by you"}, func(ctx context.Context, actor store.Actor, _ *none) (identity.Seconds, error) {
+		return a.Seconds(ctx, actor)
+	})
+	post(a, operation{path: "/second-signatures/{id}/withdraw", id: "withdraw-second", room: room, summary: "Take back what you asked for and nobody has decided yet"}, func(ctx context.Context, tx *store.Tx, in *ByID) (identity.SecondSignature, error) {
+		return a.WithdrawSecond(ctx, tx, in.ID)
+	})
 	post(a, operation{path: "/incidents/{id}/categories", id: "categorise", room: room, summary: "Classify an incident"}, func(ctx context.Context, tx *store.Tx, in *categoryBody) (incident.Category, error) {
 		b := in.Body
 		c, err := incident.Categorise(ctx, tx, a.Book, in.ID, incident.Category{GuideType: b.GuideType, GbCategory: b.GbCategory, Risk: b.Risk, Rank: b.Rank, Part: b.Part})

@@ -27,10 +27,7 @@ func NewLimiter(n int, window time.Duration) *Limiter {
 
 // Allow counts a request from host:port at an instant and says whether it may go on.
 func (l *Limiter) Allow(now time.Time, remote string) bool {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
+	host := hostOf(remote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now.Sub(l.since) > l.window || len(l.seen) > 10_000 {
@@ -38,6 +35,14 @@ func (l *Limiter) Allow(now time.Time, remote string) bool {
 	}
 	l.seen[host]++
 	return l.seen[host] <= l.n
+}
+
+// hostOf is an address without its port.
+func hostOf(remote string) string {
+	if host, _, err := net.SplitHostPort(remote); err == nil {
+		return host
+	}
+	return remote
 }
 
 // RetryAfter is the value of that header, in seconds (RFC 9110, 10.2.3).

@@ -88,7 +88,7 @@ func (a *API) monitor() {
 	}) ([]intake.Complaint, error) {
 		return intake.List(ctx, a.Store.Read(), actor, intake.Filter{ServiceID: in.ServiceID, States: states(in.State), Limit: in.Limit})
 	})
-	post(a, operation{path: "/complaints", id: "submit-complaint", room: room, summary: "Hand in a complaint, report or rights notice", public: true, again: true}, func(ctx context.Context, tx *store.Tx, in *complaintBody) (intake.Receipt, error) {
+	post(a, operation{path: "/complaints", id: "submit-complaint", room: room, summary: "Hand in a complaint, report or rights notice", public: true}, func(ctx context.Context, tx *store.Tx, in *complaintBody) (intake.Receipt, error) {
 		b := in.Body
 		return a.SubmitComplaint(ctx, tx, intake.Submission{Kind: b.Kind, ServiceID: b.ServiceID, ContentNo: b.ContentNo, Text: b.Text, Contact: b.Contact, Language: string(langOf(ctx))})
 	})

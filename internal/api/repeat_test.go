@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -129,5 +130,48 @@ func TestWhatWasShownOnceIsNotShownAgainNorKept(t *testing.T) {
 				t.Errorf("%d answers or digests are kept", n)
 			}
 		})
+	}
+}
+
+func TestAComplaintThatIsSentTwiceUnderOneKeyIsOneComplaintWithTheSameReceipt(t *testing.T) {
+	b := newBench(t)
+	body := func(text string) string { return `{"service_id":"` + b.svc + `","text":"` + text + `"}` }
+	send := func(text string, header ...string) answer {
+		return b.call(t, "", "POST", "/complaints", body(text), header...)
+	}
+	const letter = "测试来信甲丙戊"
+	first := send(letter, "Idempotency-Key", "k-one")
+	var receipt struct{ Code, Number string }
+	b.must(t, first, &receipt)
+	if again := send(letter, "Idempotency-Key", "k-one"); again.body != first.body || again.status != first.status {
+		t.Errorf("%d %s, first %s", again.status, again.body, first.body)
+	}
+	if a := send("测试来信乙丁己", "Idempotency-Key", "k-one"); a.status != 409 || a.Key != "api.idempotency_reuse" {
+		t.Errorf("another letter: %d %s", a.status, a.body)
+	}
+	if n := b.count(t, "SELECT COUNT(*) FROM complaint"); n != 1 {
+		t.Errorf("%d complaints", n)
+	}
+	// The control: another key, or none, is another complaint.
+	b.must(t, send(letter, "Idempotency-Key", "k-two"), nil)
+	b.must(t, send(letter), nil)
+	if n := b.count(t, "SELECT COUNT(*) FROM complaint"); n != 3 {
+		t.Errorf("%d complaints", n)
+	}
+	// Neither letter, code nor key lies in the table.
+	var rows []struct{ Actor, IdemKey, RequestHash, Response string }
+	if err := b.app.House.Store.Read().NewRaw("SELECT actor, idem_key, request_hash, response FROM idempotency").Scan(t.Context(), &rows); err != nil || len(rows) != 2 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for _, r := range rows {
+		raw, err := base64.StdEncoding.DecodeString(r.Response)
+		if err != nil || len(raw) < 50 {
+			t.Errorf("%q: %v", r.Response, err)
+		}
+		for _, clear := range []string{letter, receipt.Code, receipt.Number, "k-one", "127.0.0.1"} {
+			if strings.Contains(r.IdemKey+r.RequestHash+string(raw), clear) {
+				t.Errorf("%q is in clear", clear)
+			}
+		}
 	}
 }

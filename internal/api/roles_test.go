@@ -28,7 +28,7 @@ var needs = map[string]string{
 	"list-anomalies": "anomaly.read", "get-anomaly": "anomaly.read", "assess-anomaly": "anomaly.assess", "dismiss-anomaly": "anomaly.assess", "merge-anomaly": "anomaly.assess", "promote-anomaly": "incident.declare",
 	"list-complaints": "complaint.read", "read-complaint": "complaint.read", "answer-complaint": "complaint.answer",
 	"list-incidents": "incident.read", "get-incident": "incident.read", "declare-incident": "incident.declare", "restrict-incident": "incident.restrict", "add-awareness": "incident.handle", "withdraw-awareness": "incident.handle",
-	"decide-second": "incident.handle", "categorise": "incident.grade", "assess-level": "incident.grade", "grade-cac": "incident.grade", "state-fact": "incident.grade",
+	"decide-second": "incident.handle", "list-seconds": "", "withdraw-second": "", "categorise": "incident.grade", "assess-level": "incident.grade", "grade-cac": "incident.grade", "state-fact": "incident.grade",
 	"list-obligations": "obligation.read", "submit-report": "obligation.submit", "strike-off-obligation": "obligation.decide",
 	"check-fact": "factcheck.write", "assess-impact": "impact.write", "draft-statement": "statement.draft", "approve-statement": "statement.approve", "add-fix": "fix.write",
 	"start-service-test": "servicetest.run", "get-service-test": "incident.read", "recover": "incident.handle", "re-spread": "incident.handle", "end-handling": "incident.handle", "reopen": "incident.handle",

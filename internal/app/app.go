@@ -235,12 +235,27 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 		}
 	})
 	a.api = api.Mount(mux, a.House, catalog, a.log)
+	a.work("answers", a.forgetAnswers)
 	a.pages(mux, catalog)
 	a.webSrv = &http.Server{Handler: secureHeaders(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	a.gwSrv = &http.Server{Handler: a.door, ConnContext: gateway.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	return nil
+}
+
+// forgetAnswers takes away the answers kept for repeated requests when their day is over.
+func (a *App) forgetAnswers(ctx context.Context) error {
+	for {
+		if err := api.ForgetOldAnswers(ctx, a.House.Store); err != nil && ctx.Err() == nil {
+			a.log.Error("kept answers were not forgotten", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.o.Clock.After(time.Hour):
+		}
+	}
 }
 
 // Listen takes a TCP address. The error, fault kind unavailable, names the flag that sets it.

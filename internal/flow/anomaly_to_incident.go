@@ -83,9 +83,7 @@ func (h *House) MergeAnomaly(ctx context.Context, tx *store.Tx, anomalyID, into 
 	if err != nil || incidentID == "" {
 		return a, err
 	}
-	person := tx.Actor
-	tx.Actor = store.System("flow") // whoever may merge need not handle the incident; the rest follows
-	defer func() { tx.Actor = person }()
+	defer tx.Lend(store.System("flow"))() // whoever may merge need not handle the incident; the rest follows
 	i, err := incident.Get(ctx, tx, tx.Actor, incidentID)
 	if err != nil {
 		return a, err

@@ -9,8 +9,6 @@ import (
 
 // SubmitComplaint takes a complaint from anybody: the form needs no token, so the intake acts.
 func (h *House) SubmitComplaint(ctx context.Context, tx *store.Tx, s intake.Submission) (intake.Receipt, error) {
-	caller := tx.Actor
-	tx.Actor = store.System("intake")
-	defer func() { tx.Actor = caller }()
+	defer tx.Lend(store.System("intake"))()
 	return h.Intake.Submit(ctx, tx, s)
 }

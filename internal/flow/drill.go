@@ -73,9 +73,7 @@ func (h *House) FinishDrill(ctx context.Context, tx *store.Tx, id, stages string
 	if err != nil {
 		return d, err
 	}
-	person := tx.Actor
-	tx.Actor = store.System("drill")
-	defer func() { tx.Actor = person }()
+	defer tx.Lend(store.System("drill"))()
 	var keys []string
 	if err := tx.NewRaw("SELECT k.id FROM gateway_key k JOIN service s ON s.id = k.service_id WHERE s.drill_id = ? AND k.revoked_ms = 0 ORDER BY k.id", id).Scan(ctx, &keys); err != nil {
 		return d, err

@@ -55,9 +55,7 @@ func (h *House) pin(ctx context.Context, tx *store.Tx, r due.Row) error {
 
 // adoptEvidence puts pins that are there already under the incident.
 func (h *House) adoptEvidence(ctx context.Context, tx *store.Tx, anomalyID, incidentID string) error {
-	person := tx.Actor
-	tx.Actor = store.System("flow") // whoever may promote need not handle evidence
-	defer func() { tx.Actor = person }()
+	defer tx.Lend(store.System("flow"))() // whoever may promote need not handle evidence
 	_, err := h.Evidence.Adopt(ctx, tx, anomalyID, incidentID)
 	return err
 }

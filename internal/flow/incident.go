@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -126,6 +130,29 @@ func (h *House) DecideSecond(ctx context.Context, tx *store.Tx, id string, confi
 	}
 	err = tx.NewSelect().Model(&s).Where("id = ?", id).Scan(ctx)
 	return s, err
+}
+
+// WithdrawSecond takes back what the actor asked for and nobody has decided yet.
+func (h *House) WithdrawSecond(ctx context.Context, tx *store.Tx, id string) (identity.SecondSignature, error) {
+	var n int
+	if err := tx.NewRaw("SELECT COUNT(*) FROM second_signature WHERE id = ? AND incident_id NOT IN (?) AND object_id NOT IN (?)", id, unknownTo(tx.Actor), unknownTo(tx.Actor)).Scan(ctx, &n); err != nil {
+		return identity.SecondSignature{}, err
+	}
+	if n == 0 {
+		return identity.SecondSignature{}, fault.NotFound("id", "error.not_found", "field", "id")
+	}
+	return identity.Withdraw(ctx, tx, id)
+}
+
+// Seconds lists what waits for a second person and concerns the actor.
+func (h *House) Seconds(ctx context.Context, a store.Actor) (identity.Seconds, error) {
+	return identity.WaitingFor(ctx, h.Store.Read(), a, unknownTo(a))
+}
+
+// unknownTo selects the ids of incidents that an actor may not know of, and of their orders: an order may
+// have been adopted after it was asked to be lifted.
+func unknownTo(a store.Actor) schema.QueryAppender {
+	return bun.SafeQuery(`SELECT id FROM incident WHERE id IN (?) UNION SELECT id FROM disposal_order WHERE incident_id IN (?)`, incident.Hidden(a), incident.Hidden(a))
 }
 
 // VerifyClosing settles an application to close and gives notice of it.

@@ -77,9 +77,7 @@ func (h *House) DecideOnline(ctx context.Context, tx *store.Tx, reviewID string,
 	if err != nil || i.State != incident.Responding {
 		return r, err
 	}
-	person := tx.Actor
-	tx.Actor = store.System("gatereview") // the reviewer decided on the gate; the rest follows
-	defer func() { tx.Actor = person }()
+	defer tx.Lend(store.System("gatereview"))() // the reviewer decided on the gate; the rest follows
 	_, err = incident.Advance(ctx, tx, i.ID, incident.OnRecover, "incident.handle", reason)
 	return r, err
 }

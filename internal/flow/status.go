@@ -9,7 +9,7 @@ import (
 )
 
 // Status says at a glance whether it is calm. Counts leave out what is restricted to name nothing:
-// they are numbers of open things by kind. Traffic is that of the last ten minutes.
+// they are numbers of open things by kind; reports due are those of real incidents, as only these are owed to anybody. Traffic is that of the last ten minutes.
 type Status struct {
 	NowMs      int64                    `json:"now_ms"`
 	GatewayURL string                   `json:"gateway_url"`
@@ -50,10 +50,10 @@ func (h *House) Status(ctx context.Context) (Status, error) {
 			return s, err
 		}
 	}
-	if err := db.NewRaw("SELECT COALESCE(MIN(due_ms), 0) FROM obligation WHERE state IN ('pending','owed','decision') AND due_ms > 0 AND incident_id NOT IN (SELECT id FROM incident WHERE restricted)").Scan(ctx, &s.NearestDue); err != nil {
+	if err := db.NewRaw("SELECT COALESCE(MIN(due_ms), 0) FROM obligation WHERE state IN ('pending','owed','decision') AND due_ms > 0 AND incident_id IN (SELECT id FROM incident WHERE kind = 'real' AND NOT restricted)").Scan(ctx, &s.NearestDue); err != nil {
 		return s, err
 	}
-	if err := db.NewRaw("SELECT COUNT(*) FROM obligation WHERE state IN ('pending','owed','decision') AND due_ms > 0 AND incident_id NOT IN (SELECT id FROM incident WHERE restricted) AND due_ms < ?", now).Scan(ctx, &s.Overdue); err != nil {
+	if err := db.NewRaw("SELECT COUNT(*) FROM obligation WHERE state IN ('pending','owed','decision') AND due_ms > 0 AND incident_id IN (SELECT id FROM incident WHERE kind = 'real' AND NOT restricted) AND due_ms < ?", now).Scan(ctx, &s.Overdue); err != nil {
 		return s, err
 	}
 	var err error

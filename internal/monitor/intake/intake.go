@@ -177,9 +177,7 @@ func (d *Desk) Submit(ctx context.Context, tx *store.Tx, s Submission) (Receipt,
 }
 
 func (d *Desk) raise(ctx context.Context, tx *store.Tx, c Complaint) (anomaly.Anomaly, error) {
-	person := tx.Actor
-	tx.Actor = store.System("intake")
-	defer func() { tx.Actor = person }()
+	defer tx.Lend(store.System("intake"))()
 	return d.raiser.Raise(ctx, tx, anomaly.Observation{Kind: c.TrafficKind, Signal: anomaly.Signal{ID: c.ID, Source: "complaint", ServiceID: c.ServiceID,
 		AtMs: c.ReceivedMs, ContentNo: c.ContentNo, ComplaintID: c.ID, Modality: c.Modality, Language: c.Language}})
 }

@@ -22,11 +22,12 @@ type SecondSignature struct {
 	DrillID       string `json:"drill_id,omitempty"`
 	Request       string `json:"request"`
 	Reason        string `json:"reason"`
-	State         string `json:"state"` // requested, confirmed, rejected
+	State         string `json:"state"` // requested, confirmed, rejected, withdrawn, lapsed
 	RequestedBy   string `json:"requested_by"`
 	RequestedMs   int64  `json:"requested_ms"`
 	DecidedBy     string `json:"decided_by,omitempty"`
 	DecidedMs     int64  `json:"decided_ms,omitempty"`
+	LapsedBy      string `json:"lapsed_by,omitempty"` // the event that ended what it was about, such as order.lapse
 }
 
 // AskSecond files a request for a second person. Nothing takes effect yet. A reason is required. A

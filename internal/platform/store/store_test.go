@@ -268,3 +268,21 @@ func TestIDsSortByTime(t *testing.T) {
 		t.Errorf("%s, %s", a, b)
 	}
 }
+
+func TestALentTransactionComesBackToItsPerson(t *testing.T) {
+	st := open(t, t.TempDir(), nil)
+	if err := st.Write(t.Context(), store.Actor{ID: "p"}, func(tx *store.Tx) error {
+		func() {
+			defer tx.Lend(store.System("flow"))()
+			if tx.Actor.ID != "system:flow" {
+				t.Errorf("lent to %s", tx.Actor.ID)
+			}
+		}()
+		if tx.Actor.ID != "p" {
+			t.Errorf("came back to %s", tx.Actor.ID)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -52,6 +52,14 @@ func (tx *Tx) Record(e Entry) {
 	tx.entries = append(tx.entries, e)
 }
 
+// Lend lets another actor, usually a part of the system, act until the function that it returns is called:
+// defer tx.Lend(store.System("flow"))().
+func (tx *Tx) Lend(to Actor) (back func()) {
+	before := tx.Actor
+	tx.Actor = to
+	return func() { tx.Actor = before }
+}
+
 // Touch wakes the watchers of topic after the commit.
 func (tx *Tx) Touch(topic string) {
 	if !slices.Contains(tx.topics, topic) {

@@ -220,8 +220,6 @@ func addService(ctx context.Context, tx *store.Tx, d Drill, sc Scenario, o Start
 
 // asSystem lets fn act with the rights of the system inside a transaction that a person opened.
 func asSystem(tx *store.Tx, fn func() error) error {
-	person := tx.Actor
-	tx.Actor = store.System("drill")
-	defer func() { tx.Actor = person }()
+	defer tx.Lend(store.System("drill"))()
 	return fn()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
@@ -185,7 +186,7 @@ func TestLiftingTakesTwoPersonsAndOfflineComesBackThroughReviewOnly(t *testing.T
 	if got.State != containment.Lifted || got.EndedBy != "officer" || got.EndedSecond != "second" || got.EndedMs == 0 {
 		t.Fatalf("%+v", got)
 	}
-	if err := decide(officer, id2, true); !fault.Is(err, "error.transition") {
+	if err := decide(officer, id2, true); !fault.Is(err, "identity.second_decided") {
 		t.Fatalf("lifted twice: %v", err)
 	}
 	rows, _ := due.List(ctx, b.st.Read(), due.Filter{ObjectID: o.ID, States: []due.State{due.Pending}})
@@ -235,6 +236,37 @@ func TestOfflineIsTakenBackAsASlipOnlyByWhoeverOrderedItWithinAMinuteAndUnratifi
 	})
 	if err := b2.try(officer, func(tx *store.Tx) error { _, err := b2.control.UndoOffline(ctx, tx, o.ID, "r"); return err }); !fault.Is(err, "error.transition") || b2.order(t, o.ID).State != containment.InForce {
 		t.Fatalf("a ratified offline was undone by one person: %v", err)
+	}
+}
+
+func TestARequestToLiftDoesNotWaitForASecondPersonWhenItsOrderIsOver(t *testing.T) {
+	b := newBench(t)
+	auto := strict(containment.FromIncident, "i1")
+	auto.ExpiresMs = clock.Ms(b.clock) + time.Hour.Milliseconds()
+	lapses := b.issue(t, officer, auto)
+	auto.Scope.Group, auto.ExpiresMs = "g", 0
+	lifted := b.issue(t, officer, auto)
+	auto.Scope.Group = "h"
+	stays := b.issue(t, officer, auto)
+	ask := func(a store.Actor, id string) (s identity.SecondSignature) {
+		b.do(t, a, func(tx *store.Tx) (err error) { s, err = b.control.RequestLift(ctx, tx, id, "r"); return err })
+		return s
+	}
+	asked := map[string]identity.SecondSignature{"of the one that lapses": ask(officer, lapses.ID), "the one confirmed": ask(officer, lifted.ID), "its twin": ask(commander, lifted.ID), "of one in force": ask(officer, stays.ID)}
+	b.do(t, second, func(tx *store.Tx) error {
+		_, err := b.control.DecideLift(ctx, tx, asked["the one confirmed"].ID, true)
+		return err
+	})
+	b.clock.Advance(time.Hour)
+	b.fire(t, containment.DueExpire, lapses.ID)
+	for name, want := range map[string]string{"of the one that lapses": "lapsed order.lapse", "the one confirmed": "confirmed ", "its twin": "lapsed order.lift", "of one in force": "requested "} {
+		var s identity.SecondSignature
+		if err := b.st.Read().NewSelect().Model(&s).Where("id = ?", asked[name].ID).Scan(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.State + " " + s.LapsedBy; got != want {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
 

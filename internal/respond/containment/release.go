@@ -152,6 +152,10 @@ func (c *Control) end(ctx context.Context, tx *store.Tx, o *Order, event, by, se
 			return err
 		}
 	}
+	// Whoever asked for this order to be lifted is not left waiting for a second person.
+	if err := identity.Lapse(ctx, tx, "order", o.ID, "order."+event); err != nil {
+		return err
+	}
 	tx.Record(o.entry("order."+event, map[string]any{"by": by, "second": second, "reason": o.EndedReason}))
 	tx.Touch(TopicOrder)
 	return bump(ctx, tx)

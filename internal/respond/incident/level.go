@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -218,6 +219,9 @@ func grade(ctx context.Context, tx *store.Tx, book *standard.Book, i Incident, i
 	if err != nil {
 		return none, none, fault.Invalid("facts", "error.not_json", "field", "facts")
 	}
+	if len(facts) > maxFacts || deeper(in.Facts, maxFactsDepth) {
+		return none, none, fault.Invalid("facts", "incident.facts_large", "bytes", maxFacts, "depth", maxFactsDepth)
+	}
 	js, err := json.Marshal(g)
 	if err != nil {
 		return none, none, err
@@ -395,4 +399,24 @@ func stillStands(ctx context.Context, tx *store.Tx, s identity.SecondSignature, 
 		return fault.Conflict("id", "incident.assessed_since")
 	}
 	return nil
+}
+
+// Limits of the facts of an assessment: bytes of JSON, and how deep objects and lists stand in each other.
+const (
+	maxFacts      = 16 << 10
+	maxFactsDepth = 4
+)
+
+// deeper reports whether objects and lists stand more than depth deep in each other.
+func deeper(v any, depth int) bool {
+	var inside []any
+	switch v := v.(type) {
+	case map[string]any:
+		inside = slices.Collect(maps.Values(v))
+	case []any:
+		inside = v
+	default:
+		return false
+	}
+	return depth == 0 || slices.ContainsFunc(inside, func(x any) bool { return deeper(x, depth-1) })
 }

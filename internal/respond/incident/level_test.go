@@ -2,6 +2,7 @@ package incident_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -346,4 +347,33 @@ func TestNoOnePersonEverLowersALevel(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestFactsOfAnAssessmentAreBoundInDepthAndSize(t *testing.T) {
+	b := newBench(t)
+	i := b.declare(t, officer, func(d *incident.Declaration) { d.ObjectIDs = []string{"o1"} })
+	nested := func(depth int) map[string]any {
+		var v any = "x"
+		for range depth - 1 {
+			v = []any{v}
+		}
+		return map[string]any{"a": v}
+	}
+	for name, c := range map[string]struct {
+		facts map[string]any
+		ok    bool
+	}{
+		"four deep":    {nested(4), true},
+		"five deep":    {nested(5), false},
+		"a long text":  {map[string]any{"a": strings.Repeat("x", 16<<10)}, false},
+		"a fair text":  {map[string]any{"a": strings.Repeat("x", 8<<10)}, true},
+		"nothing":      {nil, true},
+		"a wide table": {map[string]any{"a": make([]any, 5000)}, false},
+	} {
+		in := first("o1", "一般")
+		in.Facts = c.facts
+		if _, err := b.assess(officer, i.ID, in); c.ok != (err == nil) || !c.ok && !fault.Is(err, "incident.facts_large") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

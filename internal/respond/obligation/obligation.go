@@ -54,8 +54,8 @@ func (o Obligation) Standing() bool {
 
 // Reckon applies the rules to what is known now and brings rows and due rows in line. It is called in
 // the transaction of whatever changed the facts: declaration, level, category, awareness, numbers,
-// end of handling. A rule that no longer holds is struck off with its reason; a met one stays met; a
-// decision not to report reopens when the level or the numbers have risen since.
+// end of handling. A rule that no longer holds is struck off with its reason; a met one stays met,
+// but a report on the end of handling is owed anew when handling ends again; a decision not to report reopens when the level or the numbers have risen since.
 func Reckon(ctx context.Context, tx *store.Tx, book *standard.Book, incidentID string) error {
 	i, err := incident.Get(ctx, tx, store.System("obligation"), incidentID)
 	if err != nil {
@@ -116,8 +116,8 @@ func settle(ctx context.Context, tx *store.Tx, i incident.Incident, w standard.O
 	if old == nil && state == "struck_off" {
 		return nil // never opened: nothing to strike off
 	}
-	if old != nil && old.State == "met" {
-		return nil
+	if old != nil && old.State == "met" && !(w.Rule.Clock == standard.ClockHandlingEnded && state == "owed" && k.endedMs > old.SubmittedMs) {
+		return nil // what sums up is asked again when handling ended once more after it was handed in
 	}
 	// A duty was never open to decision, so a decision made before it was known to be one falls with it.
 	if old != nil && old.DecidedBy != "" && state != "owed" && (state == "struck_off" || !k.worse(old.DecidedFacts)) {
@@ -146,7 +146,7 @@ func settle(ctx context.Context, tx *store.Tx, i incident.Incident, w standard.O
 		}
 	}
 	if _, err := tx.NewInsert().Model(&o).On("CONFLICT (incident_id, rule_id) DO UPDATE").
-		Set("state = EXCLUDED.state, clock_start_ms = EXCLUDED.clock_start_ms, due_ms = EXCLUDED.due_ms, overdue_ms = EXCLUDED.overdue_ms, reason = EXCLUDED.reason, decided_by = '', decided_facts = ''").Exec(ctx); err != nil {
+		Set("state = EXCLUDED.state, clock_start_ms = EXCLUDED.clock_start_ms, due_ms = EXCLUDED.due_ms, overdue_ms = EXCLUDED.overdue_ms, reason = EXCLUDED.reason, decided_by = '', decided_facts = '', submitted_ms = 0, submitted_by = '', receipt = ''").Exec(ctx); err != nil {
 		return err
 	}
 	tx.Record(store.Entry{Action: "obligation." + o.State, ObjectKind: "obligation", ObjectID: o.ID, Scope: incident.Scope(i.ID), Content: map[string]any{"obligation": o, "facts": k.json}})

@@ -202,6 +202,36 @@ func TestTheSummaryIsDueThirtyDaysAfterHandlingEnded(t *testing.T) {
 	}
 }
 
+func TestASummaryThatWasHandedInIsOwedAnewWhenHandlingEndsAgain(t *testing.T) {
+	b := newBench(t)
+	i := b.declare(t, "other")
+	if _, err := b.grade(officer, i.ID, "一般"); err != nil {
+		t.Fatal(err)
+	}
+	b.must(t, b.cac(officer, i.ID, standard.Quantity{Indicator: "reposts", Value: 10_000}))
+	b.must(t, b.advance(i.ID, incident.OnRespond))
+	b.must(t, b.advance(i.ID, incident.OnEndHandling))
+	for _, rule := range []string{"cac.summary", "cac.other"} {
+		b.clock.Advance(time.Hour)
+		b.must(t, b.submit(compliance, b.want(t, i.ID, rule, "owed").ID, "回执一"))
+	}
+	b.clock.Advance(time.Hour)
+	b.must(t, b.advance(i.ID, incident.OnReSpread))
+	b.want(t, i.ID, "cac.summary", "met") // it is asked at the end, not before
+	b.clock.Advance(time.Hour)
+	again := b.now()
+	b.must(t, b.advance(i.ID, incident.OnEndHandling))
+	o := b.want(t, i.ID, "cac.summary", "owed")
+	if o.DueMs != again+30*24*hour || o.ClockStartMs != again || o.Receipt != "" || o.SubmittedMs != 0 || len(b.clocks(t, o.ID)) != 1 {
+		t.Errorf("%+v", o)
+	}
+	b.want(t, i.ID, "cac.other", "met") // the control: what runs from awareness was reported once and for all
+	b.clock.Advance(time.Hour)
+	b.must(t, b.submit(compliance, o.ID, "回执二"))
+	b.must(t, b.aware(i.ID, b.now())) // a reckoning without another end asks for nothing
+	b.want(t, i.ID, "cac.summary", "met")
+}
+
 func TestOnlyAnAttestedSubmissionStopsAClock(t *testing.T) {
 	b := newBench(t)
 	i := b.declare(t, "other")
