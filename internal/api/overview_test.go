@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/platform/locale"
@@ -67,6 +68,7 @@ func TestTheDeskIsCalmUntilSomethingRealNeedsIt(t *testing.T) {
 		if len(b.overview(t, "commander").Reasons) == 0 {
 			break
 		}
+		time.Sleep(50 * time.Millisecond) // it tells its own clock, which is the wall's
 	}
 	expect("at first")
 	b.incident(t, "INdrill", "drill", "FALSE", 1)
