@@ -149,13 +149,14 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 // operation describes one call: its verb and path, its id for the CLI, and the room it belongs to.
 type operation struct {
 	method, path, id, room, summary string
-	public                          bool // no token needed
-	secret                          bool // the answer holds a secret, so it is not kept: a repeated request is refused
-	again                           bool // a repeated request is simply carried out again
+	public                          bool          // no token needed
+	secret                          bool          // the answer holds a secret, so it is not kept: a repeated request is refused
+	again                           bool          // a repeated request is simply carried out again
+	params                          []*huma.Param // of a list, which reads its query itself
 }
 
 func (o operation) huma() huma.Operation {
-	op := huma.Operation{Method: o.method, Path: "/api/v1" + o.path, OperationID: o.id, Tags: []string{o.room}, Summary: o.summary}
+	op := huma.Operation{Method: o.method, Path: "/api/v1" + o.path, OperationID: o.id, Tags: []string{o.room}, Summary: o.summary, Parameters: o.params, SkipValidateParams: o.params != nil}
 	if !o.public {
 		op.Security = []map[string][]string{{"token": {}}}
 	}

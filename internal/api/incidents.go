@@ -23,13 +23,6 @@ type declareBody struct {
 	}
 }
 
-type incidentFilter struct {
-	State     string `query:"state"`
-	Kind      string `query:"kind"`
-	ServiceID string `query:"service_id"`
-	Limit     int    `query:"limit" minimum:"0" maximum:"500"`
-}
-
 type awarenessBody struct {
 	ByID
 	Body struct {
@@ -112,9 +105,7 @@ type peopleBody struct {
 
 func (a *API) incidents() {
 	const room = "incident"
-	get(a, operation{path: "/incidents", id: "list-incidents", room: room, summary: "List incidents"}, func(ctx context.Context, actor store.Actor, in *incidentFilter) ([]incident.Incident, error) {
-		return incident.List(ctx, a.Store.Read(), actor, incident.Filter{State: in.State, Kind: in.Kind, ServiceID: in.ServiceID, Limit: in.Limit})
-	})
+	lists(a, operation{path: "/incidents", id: "list-incidents", room: room, summary: "List incidents"}, a.IncidentList())
 	get(a, operation{path: "/incidents/{id}", id: "get-incident", room: room, summary: "One incident whole"}, func(ctx context.Context, actor store.Actor, in *ByID) (flow.Dossier, error) {
 		return a.Dossier(ctx, actor, in.ID)
 	})

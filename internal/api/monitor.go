@@ -43,19 +43,7 @@ type ComplaintRead struct {
 func (a *API) monitor() {
 	const room = "monitor"
 	a.unhurried()
-	get(a, operation{path: "/anomalies", id: "list-anomalies", room: room, summary: "The anomaly queue"}, func(ctx context.Context, actor store.Actor, in *struct {
-		State     string `query:"state"`
-		ServiceID string `query:"service_id"`
-		Kind      string `query:"kind"`
-		BeforeMs  int64  `query:"before_ms"`
-		Limit     int    `query:"limit" minimum:"0" maximum:"500"`
-	}) ([]anomaly.Anomaly, error) {
-		f := anomaly.Filter{ServiceID: in.ServiceID, Kind: in.Kind, DrillID: actor.Drill, BeforeMs: in.BeforeMs, Limit: in.Limit}
-		if in.State != "" {
-			f.States = []anomaly.State{anomaly.State(in.State)}
-		}
-		return anomaly.List(ctx, a.Store.Read(), actor, f)
-	})
+	lists(a, operation{path: "/anomalies", id: "list-anomalies", room: room, summary: "The anomaly queue"}, a.AnomalyList())
 	get(a, operation{path: "/anomalies/{id}", id: "get-anomaly", room: room, summary: "One anomaly with its signals"}, func(ctx context.Context, actor store.Actor, in *ByID) (AnomalyView, error) {
 		x, err := anomaly.Get(ctx, a.Store.Read(), actor, in.ID)
 		if err != nil {
@@ -81,13 +69,7 @@ func (a *API) monitor() {
 	post(a, operation{path: "/anomalies/{id}/promote", id: "promote-anomaly", room: room, summary: "Decide that it is an incident"}, func(ctx context.Context, tx *store.Tx, in *promoteBody) (incident.Incident, error) {
 		return a.Promote(ctx, tx, in.ID, flow.Promotion{Title: in.Body.Title, RestrictedFor: in.Body.Restricted})
 	})
-	get(a, operation{path: "/complaints", id: "list-complaints", room: room, summary: "List complaints, without their text"}, func(ctx context.Context, actor store.Actor, in *struct {
-		ServiceID string `query:"service_id"`
-		State     string `query:"state"`
-		Limit     int    `query:"limit" minimum:"0" maximum:"500"`
-	}) ([]intake.Complaint, error) {
-		return intake.List(ctx, a.Store.Read(), actor, intake.Filter{ServiceID: in.ServiceID, States: states(in.State), Limit: in.Limit})
-	})
+	lists(a, operation{path: "/complaints", id: "list-complaints", room: room, summary: "List complaints, without their text"}, a.ComplaintList())
 	post(a, operation{path: "/complaints", id: "submit-complaint", room: room, summary: "Hand in a complaint, report or rights notice", public: true}, func(ctx context.Context, tx *store.Tx, in *complaintBody) (intake.Receipt, error) {
 		b := in.Body
 		return a.SubmitComplaint(ctx, tx, intake.Submission{Kind: b.Kind, ServiceID: b.ServiceID, ContentNo: b.ContentNo, Text: b.Text, Contact: b.Contact, Language: string(langOf(ctx))})
@@ -111,11 +93,4 @@ func (a *API) monitor() {
 		return a.Intake.Lookup(ctx, a.Store.Read(), in.Number, in.Code)
 	})
 	a.evidence()
-}
-
-func states(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return []string{s}
 }

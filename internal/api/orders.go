@@ -46,18 +46,7 @@ func (b *orderBody) request() containment.Request {
 
 func (a *API) orders() {
 	const room = "containment"
-	get(a, operation{path: "/orders", id: "list-orders", room: room, summary: "List orders"}, func(ctx context.Context, actor store.Actor, in *struct {
-		ServiceID  string `query:"service_id"`
-		IncidentID string `query:"incident_id"`
-		CauseID    string `query:"cause_id"`
-		State      string `query:"state"`
-		Orphans    bool   `query:"orphans" doc:"only those without an incident"`
-		Limit      int    `query:"limit" minimum:"0" maximum:"1000"`
-		Offset     int    `query:"offset" minimum:"0"`
-	}) ([]containment.Order, error) {
-		return containment.List(ctx, a.Store.Read(), actor, containment.Filter{ServiceID: in.ServiceID, IncidentID: in.IncidentID, CauseID: in.CauseID,
-			State: containment.State(in.State), Orphans: in.Orphans, Limit: in.Limit, Offset: in.Offset})
-	})
+	lists(a, operation{path: "/orders", id: "list-orders", room: room, summary: "List orders"}, a.OrderList())
 	get(a, operation{path: "/orders/{id}", id: "get-order", room: room, summary: "An order with acknowledgements and probes"}, func(ctx context.Context, actor store.Actor, in *ByID) (containment.Status, error) {
 		return containment.Get(ctx, a.Store.Read(), actor, in.ID)
 	})

@@ -18,19 +18,7 @@ type eraseBody struct {
 
 func (a *API) records() {
 	const room = "record"
-	get(a, operation{path: "/record", id: "list-record", room: room, summary: "Entries of the record"}, func(ctx context.Context, actor store.Actor, in *struct {
-		Action     string `query:"action"`
-		ObjectKind string `query:"object_kind"`
-		ObjectID   string `query:"object_id"`
-		Scope      string `query:"scope"`
-		From       int64  `query:"from" minimum:"0"`
-		Limit      int    `query:"limit" minimum:"0" maximum:"1000"`
-	}) ([]record.Entry, error) {
-		if err := identity.RequireDrill(actor, ""); err != nil {
-			return nil, err
-		}
-		return a.Entries(ctx, actor, record.Filter{Action: in.Action, ObjectKind: in.ObjectKind, ObjectID: in.ObjectID, Scope: in.Scope, From: in.From, Limit: in.Limit})
-	})
+	lists(a, operation{path: "/record", id: "list-record", room: room, summary: "Entries of the record, newest first"}, a.RecordList())
 	get(a, operation{path: "/record/checkpoint", id: "last-checkpoint", room: room, summary: "The newest signed checkpoint"}, func(ctx context.Context, actor store.Actor, _ *none) (*record.Checkpoint, error) {
 		if err := identity.Require(actor, "record.read"); err != nil {
 			return nil, err

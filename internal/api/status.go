@@ -5,9 +5,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/platform/identity"
-	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/store"
-	"github.com/fengsui/fengsui/internal/respond/incident"
 )
 
 type tellBody struct {
@@ -29,14 +27,7 @@ func (a *API) status() {
 	get(a, operation{path: "/overview", id: "overview", room: room, summary: "What the desk shows first: calm or why not, traffic, and what is open"}, func(ctx context.Context, actor store.Actor, _ *none) (flow.Overview, error) {
 		return a.Overview(ctx, actor)
 	})
-	get(a, operation{path: "/messages", id: "list-messages", room: room, summary: "Messages and their receipts"}, func(ctx context.Context, actor store.Actor, in *struct {
-		ObjectID string `query:"object_id" required:"true"`
-	}) ([]notify.Item, error) {
-		if _, err := incident.Get(ctx, a.Store.Read(), actor, in.ObjectID); err != nil {
-			return nil, err
-		}
-		return notify.List(ctx, a.Store.Read(), notify.Filter{ObjectID: in.ObjectID})
-	})
+	lists(a, operation{path: "/messages", id: "list-messages", room: room, summary: "Messages and their receipts"}, a.MessageList())
 	post(a, operation{path: "/incidents/{id}/tell", id: "tell", room: "incident", summary: "Tell an authority, a platform or a partner about an incident"}, func(ctx context.Context, tx *store.Tx, in *tellBody) (done, error) {
 		return done{true}, a.Tell(ctx, tx, in.ID, in.Body.Channel, in.Body.Recipient)
 	})

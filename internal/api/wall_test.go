@@ -53,6 +53,7 @@ func TestWhatHangsOnARestrictedIncidentIsBehindItsWall(t *testing.T) {
 		`INSERT INTO second_signature (id, action, object_kind, object_id, incident_id, request, reason, state, requested_by, requested_ms) VALUES ('RWlift', 'order.lift', 'order', 'RWfilter', '', '{}', 'r', 'requested', 'x', 1)`,
 		`INSERT INTO disposal_order (id, seq, kind, service_id, cause, cause_id, incident_id, rung, measure, scope, params, release_mode, state, issued_by, issued_ms) VALUES ('RWopen', 902, 'real', '`+b.svc+`', 'anomaly', 'RWfree', '', 'strict_filter', 'adjust', '{"service_id":"`+b.svc+`","route":"/r"}', '{}', 'review', 'in_force', 'x', 1)`,
 		`INSERT INTO anomaly (id, number, kind, service_id, rule_id, fingerprint, state, first_ms, last_ms, opened_ms) VALUES ('RWfree', 'AN-Z', 'real', '`+b.svc+`', 'r', 'f3', 'assessing', 1, 1, 1)`,
+		`INSERT INTO outbox (id, idem_key, channel, class, recipient, lang, incident_kind, object_kind, object_id, template, args, state, queued_ms, next_ms) VALUES ('M1', 'k1', 'desk', 'staff', 'duty', 'zh', 'real', 'incident', 'RWinc', 'incident.declared', '[]', 'sent', 9000000000000, 1), ('M2', 'k2', 'desk', 'staff', 'duty', 'zh', 'real', 'task', 'RWtask', 'dispatch.page_overdue', '[]', 'sent', 9000000000001, 1)`,
 		`INSERT INTO incident_access (incident_id, person_id, granted_by, granted_ms) VALUES ('RWinc', '`+b.person[insider]+`', 'x', 1)`)
 
 	type door struct{ method, path, body string }
@@ -97,7 +98,6 @@ func TestWhatHangsOnARestrictedIncidentIsBehindItsWall(t *testing.T) {
 		"service test":         {"GET", "/service-tests/RWtest", ""},
 		"submit report":        {"POST", "/obligations/RWobligation/submit", `{"receipt":"r"}`},
 		"strike off":           {"POST", "/obligations/RWobligation/strike-off", `{"reason":"r"}`},
-		"messages":             {"GET", "/messages?object_id=RWinc", ""},
 		"withdraw awareness":   {"POST", "/awareness/RWaware2/withdraw", `{"reason":"r"}`},
 		"spread asked":         {"POST", "/spread/RWspread/asked", ""},
 		"incident":             {"GET", "/incidents/RWinc", ""},
@@ -107,13 +107,13 @@ func TestWhatHangsOnARestrictedIncidentIsBehindItsWall(t *testing.T) {
 		"restrict from inside": {"POST", "/incidents/RWinc/restrict", `{"people":[]}`},
 	}
 	lists := map[string]string{ // with what the insider finds there
-		"/orders": "RWorder", "/orders?incident_id=RWinc": "RWorder", "/orders?cause_id=RWanomaly": "RWfilter", "/orders?limit=1000": "RWfilter",
+		"/orders": "RWorder", "/orders?incident_id=RWinc": "RWorder", "/orders?cause_id=RWanomaly": "RWfilter", "/orders?limit=200": "RWfilter", "/messages": "RWinc", "/messages?object_id=RWtask": "RWtask",
 		"/gate-reviews": "RWgate", "/gate-reviews?order_id=RWorder": "RWearly", "/gate-reviews?incident_id=RWinc": "RWearly",
 		"/anomalies": "RWanomaly", "/complaints": complaint.ID, "/directives": directive.ID, "/incidents": "RWinc", "/lexicon": "incident:RWinc",
-		"/record?limit=1000": "incident:RWinc", "/record?scope=subject:" + complaint.ID: complaint.ID, "/record?object_id=" + complaint.AnomalyID: complaint.AnomalyID,
+		"/record?limit=200": "incident:RWinc", "/record?scope=subject:" + complaint.ID: complaint.ID, "/record?object_id=" + complaint.AnomalyID: complaint.AnomalyID,
 		"/record?object_kind=directive": directive.ID,
 	}
-	secrets := []string{"RWinc", "RWorder", "RWfilter", "RWgate", "RWearly", "RWanomaly", "RWmerged", complaint.ID, complaint.AnomalyID, directive.ID}
+	secrets := []string{"RWinc", "RWtask", "RWorder", "RWfilter", "RWgate", "RWearly", "RWanomaly", "RWmerged", complaint.ID, complaint.AnomalyID, directive.ID}
 	mentions := func(body string) (out []string) {
 		for _, s := range secrets {
 			if strings.Contains(body, s) {

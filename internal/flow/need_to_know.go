@@ -8,21 +8,10 @@ import (
 
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/platform/identity"
-	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
 	"github.com/fengsui/fengsui/internal/respond/incident"
 )
-
-// Entries lists the record without what is said about incidents that the actor may not know of, and
-// about what hangs on them. Verification and exports see all: a gap would look like tampering.
-func (h *House) Entries(ctx context.Context, a store.Actor, f record.Filter) ([]record.Entry, error) {
-	if err := identity.Require(a, "record.read"); err != nil {
-		return nil, err
-	}
-	f.Without = hiddenNames(a)
-	return record.Entries(ctx, h.Store.Read(), f)
-}
 
 // hiddenNames selects the record's scopes and object ids of what is hidden from an actor.
 func hiddenNames(a store.Actor) schema.QueryAppender {
@@ -69,4 +58,11 @@ func (h *House) PublishLexicon(ctx context.Context, tx *store.Tx, incidentID str
 		return nil, err
 	}
 	return h.Lexicon.Publish(ctx, tx, incidentID, drafts)
+}
+
+// hangsOn selects the ids of what hangs on incidents and is told about in messages of its own.
+func hangsOn(incidents schema.QueryAppender) schema.QueryAppender {
+	return bun.SafeQuery(`SELECT id FROM task WHERE incident_id IN (?) UNION SELECT id FROM plan_run WHERE incident_id IN (?)
+		UNION SELECT id FROM obligation WHERE incident_id IN (?) UNION SELECT id FROM improvement_action WHERE incident_id IN (?)
+		UNION SELECT id FROM gate_review WHERE incident_id IN (?)`, incidents, incidents, incidents, incidents, incidents)
 }

@@ -29,6 +29,11 @@ const (
 	ServiceOffline Rung = "service_offline"
 )
 
+// Rungs are all rungs, loosest first.
+func Rungs() []Rung {
+	return []Rung{StrictFilter, TopicBlock, AudienceLimit, BackupModel, ServiceOffline}
+}
+
 // Tag is what the guide calls a measure (6.3.2 a): 局部调整, 功能限制 or 下线.
 type Tag string
 

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
@@ -12,12 +13,15 @@ import (
 // prefixes keep the series of real, drill, test and backfilled things apart at a glance.
 var prefixes = map[string]string{"real": "", "drill": "D-", "test": "T-", "backfill": "B-"}
 
+// Kinds are what anomalies and incidents can be.
+func Kinds() []string { return []string{"real", "drill", "test", "backfill"} }
+
 // NextNumber takes the next human-readable number of a series ("IN", "AN", "CP", …) for a kind, in
 // the transaction: D-IN-2026-0001. Numbers of drills never use up real ones (design promise 11).
 func NextNumber(ctx context.Context, tx *store.Tx, series, kind string) (string, error) {
 	prefix, ok := prefixes[kind]
 	if !ok {
-		return "", fault.Invalid("kind", "error.unknown_value", "value", kind, "valid", "real, drill, test, backfill")
+		return "", fault.Invalid("kind", "error.unknown_value", "value", kind, "valid", strings.Join(Kinds(), ", "))
 	}
 	year := time.UnixMilli(tx.NowMs).In(beijing).Year()
 	var n int

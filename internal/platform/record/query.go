@@ -27,6 +27,7 @@ type Entry struct {
 type Filter struct {
 	Action, ObjectKind, ObjectID, Actor, Scope string
 	Without                                    schema.QueryAppender // selects scopes and object ids whose entries are left out; nil: none
+	At                                         []int64              // only these indexes
 	From                                       int64                // only entries with this index or a greater one
 	Limit                                      int                  // default 100, at most 1,000
 }
@@ -43,6 +44,9 @@ func Entries(ctx context.Context, db bun.IDB, f Filter) ([]Entry, error) {
 		if c.val != "" {
 			q = q.Where("? = ?", bun.Ident("e."+c.col), c.val)
 		}
+	}
+	if len(f.At) > 0 {
+		q = q.Where("e.idx IN (?)", bun.List(f.At))
 	}
 	if f.Without != nil {
 		q = q.Where("e.scope NOT IN (?) AND e.object_id NOT IN (?)", f.Without, f.Without)

@@ -102,8 +102,7 @@ func (r *run) complain(ctx context.Context) error {
 }
 
 func (r *run) complaints(ctx context.Context) ([]complaintView, error) {
-	var list []complaintView
-	return list, r.get(ctx, r.as("duty_officer"), "/complaints?service_id="+url.QueryEscape(r.scene.ServiceID), &list)
+	return all[complaintView](ctx, r, "duty_officer", "/complaints?service_id="+url.QueryEscape(r.scene.ServiceID))
 }
 
 // declare: the complaint is read, what belongs together is joined, and the anomaly becomes an incident.

@@ -137,13 +137,7 @@ func (r *run) tell(ctx context.Context, who, channel, recipient string) (receipt
 		return "", err
 	}
 	return receipt, r.eventually(ctx, func(ctx context.Context) (bool, string, error) {
-		var list []struct {
-			Channel   string `json:"channel"`
-			Recipient string `json:"recipient"`
-			State     string `json:"state"`
-			Receipt   string `json:"receipt"`
-		}
-		err := r.get(ctx, r.as(who), "/messages?object_id="+url.QueryEscape(r.incident.ID), &list)
+		list, err := all[messageView](ctx, r, who, "/messages?object_id="+url.QueryEscape(r.incident.ID))
 		state := "not queued"
 		for _, m := range list {
 			if m.Channel == channel && m.Recipient == recipient {

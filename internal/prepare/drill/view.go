@@ -62,6 +62,12 @@ type (
 		RuleID string `json:"rule_id"`
 		State  string `json:"state"`
 	}
+	messageView struct {
+		Channel   string `json:"channel"`
+		Recipient string `json:"recipient"`
+		State     string `json:"state"`
+		Receipt   string `json:"receipt"`
+	}
 	idView struct {
 		ID string `json:"id"`
 	}
@@ -118,8 +124,8 @@ func (r *run) dossier(ctx context.Context) (dossierView, error) {
 
 // known finds the incident that an earlier run of this drill declared.
 func (r *run) known(ctx context.Context) (dossierView, error) {
-	var list []incidentView
-	if err := r.get(ctx, r.as("duty_officer"), "/incidents?kind=drill&service_id="+url.QueryEscape(r.scene.ServiceID), &list); err != nil {
+	list, err := all[incidentView](ctx, r, "duty_officer", "/incidents?kind=drill&service_id="+url.QueryEscape(r.scene.ServiceID))
+	if err != nil {
 		return dossierView{}, err
 	}
 	if len(list) == 0 {
@@ -129,10 +135,28 @@ func (r *run) known(ctx context.Context) (dossierView, error) {
 	return r.dossier(ctx)
 }
 
+// all reads a long list whole, newest first. The path has a query.
+func all[T any](ctx context.Context, r *run, who, path string) ([]T, error) {
+	list, cursor := []T{}, ""
+	for {
+		var page struct {
+			Items []T    `json:"items"`
+			Next  string `json:"next"`
+		}
+		if err := r.get(ctx, r.as(who), path+"&limit=200&cursor="+url.QueryEscape(cursor), &page); err != nil {
+			return nil, err
+		}
+		list = append(list, page.Items...)
+		if cursor = page.Next; cursor == "" {
+			return list, nil
+		}
+	}
+}
+
 // anomalies of the scene, oldest first.
 func (r *run) anomalies(ctx context.Context) ([]anomalyView, error) {
-	var list []anomalyView
-	if err := r.get(ctx, r.as("duty_officer"), "/anomalies?service_id="+url.QueryEscape(r.scene.ServiceID), &list); err != nil {
+	list, err := all[anomalyView](ctx, r, "duty_officer", "/anomalies?service_id="+url.QueryEscape(r.scene.ServiceID))
+	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(list, func(a, b anomalyView) int {
@@ -184,8 +208,7 @@ func (r *run) sweep(ctx context.Context) error {
 
 // orders of the scene, newest first.
 func (r *run) orders(ctx context.Context) ([]orderView, error) {
-	var list []orderView
-	return list, r.get(ctx, r.as("duty_officer"), "/orders?service_id="+url.QueryEscape(r.scene.ServiceID), &list)
+	return all[orderView](ctx, r, "duty_officer", "/orders?service_id="+url.QueryEscape(r.scene.ServiceID))
 }
 
 // orderOf finds the order of a rung on the scene; by whom and when it was given does not matter.
