@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -138,7 +139,13 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 	}
 	a.checks.Add("store", func(ctx context.Context) error {
 		var one int
-		return st.Read().NewRaw("SELECT 1").Scan(ctx, &one)
+		return errors.Join(st.Read().NewRaw("SELECT 1").Scan(ctx, &one), st.Room())
+	})
+	a.checks.Add("telemetry", func(context.Context) error { // tries again each second, so this clears by itself
+		if why := h.Telemetry.Status().Failing; why != "" {
+			return errors.New(why)
+		}
+		return nil
 	})
 	for name, count := range map[string]func(context.Context, bun.IDB, int64) (due.Backlog, error){"due": due.CountBacklog, "outbox": notify.CountBacklog} {
 		if err := a.metrics.AddQueue(name, func(ctx context.Context) (health.Queue, error) {

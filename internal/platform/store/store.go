@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -55,6 +56,7 @@ type Store struct {
 	hub      *watch.Hub
 	dir      string
 	onWrite  func(time.Duration, error)
+	fullMs   atomic.Int64 // when a write last found the disk full; 0 for never
 }
 
 // Open opens or creates the main database in o.Dir and brings its schema up to date.
@@ -172,7 +174,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // Write runs fn in one transaction as actor. All that fn did through tx commits together or not at
 // all. fn may run more than once and must do no I/O but through tx. Errors of fn come back as they
-// are; a database that stays locked is fault store.busy.
+// are; a database that stays locked is fault store.busy, a full disk is fault store.full.
 func (s *Store) Write(ctx context.Context, actor Actor, fn func(tx *Tx) error) (err error) {
 	if s.onWrite != nil {
 		defer func(began time.Time) { s.onWrite(s.clock.Now().Sub(began), err) }(s.clock.Now())
@@ -185,6 +187,10 @@ func (s *Store) Write(ctx context.Context, actor Actor, fn func(tx *Tx) error) (
 				s.hub.Bump(tx.topics...)
 			}
 			return nil
+		}
+		if isFull(err) {
+			s.fullMs.Store(clock.Ms(s.clock))
+			return fault.Unavailable("store.full").Because(err)
 		}
 		if !isBusy(err) {
 			return err
@@ -217,6 +223,24 @@ func (s *Store) try(ctx context.Context, actor Actor, fn func(tx *Tx) error) (*T
 		}
 	}
 	return tx, btx.Commit()
+}
+
+// roomAgain is how long after a write found the disk full the store is still said to be without room.
+const roomAgain = time.Minute
+
+// Room is fault unavailable store.full if a write of the last minute found the disk full. Reading goes on
+// without room, so only this tells whoever watches from outside.
+func (s *Store) Room() error {
+	if at := s.fullMs.Load(); at != 0 && clock.Ms(s.clock)-at < roomAgain.Milliseconds() {
+		return fault.Unavailable("store.full")
+	}
+	return nil
+}
+
+// isFull reports SQLite's result code for a full disk (SQLITE_FULL).
+func isFull(err error) bool {
+	var e interface{ Code() int }
+	return errors.As(err, &e) && e.Code()&0xff == 13
 }
 
 func isBusy(err error) bool {

@@ -140,6 +140,41 @@ func TestAnEntryWithoutARecorderRollsBack(t *testing.T) {
 	}
 }
 
+func TestAFullDiskSaysSoAndIsSeenFromOutsideForAMinute(t *testing.T) {
+	now := clock.NewFake(time.UnixMilli(1_700_000_000_123))
+	st, err := store.Open(ctx, store.Options{Dir: t.TempDir(), Clock: now, Recorder: &ledger{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	fill := func(bytes int) error {
+		return st.Write(ctx, actor, func(tx *store.Tx) error {
+			if _, err := tx.ExecContext(ctx, "PRAGMA max_page_count = 1"); err != nil { // no page more than there are
+				return err
+			}
+			return put(ctx, tx, strings.Repeat("x", bytes), actor.ID)
+		})
+	}
+	if err := st.Room(); err != nil {
+		t.Errorf("before: %v", err)
+	}
+	err = fill(1 << 20)
+	if !fault.Is(err, "store.full") || fault.KindOf(err) != fault.KindUnavailable || count(t, st) != 0 {
+		t.Errorf("err = %v, %d rows", err, count(t, st))
+	}
+	if err := st.Room(); !fault.Is(err, "store.full") {
+		t.Errorf("at once: %v", err)
+	}
+	now.Advance(59 * time.Second)
+	if err := st.Room(); !fault.Is(err, "store.full") {
+		t.Errorf("after 59 s: %v", err)
+	}
+	now.Advance(2 * time.Second)
+	if err := errors.Join(st.Room(), fill(1)); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
+
 func TestABusyDatabaseIsTriedAgainAndThenSaysSo(t *testing.T) {
 	st := open(t, t.TempDir(), &ledger{})
 	busy := errors.New("database is locked (5) (SQLITE_BUSY)")
