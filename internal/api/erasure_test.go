@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fengsui/fengsui/internal/api"
+	"github.com/fengsui/fengsui/internal/app"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -122,14 +123,30 @@ func TestAnErasedIncidentLeavesNoTextInTheDatabaseNorInItsFile(t *testing.T) {
 func TestTextsThatARestoreBroughtBackAreErasedAgain(t *testing.T) {
 	b := newBench(t)
 	id := b.written(t)
-	b.must(t, b.erase(t, "incident:"+id), nil)
-	b.exec(t, "UPDATE incident SET title = '"+mark+"' WHERE id = '"+id+"'", "UPDATE fix SET cause = '"+mark+"'")
-	if len(b.marked(t)) < 3 {
+	b.exec(t, "INSERT INTO directive (id, operator_id, incident_id, authority, received_ms, body, state) VALUES ('DIR', '', '', 'a', 1, '', 'open')")
+	b.write(t, func(tx *store.Tx) error { // a key under each, so that there is something to erase
+		for _, s := range []string{"anomaly:RWanomaly", "directive:DIR"} {
+			if _, err := b.app.House.Record.Seal(t.Context(), tx, s, []byte("x")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, s := range []string{"incident:" + id, "anomaly:RWanomaly", "directive:DIR"} {
+		b.must(t, b.erase(t, s), nil)
+	}
+	b.exec(t, "UPDATE incident SET title = '"+mark+"' WHERE id = '"+id+"'", "UPDATE fix SET cause = '"+mark+"'",
+		"UPDATE anomaly SET incident_id = '', reason = '"+mark+"'", "UPDATE directive SET answer = '"+mark+"'")
+	if len(b.marked(t)) < 5 {
 		t.Error("the control failed")
 	}
-	if err := b.app.House.EraseAgain(t.Context()); err != nil { // as at every start
+	dir := b.app.House.Store.Dir()
+	b.app.Stop()
+	var err error
+	if b.app, err = app.New(t.Context(), app.Options{DataDir: dir, Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0"}); err != nil {
 		t.Fatal(err)
 	}
+	defer b.app.Stop()
 	if after := b.marked(t); len(after) > 0 {
 		t.Errorf("the mark is still in %q", after)
 	}

@@ -90,13 +90,17 @@ func (h *House) Erase(ctx context.Context, tx *store.Tx, e record.Erasure) error
 	return eraseTexts(ctx, tx, e.Scope)
 }
 
-// EraseAgain overwrites the texts of incidents that the record says are erased and that hold text all
-// the same: a backup from before the erasure was restored.
+// EraseAgain overwrites the texts under scopes that the record says are erased and that hold text all the
+// same: a backup from before the erasure was restored.
 func (h *House) EraseAgain(ctx context.Context) error {
 	return h.Store.Write(ctx, store.System("flow"), func(tx *store.Tx) error {
 		var scopes []string
 		if err := tx.NewRaw(`SELECT DISTINCT e.object_id FROM record_entries AS e JOIN incident AS i ON e.object_id = 'incident:' || i.id
-			WHERE e.action = 'record.erase' AND i.title <> ?`, Erased).Scan(ctx, &scopes); err != nil {
+			WHERE e.action = 'record.erase' AND i.title <> ?
+			UNION SELECT e.object_id FROM record_entries AS e JOIN anomaly AS a ON e.object_id = 'anomaly:' || a.id
+			WHERE e.action = 'record.erase' AND a.reason NOT IN ('', ?)
+			UNION SELECT e.object_id FROM record_entries AS e JOIN directive AS d ON e.object_id = 'directive:' || d.id
+			WHERE e.action = 'record.erase' AND d.answer NOT IN ('', ?)`, Erased, Erased, Erased).Scan(ctx, &scopes); err != nil {
 			return err
 		}
 		for _, s := range scopes {
