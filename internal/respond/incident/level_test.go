@@ -267,6 +267,26 @@ func TestALevelDecidedBelowTheTablesTakesTwoPeopleFromTheFirstAssessmentOn(t *te
 	}
 }
 
+// That two agreed on a level for some factors says nothing about other factors.
+func TestWhatTwoAgreedBelowTheTablesHoldsForThoseFactorsOnly(t *testing.T) {
+	b := newBench(t)
+	i := b.declare(t, officer, nil)
+	in := incident.Assessing{Stage: "preliminary", Importance: "重要", SocialHarm: "特别重大", Decided: 4, Reason: "r"}
+	out, err := b.assess(officer, i.ID, in)
+	if err != nil || out.Second == nil {
+		t.Fatalf("%+v %v", out, err)
+	}
+	if err := b.decide(second, out.Second.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	b.wantLevel(t, i.ID, "4/4 preliminary self")
+	in.Importance, in.SocialHarm = "一般", "重大" // empty too
+	if out, err = b.assess(officer, i.ID, in); err != nil || out.Second == nil {
+		t.Fatalf("%+v %v", out, err)
+	}
+	b.wantLevel(t, i.ID, "2/- preliminary self")
+}
+
 func TestALoweringDoesNotWipeOutWhatWasFoundSince(t *testing.T) {
 	b := newBench(t)
 	i := b.declare(t, officer, nil)
