@@ -94,3 +94,18 @@ func TestNothingIsMergedIntoAClosedIncident(t *testing.T) {
 		t.Error("it is merged all the same")
 	}
 }
+
+// Two officers press at once: the one who comes second is told which incident it is, not to assess first.
+func TestAnAnomalyIsPromotedOnceAndTheSecondIsToldWhere(t *testing.T) {
+	b := newBench(t)
+	b.flood(t)
+	var i struct{ Number string }
+	b.must(t, b.call(t, "duty_officer", "POST", "/anomalies/AN-a/promote", `{"title":"t"}`), &i)
+	a := b.call(t, "commander", "POST", "/anomalies/AN-a/promote", `{"title":"t"}`)
+	if a.status != 409 || a.Key != "anomaly.promoted_already" || !strings.Contains(string(a.body), i.Number) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if n := b.count(t, "SELECT COUNT(*) FROM incident"); n != 1 {
+		t.Errorf("%d incidents", n)
+	}
+}

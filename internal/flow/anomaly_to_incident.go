@@ -39,6 +39,13 @@ func (h *House) Promote(ctx context.Context, tx *store.Tx, anomalyID string, p P
 	if err != nil {
 		return incident.Incident{}, err
 	}
+	if a.State == anomaly.Promoted { // two pressed at once, or one twice
+		i, err := incident.Get(ctx, tx, tx.Actor, a.IncidentID)
+		if err != nil {
+			return i, err
+		}
+		return incident.Incident{}, fault.Conflict("id", "anomaly.promoted_already", "number", i.Number)
+	}
 	if a.State != anomaly.Assessing {
 		return incident.Incident{}, fault.Conflict("id", "anomaly.assess_first", "state", string(a.State))
 	}
