@@ -28,6 +28,10 @@ type DemoCmd struct {
 	LogLevel      string  `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn"`
 }
 
+// demoTriggerEvery makes a fault that was just switched on show as an anomaly within a minute at the usual
+// rate: there are four such questions, and it takes three wrong answers of one kind.
+const demoTriggerEvery = 3
+
 var demoTeam = []struct{ role, name string }{
 	{"duty_officer", "值班员"}, {"commander", "指挥员"}, {"safety_engineer", "安全工程师"}, {"engineer", "平台工程师"},
 	{"compliance", "合规接口人"}, {"management", "管理层"}, {"auditor", "审计员"},
@@ -58,7 +62,7 @@ func (c *DemoCmd) run(ctx context.Context, out io.Writer) error {
 		l.Close()
 		return err
 	}
-	traffic, err := simulate.NewTraffic(simulate.TrafficOptions{Gateway: a.GatewayURL(), Key: key, Rate: c.Rate, Clock: clock.System()})
+	traffic, err := simulate.NewTraffic(simulate.TrafficOptions{Gateway: a.GatewayURL(), Key: key, Rate: c.Rate, TriggerEvery: demoTriggerEvery, Clock: clock.System()})
 	if err != nil {
 		a.Stop()
 		l.Close()
