@@ -117,6 +117,9 @@ func (a *API) incidents() {
 	post(a, operation{path: "/incidents/{id}/restrict", id: "restrict-incident", room: room, summary: "Put an incident behind an allow-list"}, func(ctx context.Context, tx *store.Tx, in *peopleBody) (done, error) {
 		return done{true}, incident.Restrict(ctx, tx, in.ID, in.Body.People)
 	})
+	post(a, operation{path: "/incidents/{id}/unrestrict", id: "unrestrict-incident", room: room, summary: "Ask to take an incident's wall away; needs a second person"}, func(ctx context.Context, tx *store.Tx, in *reasonBody) (identity.SecondSignature, error) {
+		return incident.AskUnrestrict(ctx, tx, in.ID, in.Body.Reason)
+	})
 	post(a, operation{path: "/incidents/{id}/awareness", id: "add-awareness", room: room, summary: "Enter a time of awareness"}, func(ctx context.Context, tx *store.Tx, in *awarenessBody) (incident.Awareness, error) {
 		w, err := incident.AddAwareness(ctx, tx, in.ID, in.Body.Source, in.Body.AtMs, in.Body.Ref)
 		if err != nil {

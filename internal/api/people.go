@@ -41,6 +41,9 @@ func (a *API) people() {
 	get(a, operation{path: "/persons", id: "list-persons", room: "identity", summary: "List persons"}, func(ctx context.Context, actor store.Actor, _ *none) ([]identity.Person, error) {
 		return identity.ListPersons(ctx, a.Store.Read(), actor, "")
 	})
+	get(a, operation{path: "/persons/directory", id: "list-directory", room: "identity", summary: "List whom one may put on an allow-list"}, func(ctx context.Context, actor store.Actor, _ *none) ([]identity.Named, error) {
+		return identity.Directory(ctx, a.Store.Read(), actor)
+	})
 	post(a, operation{path: "/persons", id: "add-person", room: "identity", summary: "Add a person"}, func(ctx context.Context, tx *store.Tx, in *personBody) (identity.Person, error) {
 		return identity.AddPerson(ctx, tx, in.Body.Name, in.Body.Roles, "")
 	})

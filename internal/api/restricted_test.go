@@ -70,3 +70,57 @@ func TestWithdrawingAnAwarenessBeforeThereIsALevelSaysNothingOfALevel(t *testing
 		t.Error("no clock followed")
 	}
 }
+
+// A wall comes down by two persons of its own list; the list goes with it.
+func TestAWallComesDownByTwoPersonsBehindIt(t *testing.T) {
+	b := newBench(t)
+	b.world(t)
+	for _, name := range []string{"second", "third"} {
+		var err error
+		if b.person[name], b.tokens[name], err = b.app.AddPerson(t.Context(), name, "commander"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const at = "/incidents/RWinc"
+	if a := b.call(t, "commander", "POST", at+"/unrestrict", `{"reason":"r"}`); a.Key != "incident.not_restricted" {
+		t.Errorf("an open one: %d %s", a.status, a.body)
+	}
+	var people []identity.Named
+	b.must(t, b.call(t, "commander", "GET", "/persons/directory", ""), &people)
+	pick := ""
+	for _, p := range people {
+		if p.Name == "second" {
+			pick = p.ID
+		}
+		if p.ID == b.person["seat"] {
+			t.Error("a drill's stand-in can be picked")
+		}
+	}
+	b.must(t, b.call(t, "commander", "POST", at+"/restrict", `{"people":["`+pick+`"]}`), nil)
+	if a := b.call(t, "third", "GET", at, ""); a.status != 404 {
+		t.Errorf("who was not picked: %d", a.status)
+	}
+	var s struct {
+		ID string `json:"id"`
+	}
+	if a := b.call(t, "commander", "POST", at+"/unrestrict", `{"reason":""}`); a.Field != "reason" {
+		t.Errorf("without a reason: %d %s", a.status, a.body)
+	}
+	b.must(t, b.call(t, "commander", "POST", at+"/unrestrict", `{"reason":"r"}`), &s)
+	for who, status := range map[string]int{"commander": 403, "third": 404, "compliance": 404, "security_admin": 404} {
+		if a := b.call(t, who, "POST", "/second-signatures/"+s.ID+"/decide", `{"approve":true}`); a.status != status {
+			t.Errorf("%s decides: %d %s", who, a.status, a.body)
+		}
+	}
+	if n := b.count(t, "SELECT COUNT(*) FROM incident WHERE restricted"); n != 1 {
+		t.Fatal("the wall is down")
+	}
+	b.must(t, b.call(t, "second", "POST", "/second-signatures/"+s.ID+"/decide", `{"approve":true}`), nil)
+	b.must(t, b.call(t, "third", "GET", at, ""), nil)
+	if n := b.count(t, "SELECT COUNT(*) FROM incident_access WHERE incident_id = 'RWinc'"); n != 0 {
+		t.Errorf("%d names stay on the list", n)
+	}
+	if n := b.count(t, "SELECT COUNT(*) FROM record_entries WHERE action = 'incident.unrestrict'"); n != 1 {
+		t.Errorf("%d entries", n)
+	}
+}

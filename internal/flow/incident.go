@@ -115,7 +115,7 @@ func (h *House) DecideSecond(ctx context.Context, tx *store.Tx, id string, confi
 	case "lexicon_entry":
 		_, err = h.Lexicon.DecideRetire(ctx, tx, id, confirm)
 	default:
-		if s, err = incident.Decide(ctx, tx, id, confirm); err == nil && confirm {
+		if s, err = incident.Decide(ctx, tx, id, confirm); err == nil && confirm && s.Action != "incident.restrict" { // a wall moves no level
 			err = h.levelChanged(ctx, tx, s.IncidentID)
 		}
 		return s, err

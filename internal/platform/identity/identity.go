@@ -1,5 +1,5 @@
 // Package identity knows who somebody is and what they may do: persons, their roles, API tokens, and
-// the one table of permissions. Rooms ask it where data is read or changed (design promise 12).
+// the policies that say who may do what. Rooms ask it where data is read or changed (design promise 12).
 package identity
 
 import (
@@ -7,100 +7,18 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
-	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"sort"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/uptrace/bun"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
-
-//go:embed permissions.yaml
-var permissionsYAML []byte
-
-// Permissions maps a role to the actions it may do.
-type Permissions map[string][]string
-
-// LoadPermissions reads the embedded table.
-func LoadPermissions() (Permissions, error) {
-	var p Permissions
-	if err := yaml.UnmarshalWithOptions(permissionsYAML, &p, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("permissions.yaml: %w", err)
-	}
-	return p, nil
-}
-
-var table = func() Permissions {
-	p, err := LoadPermissions()
-	if err != nil {
-		panic(err) // the table is part of the binary and tested
-	}
-	return p
-}()
-
-// Roles lists the role ids, sorted.
-func Roles() []string {
-	out := make([]string, 0, len(table))
-	for r := range table {
-		out = append(out, r)
-	}
-	sort.Strings(out)
-	return out
-}
-
-// May reports whether one of the actor's roles allows action. Parts of the system may do anything
-// that their code does.
-func May(a store.Actor, action string) bool {
-	if a.IsSystem() {
-		return true
-	}
-	for _, r := range a.Roles {
-		if slices.Contains(table[r], action) {
-			return true
-		}
-	}
-	return false
-}
-
-// Require is May as an error: fault forbidden with identity.not_allowed.
-func Require(a store.Actor, action string) error {
-	if a.ID == "" {
-		return fault.Unauthenticated("identity.unknown")
-	}
-	if !May(a, action) {
-		return fault.Forbidden("identity.not_allowed", "action", action)
-	}
-	return nil
-}
-
-// RequireDrill holds a drill's stand-in to its own drill: drillID is the drill of the object, "" for
-// a real one. A real person may act on both.
-func RequireDrill(a store.Actor, drillID string) error {
-	if a.Drill != "" && a.Drill != drillID {
-		return fault.Forbidden("identity.other_drill")
-	}
-	return nil
-}
-
-// TwoPersons checks that second is a real second person: it is known and not the first.
-func TwoPersons(first, second string) error {
-	if second == "" {
-		return fault.Invalid("second", "identity.second_missing")
-	}
-	if first == second {
-		return fault.Forbidden("identity.same_person")
-	}
-	return nil
-}
 
 // Person is somebody who can act. DrillID marks a stand-in who exists for one drill.
 type Person struct {
@@ -136,7 +54,7 @@ func AddPerson(ctx context.Context, tx *store.Tx, name string, roles []string, d
 		return Person{}, fault.Invalid("roles", "error.required", "field", "roles")
 	}
 	for _, r := range roles {
-		if _, ok := table[r]; !ok {
+		if _, ok := rules.parents[r]; !ok {
 			return Person{}, fault.Invalid("roles", "identity.unknown_role", "role", r, "roles", strings.Join(Roles(), ", "))
 		}
 	}
@@ -178,6 +96,30 @@ func ListPersons(ctx context.Context, db bun.IDB, a store.Actor, drillID string)
 	out := []Person{}
 	err := db.NewSelect().Model(&out).Where("drill_id = ?", drillID).Order("created_ms", "id").Scan(ctx)
 	return out, err
+}
+
+// Named is a person as others pick them: who they are and what they do here.
+type Named struct {
+	ID    string   `json:"id"`
+	Name  string   `json:"name"`
+	Roles []string `json:"roles"`
+}
+
+// Directory lists whom one may name for an allow-list: active real persons, for a drill's stand-in those of
+// its drill. Sorted by name.
+func Directory(ctx context.Context, db bun.IDB, a store.Actor) ([]Named, error) {
+	if err := Require(a, "person.pick"); err != nil {
+		return nil, err
+	}
+	var people []Person
+	if err := db.NewSelect().Model(&people).Where("drill_id = ? AND active", a.Drill).Order("name", "id").Scan(ctx); err != nil {
+		return nil, err
+	}
+	out := make([]Named, len(people))
+	for k, p := range people {
+		out[k] = Named{p.ID, p.Name, p.Roles()}
+	}
+	return out, nil
 }
 
 // EndStandIns deactivates the stand-ins of a drill that has ended; their tokens are good no longer.

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -87,35 +86,14 @@ func isRecordEntry(c *ast.CallExpr) bool {
 // That each action that is asked for is in the table is held by internal/house; this is the way back: a
 // permission that nothing asks for is a promise to an administrator that nobody keeps.
 func TestNoRoleHoldsAnActionThatNothingAsksFor(t *testing.T) {
-	p, err := identity.LoadPermissions()
-	if err != nil {
-		t.Fatal(err)
-	}
 	asked := askedFor(t, "../..")
-	for role, actions := range p {
-		for _, a := range actions {
-			if !asked[a] {
-				t.Errorf("%s may %s, and nothing in the code asks for it", role, a)
-			}
+	for _, a := range identity.Actions() {
+		if !asked[a] {
+			t.Errorf("an office may %s, and nothing in the code asks for it", a)
 		}
 	}
 	if asked["colour.mix"] || !asked["order.lift"] {
 		t.Error("the search finds what is not there, or not what is")
-	}
-}
-
-func TestTheTableIsReadStrictly(t *testing.T) {
-	p, err := identity.LoadPermissions()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for role, actions := range p {
-		if len(slices.Compact(slices.Sorted(slices.Values(actions)))) != len(actions) {
-			t.Errorf("%s holds an action twice", role)
-		}
-	}
-	if got := identity.Roles(); !slices.IsSorted(got) || len(got) != len(p) || slices.Contains(got, "system") || slices.Contains(got, "") {
-		t.Errorf("roles %v", got)
 	}
 }
 

@@ -33,10 +33,7 @@ type SecondSignature struct {
 // AskSecond files a request for a second person. Nothing takes effect yet. A reason is required. A
 // drill's stand-in asks only for what is its drill's: whoever runs the drill holds its token.
 func AskSecond(ctx context.Context, tx *store.Tx, s SecondSignature, request any) (SecondSignature, error) {
-	if err := Require(tx.Actor, s.Action); err != nil {
-		return s, err
-	}
-	if err := RequireDrill(tx.Actor, s.DrillID); err != nil {
+	if err := RequireOn(tx.Actor, s.Action, Thing{InDrill: true, Drill: s.DrillID}); err != nil {
 		return s, err
 	}
 	if strings.TrimSpace(s.Reason) == "" {
@@ -61,17 +58,11 @@ func DecideSecond(ctx context.Context, tx *store.Tx, id string, confirm bool) (S
 	if err := tx.NewSelect().Model(&s).Where("id = ?", id).Scan(ctx); err != nil {
 		return s, store.Missing(err, "id")
 	}
-	if err := Require(tx.Actor, s.Action); err != nil {
-		return s, err
-	}
-	if err := RequireDrill(tx.Actor, s.DrillID); err != nil {
+	if err := RequireOn(tx.Actor, s.Action, Thing{Kind: s.ObjectKind, ID: s.ObjectID, InDrill: true, Drill: s.DrillID, RequestedBy: s.RequestedBy}); err != nil {
 		return s, err
 	}
 	if s.State != "requested" {
 		return s, fault.Conflict("id", "identity.second_decided", "state", s.State)
-	}
-	if err := TwoPersons(s.RequestedBy, tx.Actor.ID); err != nil {
-		return s, err
 	}
 	if err := askedWithin(ctx, tx, s); err != nil {
 		return s, err

@@ -153,24 +153,24 @@ func MayAct(ctx context.Context, db bun.IDB, a store.Actor, i Incident, action s
 }
 
 func visible(ctx context.Context, db bun.IDB, a store.Actor, i Incident) error {
-	hidden := fault.NotFound("incident_id", "error.not_found", "field", "incident_id")
-	if a.Drill != "" && a.Drill != i.DrillID {
-		return hidden
-	}
-	if !identity.May(a, "incident.read") {
-		return identity.Require(a, "incident.read")
-	}
-	if !i.Restricted || a.IsSystem() {
-		return nil
-	}
-	n, err := db.NewSelect().TableExpr("incident_access").Where("incident_id = ? AND person_id = ?", i.ID, a.ID).Count(ctx)
+	thing, err := Thing(ctx, db, i)
 	if err != nil {
 		return err
 	}
-	if n == 0 {
-		return hidden
+	err = identity.RequireOn(a, "incident.read", thing)
+	if fault.Is(err, "identity.other_drill") {
+		return fault.NotFound("incident_id", "error.not_found", "field", "incident_id") // not even that it is there
 	}
-	return nil
+	return err
+}
+
+// Thing is an incident as the policies see it.
+func Thing(ctx context.Context, db bun.IDB, i Incident) (identity.Thing, error) {
+	thing := identity.Thing{Kind: "incident", ID: i.ID, Restricted: i.Restricted, InDrill: true, Drill: i.DrillID}
+	if !i.Restricted {
+		return thing, nil
+	}
+	return thing, db.NewRaw("SELECT person_id FROM incident_access WHERE incident_id = ?", i.ID).Scan(ctx, &thing.Allowed)
 }
 
 // Get reads an incident the actor may see.
@@ -269,6 +269,44 @@ func Restrict(ctx context.Context, tx *store.Tx, id string, people []string) err
 		return err
 	}
 	tx.Record(store.Entry{Action: "incident.restrict", ObjectKind: "incident", ObjectID: id, Scope: Scope(id), Content: map[string]any{"people": people}})
+	tx.Touch("incident")
+	return nil
+}
+
+// restriction is what the second signature is about when a wall is to go.
+const restriction = "restriction"
+
+// AskUnrestrict asks to open a restricted incident to everybody whose office may read incidents; it takes
+// effect when another person on the allow-list with incident.restrict confirms. Errors: forbidden; invalid
+// reason; not found; conflict incident.not_restricted.
+func AskUnrestrict(ctx context.Context, tx *store.Tx, id, reason string) (identity.SecondSignature, error) {
+	i, err := forChange(ctx, tx, id, "incident.restrict")
+	if err != nil {
+		return identity.SecondSignature{}, err
+	}
+	if !i.Restricted {
+		return identity.SecondSignature{}, fault.Conflict("id", "incident.not_restricted")
+	}
+	return identity.AskSecond(ctx, tx, identity.SecondSignature{Action: "incident.restrict", ObjectKind: restriction, ObjectID: i.ID, IncidentID: i.ID, DrillID: i.DrillID, Reason: reason}, i.ID)
+}
+
+// unrestrict takes the wall away, and the allow-list with it: a later wall has a list of its own.
+func unrestrict(ctx context.Context, tx *store.Tx, id string) error {
+	res, err := tx.ExecContext(ctx, "UPDATE incident SET restricted = FALSE, version = version + 1 WHERE id = ? AND restricted", id)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fault.Conflict("id", "incident.not_restricted")
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM incident_access WHERE incident_id = ?", id); err != nil {
+		return err
+	}
+	tx.Record(store.Entry{Action: "incident.unrestrict", ObjectKind: "incident", ObjectID: id, Scope: Scope(id)})
 	tx.Touch("incident")
 	return nil
 }

@@ -372,6 +372,8 @@ func Decide(ctx context.Context, tx *store.Tx, secondID string, confirm bool) (i
 	switch s.ObjectKind {
 	case "awareness":
 		return s, withdrawAwareness(ctx, tx, s)
+	case restriction:
+		return s, unrestrict(ctx, tx, s.IncidentID)
 	case "assessment":
 		var row Assessment
 		if err := json.Unmarshal([]byte(s.Request), &row); err != nil {
