@@ -38,6 +38,8 @@ type Reference struct {
 	Editions []standard.Edition       `json:"editions"`
 	Words    map[string]standard.Name `json:"words"`
 	Lists    map[string][]string      `json:"lists"`
+	// Indicators are the rows of the CAC annex with their units and thresholds, for a form that asks for quantities.
+	Indicators []standard.Indicator `json:"indicators"`
 }
 
 type referenceOutput struct {
@@ -78,7 +80,7 @@ func (a *API) reference() {
 }
 
 func newReference(book *standard.Book, catalog *locale.Catalog) Reference {
-	r := Reference{Editions: book.Editions(), Words: map[string]standard.Name{}, Lists: enumerations()}
+	r := Reference{Editions: book.Editions(), Words: map[string]standard.Name{}, Lists: enumerations(), Indicators: book.Indicators()}
 	for _, key := range catalog.Keys() {
 		if name, ok := strings.CutPrefix(key, "action."); ok && !isMessage(key) {
 			r.Lists["action"] = append(r.Lists["action"], name)

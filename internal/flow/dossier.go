@@ -6,6 +6,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/fengsui/fengsui/internal/improve/retrospective"
+	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/respond/containment"
@@ -22,12 +23,17 @@ import (
 // Dossier is one incident whole. MissingEvidence names contents of which nothing was kept: a red line.
 type Dossier struct {
 	Incident        incident.Incident             `json:"incident"`
+	ServiceName     string                        `json:"service_name"`
+	Anomalies       []anomaly.Anomaly             `json:"anomalies"`
+	Access          []string                      `json:"access"` // person ids on the list of a restricted incident
 	Level           incident.Level                `json:"level"`
 	Objects         []service.AffectedObject      `json:"objects"`
 	Milestones      []incident.Milestone          `json:"milestones"`
 	Awareness       []incident.Awareness          `json:"awareness"`
 	Categories      []incident.Category           `json:"categories"`
 	Assessments     []incident.Assessment         `json:"assessments"`
+	CACGrades       []obligation.CACAssessment    `json:"cac_grades"`
+	Facts           []obligation.Stated           `json:"facts"`
 	Obligations     []obligation.Obligation       `json:"obligations"`
 	Orders          []containment.Order           `json:"orders"`
 	GateReviews     []gatereview.Review           `json:"gate_reviews"`
@@ -41,21 +47,33 @@ type Dossier struct {
 	Impacts         []incident.Impact             `json:"impacts"`
 	Fixes           []incident.Fix                `json:"fixes"`
 	ServiceTests    []evaluation.ServiceTest      `json:"service_tests"`
+	PlanRuns        []dispatch.Run                `json:"plan_runs"` // without their tasks
 	Tasks           []dispatch.Task               `json:"tasks"`
 	Seconds         []identity.SecondSignature    `json:"second_signatures"`
 	Closings        []incident.Closing            `json:"closings"`
 	Retrospectives  []retrospective.Retrospective `json:"retrospectives"`
 	Actions         []retrospective.Action        `json:"actions"`
+	Ways            []Way                         `json:"ways"`
+	Names           map[string]string             `json:"names"` // by id, of the persons named above
 }
 
 // Dossier reads an incident the actor may see. Parts that another permission guards are left empty
 // for who lacks it.
 func (h *House) Dossier(ctx context.Context, a store.Actor, id string) (d Dossier, err error) {
 	db := h.Store.Read()
+	d.Anomalies, d.Obligations, d.Orders, d.GateReviews = []anomaly.Anomaly{}, []obligation.Obligation{}, []containment.Order{}, []gatereview.Review{}
+	d.Ways = h.ways()
 	if d.Incident, err = incident.Get(ctx, db, a, id); err != nil {
 		return d, err
 	}
 	steps := []func() error{
+		func() error {
+			return db.NewRaw("SELECT name FROM service WHERE id = ?", d.Incident.ServiceID).Scan(ctx, &d.ServiceName)
+		},
+		func() error { d.Access, err = incident.Access(ctx, db, id); return err },
+		func() error { d.CACGrades, err = obligation.CACGradesOf(ctx, db, id); return err },
+		func() error { d.Facts, err = obligation.StatedOf(ctx, db, id); return err },
+		func() error { d.PlanRuns, err = dispatch.Runs(ctx, db, id); return err },
 		func() error { d.Level, err = incident.LevelOf(ctx, db, id); return err },
 		func() error { d.Objects, err = incident.Objects(ctx, db, id); return err },
 		func() error { d.Milestones, err = incident.Milestones(ctx, db, id); return err },
@@ -72,6 +90,9 @@ func (h *House) Dossier(ctx context.Context, a store.Actor, id string) (d Dossie
 		func() error { return rows(ctx, db, id, &d.Nonconformities, &d.Seconds) },
 		func() error { d.Tasks, err = dispatch.List(ctx, db, a, id); return err },
 		func() error { return h.evidenceOf(ctx, db, a, &d) },
+	}
+	if identity.May(a, "anomaly.read") {
+		steps = append(steps, func() error { d.Anomalies, err = anomaly.OfIncident(ctx, db, id); return err })
 	}
 	if identity.May(a, "obligation.read") {
 		steps = append(steps, func() error { d.Obligations, err = obligation.List(ctx, db, a, id); return err })
@@ -92,7 +113,7 @@ func (h *House) Dossier(ctx context.Context, a store.Actor, id string) (d Dossie
 			return d, err
 		}
 	}
-	return d, nil
+	return d, d.named(ctx, db)
 }
 
 func rows(ctx context.Context, db bun.IDB, id string, n *[]containment.Nonconformity, s *[]identity.SecondSignature) error {

@@ -22,3 +22,11 @@ func IncidentOf(ctx context.Context, db bun.IDB, id string) (string, error) {
 		UNION SELECT a.id, a.merged_into, a.incident_id FROM anomaly a JOIN up ON up.merged_into = a.id) SELECT COALESCE(MAX(incident_id), '') FROM up`, id).Scan(ctx, &out)
 	return out, err
 }
+
+// OfIncident lists the anomalies that an incident was declared from, and those merged into them, oldest
+// first. Who may see the incident, and has anomaly.read, may see them; the caller checks that.
+func OfIncident(ctx context.Context, db bun.IDB, incidentID string) ([]Anomaly, error) {
+	out := []Anomaly{}
+	return out, db.NewSelect().Model(&out).Where(`id IN (WITH RECURSIVE family(id) AS (SELECT id FROM anomaly WHERE incident_id = ?
+		UNION SELECT m.id FROM anomaly m JOIN family f ON m.merged_into = f.id) SELECT id FROM family)`, incidentID).Order("opened_ms", "id").Scan(ctx)
+}

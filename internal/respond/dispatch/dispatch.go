@@ -335,5 +335,9 @@ func List(ctx context.Context, db bun.IDB, a store.Actor, incidentID string) ([]
 // Runs lists the plans that were started for an incident, oldest first, without their tasks.
 func Runs(ctx context.Context, db bun.IDB, incidentID string) ([]Run, error) {
 	out := []Run{}
-	return out, db.NewSelect().Model(&out).Where("incident_id = ?", incidentID).Order("started_ms", "id").Scan(ctx)
+	err := db.NewSelect().Model(&out).Where("incident_id = ?", incidentID).Order("started_ms", "id").Scan(ctx)
+	for k := range out {
+		out[k].Tasks = []Task{}
+	}
+	return out, err
 }
