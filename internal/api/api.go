@@ -55,6 +55,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.records()
 	a.reference()
 	a.drills()
+	a.govern()
 	inner.HandleFunc("/api/", a.nowhere)
 	mux.Handle("/api/", a.guarded(http.MaxBytesHandler(inner, maxBody)))
 	return a

@@ -39,7 +39,8 @@ var needs = map[string]string{
 	"list-orders": "order.read", "get-order": "order.read", "list-gateways": "order.read", "preview-order": "order.read", "issue-order": "order.issue", "adopt-order": "incident.handle", "lift-order": "order.lift", "undo-offline": "order.lift",
 	"list-gate-reviews": "order.read", "ratify-offline": "gatereview.decide", "request-online": "gatereview.request", "decide-online": "gatereview.decide", "explain-nonconformity": "incident.handle",
 	"hold-retrospective": "retrospective.write", "finish-action": "retrospective.write",
-	"list-drills": "drill.read", "get-drill": "drill.read", "start-drill": "drill.run", "finish-drill": "drill.run", "continue-drill": "drill.run",
+	"compliance-board": "status.read",
+	"list-drills":      "drill.read", "get-drill": "drill.read", "start-drill": "drill.run", "finish-drill": "drill.run", "continue-drill": "drill.run",
 	"list-record": "record.read", "last-checkpoint": "record.read", "ask-erasure": "record.erase", "decide-erasure": "record.erase",
 }
 

@@ -48,7 +48,9 @@ func laws() []law {
 	for i, room := range rooms {
 		out = append(out, law{at: room, may: join(leaves, platform, rooms[:i]), tests: simulated})
 	}
-	inner := join(leaves, platform, rooms)
+	// What governs looks at every room and changes none.
+	out = append(out, law{at: "internal/govern", may: join(leaves, platform, rooms)})
+	inner := join(leaves, platform, rooms, []string{"internal/govern"})
 	out = append(out,
 		law{at: "internal/flow", may: inner, tests: simulated},
 		law{at: "internal/api", may: join(inner, []string{"internal/flow"}), tests: join(simulated, []string{"internal/app"})},
