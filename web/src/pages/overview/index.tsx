@@ -1,5 +1,206 @@
+import { Card, Col, Empty, Row, Spin, Statistic, Tag } from 'antd'
+import { useTranslation } from 'react-i18next'
+import { Link } from 'react-router'
+import { api, type Schema } from '../../api/client'
+import { Failed } from '../../parts/failed'
 import { Page } from '../../parts/page'
+import { Ago, Countdown, stamp, useSpan, When } from '../../parts/when'
+import { KindTag, LevelTag, useWords } from '../../parts/word'
+import { pathOf } from '../../shell/jump'
+import { Traffic } from './traffic'
 
-export default function Soon() {
-  return <Page title="overview">…</Page>
+type Overview = Schema<'Overview'>
+
+/** Calm or not, at a glance; and what to turn to first. */
+export default function OverviewPage() {
+  const { t } = useTranslation()
+  const { data, error, refetch } = api.useQuery('get', '/api/v1/overview', {}, { refetchInterval: 5_000 })
+  const services = api.useQuery('get', '/api/v1/services', {}, { retry: false, staleTime: 60_000 })
+  const name = (id: string) => services.data?.find((s) => s.id === id)?.name ?? id
+  return (
+    <Page title={t('menu.overview')} extra={data && <span>{t('overview.as_of')} {stamp(data.now_ms)}</span>}>
+      {error ? <Failed error={error} retry={() => void refetch()} /> : null}
+      {!data ? !error && <Spin className="page-wait" /> : (
+        <>
+          <Calm o={data} />
+          <Row gutter={[12, 12]}>
+            <Col xs={24} xl={15}>
+              <Card size="small" title={<h2>{t('overview.incidents')}</h2>} extra={<Link to="/incidents">{t('overview.all')}</Link>}>
+                <Incidents o={data} name={name} />
+              </Card>
+            </Col>
+            <Col xs={24} xl={9}>
+              <Card size="small" title={<h2>{t('overview.anomalies')}</h2>} extra={<Link to="/anomalies?state=open,assessing">{t('overview.queue')}</Link>}>
+                <Anomalies o={data} />
+              </Card>
+              <Card size="small" title={<h2>{t('overview.warnings')}</h2>} className="gap-top">
+                {data.warnings.length === 0 ? t('overview.no_warnings') : data.warnings.map((w) => <Tag key={w.id}>{w.colour}</Tag>)}
+              </Card>
+            </Col>
+            <Col xs={24} xl={15}>
+              <Card size="small" title={<h2>{t('overview.traffic')}</h2>}>
+                <Traffic traffic={data.traffic} />
+              </Card>
+            </Col>
+            <Col xs={24} xl={9}>
+              <Card size="small" title={<h2>{t('overview.orders')}</h2>} extra={<Link to="/orders?state=in_force">{t('overview.all')}</Link>}>
+                <Orders o={data} name={name} />
+              </Card>
+            </Col>
+            <Col xs={24} xl={12}>
+              <Card size="small" title={<h2>{t('overview.gateways')}</h2>}>
+                <Gateways o={data} />
+              </Card>
+            </Col>
+            <Col xs={24} xl={12}>
+              <Card size="small" title={<h2>{t('overview.cycles')}</h2>}>
+                <Cycles o={data} />
+              </Card>
+            </Col>
+          </Row>
+        </>
+      )}
+    </Page>
+  )
+}
+
+function Calm({ o }: { o: Overview }) {
+  const { t } = useTranslation()
+  const { word } = useWords()
+  return (
+    <section className={o.calm ? 'calm-board is-calm' : 'calm-board is-busy'} role="status" aria-live="polite" data-testid="calm">
+      <strong>{o.calm ? `○ ${t('overview.calm')}` : `● ${t('overview.busy')}`}</strong>
+      <ul>
+        {o.reasons.map((r) => (
+          <li key={r.id}>
+            <Link to={r.object_kind === 'gateway' || !r.object_id ? '#gateways' : pathOf({ kind: r.object_kind, id: r.object_id })}>{word('calm', r.id)} · {r.n}</Link>
+          </li>
+        ))}
+      </ul>
+      {o.unseen.length > 0 && <small>{t('overview.unseen')}</small>}
+    </section>
+  )
+}
+
+function Incidents({ o, name }: { o: Overview; name: (id: string) => string }) {
+  const { t } = useTranslation()
+  const { word } = useWords()
+  if (o.unseen.includes('incidents')) return <>{t('overview.not_yours')}</>
+  if (o.incidents.items.length === 0) return <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t('overview.no_incidents')} />
+  return (
+    <div className="scroll-x">
+      <table className="plain">
+        <thead>
+          <tr><th>{t('overview.clock')}</th><th>{t('overview.level')}</th><th>{t('overview.incident')}</th><th>{t('overview.service')}</th><th>{t('overview.state')}</th></tr>
+        </thead>
+        <tbody>
+          {o.incidents.items.map((i) => (
+            <tr key={i.id}>
+              <td>{i.clock ? <><Countdown dueMs={i.clock.due_ms} /><br /><small>{word('obligation_rule', i.clock.rule_id)}</small></> : t('common.no_clock')}</td>
+              <td><LevelTag level={i.level.final ?? i.level.working} working={!i.level.final} /></td>
+              <td><Link to={`/incidents/${i.id}`}>{i.number}</Link> <KindTag kind={i.kind} />{i.restricted && <Tag variant="outlined">🔒 {t('overview.restricted')}</Tag>}<br />{i.title}</td>
+              <td>{name(i.service_id)}</td>
+              <td>{word('incident_state', i.state)}{i.tasks_open > 0 && <><br /><small>{t('overview.tasks', { n: i.tasks_open })}</small></>}{i.missing_evidence > 0 && <><br /><small className="clock late">‼ {t('overview.missing_evidence', { n: i.missing_evidence })}</small></>}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {o.incidents.total > o.incidents.items.length && <Link to="/incidents">{t('overview.more', { n: o.incidents.total - o.incidents.items.length })}</Link>}
+    </div>
+  )
+}
+
+const severities = ['critical', 'high', 'medium', 'low']
+const signs: Record<string, string> = { critical: '◆◆◆◆', high: '◆◆◆', medium: '◆◆', low: '◆' }
+
+function Anomalies({ o }: { o: Overview }) {
+  const { t } = useTranslation()
+  const { word } = useWords()
+  if (o.unseen.includes('anomalies')) return <>{t('overview.not_yours')}</>
+  const count = (severity: string, kind: (k: string) => boolean) => o.anomalies.filter((a) => a.severity === severity && kind(a.kind)).reduce((n, a) => n + a.n, 0)
+  const others = o.anomalies.filter((a) => a.kind !== 'real').reduce((n, a) => n + a.n, 0)
+  return (
+    <>
+      <Row gutter={8}>
+        {severities.map((s) => (
+          <Col span={6} key={s}>
+            <Link to={`/anomalies?state=open,assessing&kind=real&severity=${s}`} className={`tile ${s}`}>
+              <Statistic title={<><span aria-hidden>{signs[s]}</span> {word('severity', s)}</>} value={count(s, (k) => k === 'real')} />
+            </Link>
+          </Col>
+        ))}
+      </Row>
+      {others > 0 && <small>{t('overview.not_real', { n: others })}</small>}
+    </>
+  )
+}
+
+function Orders({ o, name }: { o: Overview; name: (id: string) => string }) {
+  const { t } = useTranslation()
+  const { word } = useWords()
+  if (o.unseen.includes('orders')) return <>{t('overview.not_yours')}</>
+  if (o.orders.items.length === 0) return <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t('overview.no_orders')} />
+  return (
+    <ul className="rows">
+      {o.orders.items.slice(0, 8).map((x) => (
+        <li key={x.id}>
+          <Link to={`/orders/${x.id}`}>{word('rung', x.rung)}</Link> <KindTag kind={x.kind} /> <span>{name(x.service_id)}</span> <Tag variant="outlined">{word('measure', x.measure)}</Tag>
+          <span>{x.probe === 'holds' ? `✓ ${t('overview.probe_holds')}` : x.probe === 'fails' ? <strong className="clock late">✗ {t('overview.probe_fails')}</strong> : `… ${t('overview.probe_none')}`}</span>
+          <small><When ms={x.issued_ms} /></small>
+        </li>
+      ))}
+      {o.orders.total > 8 && <li><Link to="/orders?state=in_force">{t('overview.more', { n: o.orders.total - 8 })}</Link></li>}
+    </ul>
+  )
+}
+
+function Gateways({ o }: { o: Overview }) {
+  const { t } = useTranslation()
+  return (
+    <div className="scroll-x" id="gateways">
+      <table className="plain">
+        <thead>
+          <tr><th>{t('overview.gateway')}</th><th>{t('overview.fresh')}</th><th>{t('overview.revision')}</th><th>{t('overview.seen')}</th></tr>
+        </thead>
+        <tbody>
+          {o.gateways.map((g) => (
+            <tr key={g.id}>
+              <td>{g.id}</td>
+              <td>{g.fresh ? `✓ ${t('overview.is_fresh')}` : <strong className="clock late">✗ {t('overview.is_stale')}</strong>}</td>
+              <td>{t('overview.revision_of', { has: g.revision, newest: g.current_revision })}</td>
+              <td><Ago ms={g.last_seen_ms} /></td>
+            </tr>
+          ))}
+          {o.gateways.length === 0 && <tr><td colSpan={4}>{t('overview.no_gateways')}</td></tr>}
+        </tbody>
+      </table>
+    </div>
+  )
+}
+
+function Cycles({ o }: { o: Overview }) {
+  const { t } = useTranslation()
+  const { word } = useWords()
+  const span = useSpan()
+  return (
+    <div className="scroll-x">
+      <table className="plain">
+        <thead>
+          <tr><th>{t('overview.cycle')}</th><th>{t('overview.beats')}</th><th>{t('overview.last_round')}</th></tr>
+        </thead>
+        <tbody>
+          {o.cycles.map((c) => (
+            <tr key={c.name}>
+              <td>{word('cycle', c.name)}</td>
+              <td>{c.late ? <strong className="clock late">✗ {t('overview.cycle_late')}</strong> : `✓ ${t('overview.cycle_ok')}`}{c.failures > 0 && ` · ${t('overview.failures', { n: c.failures })}`}</td>
+              <td>{c.last_ms ? t('common.ago', { span: span(c.age_ms) }) : t('common.none')}</td>
+            </tr>
+          ))}
+          <tr><td>{t('overview.due')}</td><td colSpan={2}>{t('overview.backlog', { pending: o.due.pending, overdue: o.due.overdue })}</td></tr>
+          <tr><td>{t('overview.messages')}</td><td colSpan={2}>{t('overview.backlog', { pending: o.messages.pending, overdue: o.messages.overdue })}</td></tr>
+          {o.telemetry_failing && <tr><td>{t('overview.telemetry')}</td><td colSpan={2} className="clock late">✗ {o.telemetry_failing}</td></tr>}
+        </tbody>
+      </table>
+    </div>
+  )
 }
