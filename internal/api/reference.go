@@ -14,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/monitor/gateway"
 	"github.com/fengsui/fengsui/internal/monitor/intake"
@@ -248,6 +249,8 @@ func enumerations() map[string][]string {
 		"affected.kind":         {"service", "dataset", "model", "system"},
 		"deployment.role":       {"primary", "backup"},
 		"severity":              {"normal", "high", "critical"},
+		"calm":                  flow.CalmReasons(),
+		"cycle":                 {"due", "audit", "outbox"},
 		"signal_source":         {"gateway", "complaint", "person"},
 		"probe": {containment.DetailOffline, containment.DetailLimited, containment.DetailBlocked, containment.DetailBackup,
 			containment.DetailPassed, containment.DetailUnreachable, containment.DetailUnexpected, containment.DetailOutOfReach},

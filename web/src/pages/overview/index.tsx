@@ -9,7 +9,7 @@ import { KindTag, LevelTag, useWords } from '../../parts/word'
 import { pathOf } from '../../shell/jump'
 import { Traffic } from './traffic'
 
-type Overview = Schema<'Overview'>
+type Overview = Schema<'FlowOverview'>
 
 /** Calm or not, at a glance; and what to turn to first. */
 export default function OverviewPage() {
@@ -100,7 +100,7 @@ function Incidents({ o, name }: { o: Overview; name: (id: string) => string }) {
               <td><LevelTag level={i.level.final ?? i.level.working} working={!i.level.final} /></td>
               <td><Link to={`/incidents/${i.id}`}>{i.number}</Link> <KindTag kind={i.kind} />{i.restricted && <Tag variant="outlined">🔒 {t('overview.restricted')}</Tag>}<br />{i.title}</td>
               <td>{name(i.service_id)}</td>
-              <td>{word('incident_state', i.state)}{i.tasks_open > 0 && <><br /><small>{t('overview.tasks', { n: i.tasks_open })}</small></>}{i.missing_evidence > 0 && <><br /><small className="clock late">‼ {t('overview.missing_evidence', { n: i.missing_evidence })}</small></>}</td>
+              <td>{word('incident.state', i.state)}{i.tasks_open > 0 && <><br /><small>{t('overview.tasks', { n: i.tasks_open })}</small></>}{i.missing_evidence > 0 && <><br /><small className="clock late">‼ {t('overview.missing_evidence', { n: i.missing_evidence })}</small></>}</td>
             </tr>
           ))}
         </tbody>
@@ -110,8 +110,8 @@ function Incidents({ o, name }: { o: Overview; name: (id: string) => string }) {
   )
 }
 
-const severities = ['critical', 'high', 'medium', 'low']
-const signs: Record<string, string> = { critical: '◆◆◆◆', high: '◆◆◆', medium: '◆◆', low: '◆' }
+const severities = ['critical', 'high', 'normal']
+const signs: Record<string, string> = { critical: '◆◆◆', high: '◆◆', normal: '◆' }
 
 function Anomalies({ o }: { o: Overview }) {
   const { t } = useTranslation()
@@ -123,7 +123,7 @@ function Anomalies({ o }: { o: Overview }) {
     <>
       <Row gutter={8}>
         {severities.map((s) => (
-          <Col span={6} key={s}>
+          <Col span={8} key={s}>
             <Link to={`/anomalies?state=open,assessing&kind=real&severity=${s}`} className={`tile ${s}`}>
               <Statistic title={<><span aria-hidden>{signs[s]}</span> {word('severity', s)}</>} value={count(s, (k) => k === 'real')} />
             </Link>
@@ -191,7 +191,7 @@ function Cycles({ o }: { o: Overview }) {
         <tbody>
           {o.cycles.map((c) => (
             <tr key={c.name}>
-              <td>{word('cycle', c.name)}</td>
+              <td>{word('cycle', c.name.split(':')[0])}{c.name.includes(':') && ` (${c.name.split(':')[1]})`}</td>
               <td>{c.late ? <strong className="clock late">✗ {t('overview.cycle_late')}</strong> : `✓ ${t('overview.cycle_ok')}`}{c.failures > 0 && ` · ${t('overview.failures', { n: c.failures })}`}</td>
               <td>{c.last_ms ? t('common.ago', { span: span(c.age_ms) }) : t('common.none')}</td>
             </tr>

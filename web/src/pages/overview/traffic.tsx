@@ -11,7 +11,7 @@ const Bars = lazy(() => import('../../parts/chart')) // the chart library comes 
 const colors: Record<string, string> = { allow: '#5b8c5a', observe: '#8c8c8c', mask: '#d48806', replace: '#d46b08', block: '#cf1322', none: '#bfbfbf', uninspected: '#531dab' }
 
 /** byVerdict sums the lines of the traffic that is asked for, verdict by verdict, worst last. */
-export function byVerdict(lines: Schema<'TrafficLine'>[], real: boolean): { verdict: string; values: number[]; total: number }[] {
+export function byVerdict(lines: Schema<'FlowTrafficLine'>[], real: boolean): { verdict: string; values: number[]; total: number }[] {
   const order = Object.keys(colors)
   const sums = new Map<string, number[]>()
   for (const l of lines) {
@@ -23,7 +23,7 @@ export function byVerdict(lines: Schema<'TrafficLine'>[], real: boolean): { verd
   return [...sums].map(([verdict, values]) => ({ verdict, values, total: values.reduce((a, b) => a + b, 0) })).sort((a, b) => order.indexOf(a.verdict) - order.indexOf(b.verdict))
 }
 
-export function Traffic({ traffic }: { traffic: Schema<'TrafficSeries'> }) {
+export function Traffic({ traffic }: { traffic: Schema<'FlowTrafficSeries'> }) {
   const { t } = useTranslation()
   const { word } = useWords()
   const [drills, setDrills] = useState(false)
