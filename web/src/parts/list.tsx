@@ -39,6 +39,7 @@ type Common<T> = {
   actions?: ReactNode
   choose?: { chosen: string[]; set: (keys: string[]) => void }
   rowClass?: (row: T) => string
+  inAddress?: boolean // false for a list within a page: its search stays with it
 }
 
 /** Served lists are searched, filtered and paged by the server (contract of GET lists); exportTo is /exports/{list}. */
@@ -47,24 +48,26 @@ type Served = { served: { total: number; next: string; more: () => void; exportT
 /** Whole lists are here in full; exportTo may name a server export, otherwise what is shown is written out here. */
 type Whole = { served?: undefined; exportTo?: string }
 
+type Asked = { q: string; values: Record<string, string>; set: (key: string, value: string) => void; clear: () => void; query: Record<string, string> }
+
 /** useListQuery keeps search and filters in the address, so that a view can be kept, shared and come back to. */
-export function useListQuery(filters: string[]): { q: string; values: Record<string, string>; set: (key: string, value: string) => void; query: Record<string, string> } {
-  const [params, setParams] = useSearchParams()
+export function useListQuery(filters: string[], inAddress = true): Asked {
+  const address = useSearchParams()
+  const own = useState(() => new URLSearchParams())
+  const params = inAddress ? address[0] : own[0]
+  const setParams = (next: URLSearchParams) => (inAddress ? address[1](next, { replace: true }) : own[1](next))
   const q = params.get('q') ?? ''
   const values = Object.fromEntries(filters.map((f) => [f, params.get(f) ?? '']))
-  const set = (key: string, value: string) =>
-    setParams(
-      (old) => {
-        const next = new URLSearchParams(old)
-        if (value) next.set(key, value)
-        else next.delete(key)
-        return next
-      },
-      { replace: true },
-    )
+  const set = (key: string, value: string) => {
+    const next = new URLSearchParams(inAddress ? location.search : params)
+    if (value) next.set(key, value)
+    else next.delete(key)
+    setParams(next)
+  }
+  const clear = () => setParams(new URLSearchParams())
   const query: Record<string, string> = {}
   for (const [k, v] of Object.entries({ q, ...values })) if (v) query[k] = v
-  return { q, values, set, query }
+  return { q, values, set, clear, query }
 }
 
 /**
@@ -74,7 +77,7 @@ export function useListQuery(filters: string[]): { q: string; values: Record<str
 export function List<T>(p: Common<T> & (Served | Whole)) {
   const { t } = useTranslation()
   const filters = p.filters ?? []
-  const at = useListQuery(filters.map((f) => f.key))
+  const at = useListQuery(filters.map((f) => f.key), p.inAddress)
   const [typed, setTyped] = useState(at.q)
   const [chosen, setChosen] = useState(0)
   const box = useRef<HTMLDivElement>(null)
@@ -172,8 +175,7 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
           <Button
             onClick={() => {
               setTyped('')
-              at.set('q', '')
-              filters.forEach((f) => at.set(f.key, ''))
+              at.clear()
             }}
           >
             {t('common.clear_filters')}

@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
 import { api, type Schema } from '../../api/client'
 import { Failed } from '../../parts/failed'
+import { useServiceName } from '../../parts/names'
 import { Page } from '../../parts/page'
 import { Ago, Countdown, stamp, useSpan, When } from '../../parts/when'
 import { KindTag, LevelTag, useWords } from '../../parts/word'
@@ -15,8 +16,7 @@ type Overview = Schema<'FlowOverview'>
 export default function OverviewPage() {
   const { t } = useTranslation()
   const { data, error, refetch } = api.useQuery('get', '/api/v1/overview', {}, { refetchInterval: 5_000 })
-  const services = api.useQuery('get', '/api/v1/services', {}, { retry: false, staleTime: 60_000 })
-  const name = (id: string) => services.data?.find((s) => s.id === id)?.name ?? id
+  const name = useServiceName()
   return (
     <Page title={t('menu.overview')} extra={data && <span>{t('overview.as_of')} {stamp(data.now_ms)}</span>}>
       {error ? <Failed error={error} retry={() => void refetch()} /> : null}
