@@ -1,5 +1,61 @@
+import { Space } from 'antd'
+import { useTranslation } from 'react-i18next'
+import { Link } from 'react-router'
+import { api, client, type Schema } from '../../api/client'
+import { ActButton } from '../../parts/act'
+import { List } from '../../parts/list'
 import { Page } from '../../parts/page'
+import { stamp, When } from '../../parts/when'
+import { useWords } from '../../parts/word'
+import { pathOf } from '../../shell/jump'
 
-export default function Soon() {
-  return <Page title="seconds">…</Page>
+type Row = Schema<'IdentitySecondSignature'>
+
+/** What waits for a second person: by me to decide, and asked by me. */
+export default function Seconds() {
+  const { t } = useTranslation()
+  const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/second-signatures')
+  const shared = { error: error ?? undefined, loading: isLoading, reload: () => void refetch() }
+  return (
+    <Page title={t('menu.seconds')} lead={t('seconds.lead')}>
+      <h2>{t('seconds.for_me')}</h2>
+      <Requests name={t('seconds.for_me')} rows={data?.for_me} empty={t('seconds.none_for_me')} mine={false} {...shared} />
+      <h2>{t('seconds.by_me')}</h2>
+      <Requests name={t('seconds.by_me')} rows={data?.by_me} empty={t('seconds.none_by_me')} mine {...shared} />
+    </Page>
+  )
+}
+
+function Requests(p: { name: string; rows: Row[] | undefined; empty: string; mine: boolean; error?: unknown; loading: boolean; reload: () => void }) {
+  const { t } = useTranslation()
+  const { word, options } = useWords()
+  const decide = (r: Row, approve: boolean) => (header: { 'Idempotency-Key': string }) => client.POST('/api/v1/second-signatures/{id}/decide', { params: { path: { id: r.id }, header }, body: { approve } })
+  return (
+    <List<Row>
+      {...p}
+      inAddress={false}
+      rowKey={(r) => r.id}
+      filters={[{ key: 'state', title: t('seconds.state'), options: options('second.state'), of: (r) => r.state }]}
+      columns={[
+        { key: 'what', title: t('seconds.what'), text: (r) => word('action', r.action), show: (r) => <>{word('action', r.action)} · <Link to={r.incident_id ? `/incidents/${r.incident_id}` : pathOf({ kind: r.object_kind, id: r.object_id })}>{word('object', r.object_kind)}</Link></> },
+        { key: 'reason', title: t('common.reason'), text: (r) => r.reason },
+        { key: 'state', title: t('seconds.state'), text: (r) => word('second.state', r.state) },
+        { key: 'at', title: t('seconds.at'), text: (r) => stamp(r.requested_ms), show: (r) => <When ms={r.requested_ms} /> },
+        {
+          key: 'act',
+          title: t('seconds.act'),
+          text: () => '',
+          show: (r) =>
+            r.state !== 'requested' ? null : p.mine ? (
+              <ActButton size="small" call={(header) => client.POST('/api/v1/second-signatures/{id}/withdraw', { params: { path: { id: r.id }, header } })} then={p.reload}>{t('seconds.withdraw')}</ActButton>
+            ) : (
+              <Space>
+                <ActButton size="small" type="primary" call={decide(r, true)} then={p.reload}>{t('seconds.confirm')}</ActButton>
+                <ActButton size="small" call={decide(r, false)} then={p.reload}>{t('seconds.reject')}</ActButton>
+              </Space>
+            ),
+        },
+      ]}
+    />
+  )
 }
