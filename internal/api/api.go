@@ -16,8 +16,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/fengsui/fengsui/internal/flow"
-	"github.com/fengsui/fengsui/internal/platform/fault"
-	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
@@ -43,10 +41,12 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	huma.DefaultArrayNullable = false     // and one for lists: [] where there is nothing, never null
 	a.huma.UseMiddleware(a.authenticate)
 	a.status()
+	a.me()
 	a.people()
 	a.services()
 	a.prepare()
 	a.monitor()
+	a.login()
 	a.incidents()
 	a.handling()
 	a.orders()
@@ -71,7 +71,7 @@ func config() huma.Config {
 	c.DocsPath = ""
 	c.SchemasPath = ""
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
-	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}, "session": {Type: "apiKey", In: "cookie", Name: SessionCookie}}
 	strict := huma.DefaultJSONFormat
 	strict.Unmarshal = func(data []byte, v any) error {
 		// encoding/json lets the last of two equal keys win; whoever sends two means mischief or has a bug.
@@ -113,6 +113,7 @@ const (
 	langKey
 	idemKey
 	fromKey // the address that asks, without its port
+	wireKey
 )
 
 func actorOf(ctx context.Context) store.Actor { a, _ := ctx.Value(actorKey).(store.Actor); return a }
@@ -124,22 +125,20 @@ func langOf(ctx context.Context) locale.Lang {
 	return locale.ZH
 }
 
-// authenticate turns the bearer token into the actor. Operations marked public go on without one.
+// authenticate turns the bearer token or the session's cookie into the actor. Operations marked public go on without one.
 func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 	ctx = huma.WithValue(ctx, langKey, locale.Parse(ctx.Header("Accept-Language")))
 	ctx = huma.WithValue(ctx, catalogKey, a)
 	ctx = huma.WithValue(ctx, idemKey, ctx.Header("Idempotency-Key"))
 	ctx = huma.WithValue(ctx, fromKey, hostOf(ctx.RemoteAddr()))
+	w := &wire{}
+	w.r, w.w = humago.Unwrap(ctx)
+	ctx = huma.WithValue(ctx, wireKey, w)
 	if len(ctx.Operation().Security) == 0 {
 		next(ctx)
 		return
 	}
-	scheme, token, ok := strings.Cut(ctx.Header("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		a.refuse(ctx, fault.Unauthenticated("identity.unknown"))
-		return
-	}
-	actor, err := identity.Authenticate(ctx.Context(), a.Store.Read(), a.NowMs(), strings.TrimSpace(token))
+	actor, err := a.whoIs(ctx, w)
 	if err != nil {
 		a.refuse(ctx, err)
 		return
@@ -159,7 +158,7 @@ type operation struct {
 func (o operation) huma() huma.Operation {
 	op := huma.Operation{Method: o.method, Path: "/api/v1" + o.path, OperationID: o.id, Tags: []string{o.room}, Summary: o.summary, Parameters: o.params, SkipValidateParams: o.params != nil}
 	if !o.public {
-		op.Security = []map[string][]string{{"token": {}}}
+		op.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	}
 	if o.method != http.MethodGet && !o.again {
 		says := "A repeated request with the same key changes nothing and gets the first answer."

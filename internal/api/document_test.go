@@ -82,14 +82,14 @@ func TestTheDocumentIsOpenAPI31AndWhole(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.body), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(doc.OpenAPI, "3.1") || doc.Info.Title == "" || doc.Info.Version == "" || doc.Components.SecuritySchemes["token"].Scheme != "bearer" {
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") || doc.Info.Title == "" || doc.Info.Version == "" || doc.Components.SecuritySchemes["token"].Scheme != "bearer" || doc.Components.SecuritySchemes["session"].Type != "apiKey" {
 		t.Errorf("%s %+v", doc.OpenAPI, doc.Info)
 	}
 	ops, err := api.Operations()
 	if err != nil {
 		t.Fatal(err)
 	}
-	public := map[string]bool{"submit-complaint": true, "complaint-status": true}
+	public := map[string]bool{"submit-complaint": true, "complaint-status": true, "login-ways": true, "login-password": true, "login-passkey-begin": true, "login-passkey-finish": true}
 	n := 0
 	for path, item := range doc.Paths {
 		for method, o := range item {

@@ -67,7 +67,7 @@ func newBench(t testing.TB) *bench {
 			return err
 		}
 		b.person["seat"] = p.ID
-		if b.tokens["seat"], err = identity.IssueToken(t.Context(), tx, p.ID, "", 0); err != nil {
+		if b.tokens["seat"], _, err = identity.IssueToken(t.Context(), tx, p.ID, "", 0); err != nil {
 			return err
 		}
 		if err := tx.NewRaw("SELECT id FROM affected_object WHERE service_id = ?", b.svc).Scan(t.Context(), &b.obj); err != nil {

@@ -2,8 +2,11 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 
+	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/login"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
@@ -22,22 +25,38 @@ type tokenBody struct {
 	}
 }
 
-// TokenIssued shows a token once.
+// TokenIssued shows a token once. A waiting one is good after a second person has confirmed it.
 type TokenIssued struct {
-	Token string `json:"token"`
+	Token   string `json:"token"`
+	Waiting bool   `json:"waiting"`
 }
 
-// Me is who the token stands for.
-type Me struct {
-	ID    string   `json:"id"`
-	Roles []string `json:"roles"`
-	Drill string   `json:"drill,omitempty"`
+// WaitingCredential is an invitation or token that waits for a second person. ID is that of the request.
+type WaitingCredential struct {
+	ID          string `json:"id"`
+	Kind        string `json:"kind" doc:"invitation or token"`
+	PersonID    string `json:"person_id"`
+	PersonName  string `json:"person_name"`
+	RequestedBy string `json:"requested_by"`
+	RequestedMs int64  `json:"requested_ms"`
+}
+
+func (a *API) waitingCredentials(ctx context.Context, actor store.Actor) ([]WaitingCredential, error) {
+	list, err := a.WaitingCredentials(ctx, actor)
+	out := make([]WaitingCredential, len(list))
+	for i, s := range list {
+		out[i] = WaitingCredential{ID: s.ID, Kind: s.ObjectKind, RequestedBy: s.RequestedBy, RequestedMs: s.RequestedMs}
+		if err := json.Unmarshal([]byte(s.Request), &out[i].PersonID); err != nil {
+			return nil, err
+		}
+		if err := a.Store.Read().NewRaw("SELECT name FROM person WHERE id = ?", out[i].PersonID).Scan(ctx, &out[i].PersonName); err != nil {
+			return nil, err
+		}
+	}
+	return out, err
 }
 
 func (a *API) people() {
-	get(a, operation{path: "/me", id: "me", room: "identity", summary: "Who am I"}, func(_ context.Context, actor store.Actor, _ *none) (Me, error) {
-		return Me{actor.ID, actor.Roles, actor.Drill}, nil
-	})
 	get(a, operation{path: "/persons", id: "list-persons", room: "identity", summary: "List persons"}, func(ctx context.Context, actor store.Actor, _ *none) ([]identity.Person, error) {
 		return identity.ListPersons(ctx, a.Store.Read(), actor, "")
 	})
@@ -48,8 +67,8 @@ func (a *API) people() {
 		return identity.AddPerson(ctx, tx, in.Body.Name, in.Body.Roles, "")
 	})
 	post(a, operation{path: "/persons/{id}/tokens", id: "issue-token", room: "identity", summary: "Issue an API token", secret: true}, func(ctx context.Context, tx *store.Tx, in *tokenBody) (TokenIssued, error) {
-		t, err := identity.IssueToken(ctx, tx, in.ID, in.Body.Label, in.Body.Lifetime)
-		return TokenIssued{t}, err
+		t, waiting, err := a.IssueToken(ctx, tx, in.ID, in.Body.Label, in.Body.Lifetime)
+		return TokenIssued{t, waiting}, err
 	})
 	get(a, operation{path: "/persons/{id}/tokens", id: "list-tokens", room: "identity", summary: "List a person's API tokens, without what they are"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]identity.Token, error) {
 		return identity.ListTokens(ctx, a.Store.Read(), actor, in.ID)
@@ -59,7 +78,19 @@ func (a *API) people() {
 		return done{err == nil}, err
 	})
 	post(a, operation{path: "/persons/{id}/deactivate", id: "deactivate-person", room: "identity", summary: "Take every right from a person who has left"}, func(ctx context.Context, tx *store.Tx, in *ByID) (done, error) {
-		err := identity.Deactivate(ctx, tx, in.ID)
+		if err := identity.Deactivate(ctx, tx, in.ID); err != nil {
+			return done{}, err
+		}
+		_, err := login.EndSessions(ctx, tx, in.ID, "")
 		return done{err == nil}, err
+	})
+	post(a, operation{path: "/persons/{id}/invitation", id: "invite-person", room: "identity", summary: "Issue a one-time link with which a person sets up an account; a second person confirms it", secret: true}, func(ctx context.Context, tx *store.Tx, in *ByID) (flow.Invited, error) {
+		return a.Invite(ctx, tx, in.ID)
+	})
+	get(a, operation{path: "/credentials/waiting", id: "list-waiting-credentials", room: "identity", summary: "Invitations and tokens that wait for a second person"}, func(ctx context.Context, actor store.Actor, _ *none) ([]WaitingCredential, error) {
+		return a.waitingCredentials(ctx, actor)
+	})
+	post(a, operation{path: "/credentials/{id}/decide", id: "decide-credential", room: "identity", summary: "Confirm or reject an invitation or token; not by who issued it"}, func(ctx context.Context, tx *store.Tx, in *decisionBody) (identity.SecondSignature, error) {
+		return a.DecideCredential(ctx, tx, in.ID, in.Body.Approve)
 	})
 }

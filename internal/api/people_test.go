@@ -7,6 +7,17 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/identity"
 )
 
+// confirm lets a role confirm the only credential that waits for a second person.
+func (b *bench) confirm(t *testing.T, role string) {
+	t.Helper()
+	var list []struct{ ID string }
+	b.must(t, b.call(t, role, "GET", "/credentials/waiting", ""), &list)
+	if len(list) != 1 {
+		t.Fatalf("%d wait", len(list))
+	}
+	b.must(t, b.call(t, role, "POST", "/credentials/"+list[0].ID+"/decide", `{"approve":true}`), nil)
+}
+
 func TestARevokedTokenAndAPersonWhoLeftAreNobody(t *testing.T) {
 	b := newBench(t)
 	me := func(want int) {
@@ -36,6 +47,8 @@ func TestARevokedTokenAndAPersonWhoLeftAreNobody(t *testing.T) {
 	var fresh struct{ Token string }
 	b.must(t, b.call(t, "security_admin", "POST", person+"/tokens", `{}`), &fresh)
 	b.tokens["auditor"] = fresh.Token
+	me(401)
+	b.confirm(t, "audit_admin")
 	me(200)
 	if a := b.call(t, "duty_officer", "POST", person+"/deactivate", ""); a.status != 403 {
 		t.Errorf("%d %s", a.status, a.body)

@@ -49,6 +49,7 @@ var statusOf = map[fault.Kind]int{
 	fault.KindForbidden:       http.StatusForbidden,
 	fault.KindNotFound:        http.StatusNotFound,
 	fault.KindConflict:        http.StatusConflict,
+	fault.KindTooMany:         http.StatusTooManyRequests,
 	fault.KindUnavailable:     http.StatusServiceUnavailable,
 	fault.KindInternal:        http.StatusInternalServerError,
 }
@@ -63,6 +64,11 @@ func (a *API) problem(ctx context.Context, err error) error {
 		if p.Status >= 500 {
 			p.ID = rand.Text()
 			a.log.Error("request failed", "error_id", p.ID, "err", err)
+		}
+		for i := 0; i+1 < len(f.Args); i += 2 {
+			if f.Kind == fault.KindTooMany && f.Args[i] == "seconds" {
+				return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {fmt.Sprint(f.Args[i+1])}})
+			}
 		}
 		return p
 	}

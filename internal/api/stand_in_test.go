@@ -17,7 +17,7 @@ func (b *bench) sit(t testing.TB, name string, roles ...string) {
 			return err
 		}
 		b.person[name] = p.ID
-		b.tokens[name], err = identity.IssueToken(t.Context(), tx, p.ID, "", 0)
+		b.tokens[name], _, err = identity.IssueToken(t.Context(), tx, p.ID, "", 0)
 		return err
 	})
 }

@@ -23,7 +23,7 @@ func TestWhatHangsOnARestrictedIncidentIsBehindItsWall(t *testing.T) {
 			return err
 		}
 		b.person["outsider"] = p.ID
-		b.tokens["outsider"], err = identity.IssueToken(t.Context(), tx, p.ID, "", 0)
+		b.tokens["outsider"], _, err = identity.IssueToken(t.Context(), tx, p.ID, "", 0)
 		return err
 	})
 	const insider = "commander" // the only one on the list

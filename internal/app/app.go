@@ -34,6 +34,7 @@ type Options struct {
 	OutsideDir    string // where signed checkpoints go, outside the data folder [<data>-checkpoints]
 	Listen        string // API and pages [127.0.0.1:8080]
 	GatewayListen string // the gateway [127.0.0.1:8081]
+	PublicURL     string // where browsers find API and pages [http:// and the address listened on]
 
 	AllowPrivateUpstreams bool // upstream models may stand on private and loopback addresses
 	AllowPrivateWebhooks  bool // webhooks may too
@@ -138,7 +139,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	if a.o.offline {
-		return a, nil
+		return a, a.House.Login.Serve(a.publicURL())
 	}
 	if err := a.starters(ctx); err != nil {
 		return nil, err
@@ -234,6 +235,9 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 			return nil
 		}
 	})
+	if err := a.House.Login.Serve(a.publicURL()); err != nil {
+		return err
+	}
 	a.api = api.Mount(mux, a.House, catalog, a.log)
 	a.work("answers", a.forgetAnswers)
 	a.pages(mux, catalog)
@@ -280,6 +284,24 @@ func closed(err error) error {
 
 // URL is the address of API and pages.
 func (a *App) URL() string { return "http://" + a.web.Addr().String() }
+
+// publicURL is where browsers find us. Passkeys need a name, so the loopback is called localhost.
+func (a *App) publicURL() string {
+	if a.o.PublicURL != "" {
+		return a.o.PublicURL
+	}
+	host, port, err := net.SplitHostPort(a.o.Listen)
+	if a.web != nil {
+		host, port, err = net.SplitHostPort(a.web.Addr().String())
+	}
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())) {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// PublicURL is that address; links that are handed out begin with it.
+func (a *App) PublicURL() string { return a.House.Login.PublicURL() }
 
 // GatewayURL is the address that clients use instead of the model's, without /v1.
 func (a *App) GatewayURL() string { return "http://" + a.gwl.Addr().String() }

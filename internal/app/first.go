@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -107,7 +108,7 @@ func (a *App) AddPerson(ctx context.Context, name string, roles ...string) (id, 
 			return err
 		}
 		id = p.ID
-		token, err = identity.IssueToken(ctx, tx, p.ID, "first", 0)
+		token, _, err = identity.IssueToken(ctx, tx, p.ID, "first", 0)
 		return err
 	})
 	return id, token, err
@@ -128,8 +129,77 @@ func (a *App) TokenFor(ctx context.Context, name, role string) (token string, er
 			}
 			all, i = []identity.Person{p}, 0
 		}
-		token, err = identity.IssueToken(ctx, tx, all[i].ID, "first", 0)
+		token, _, err = identity.IssueToken(ctx, tx, all[i].ID, "first", 0)
 		return err
 	})
 	return token, err
+}
+
+// AdminLink is the one-time link of one of the first administrators.
+type AdminLink struct{ Role, Name, URL string }
+
+var firstAdmins = []struct{ role, name string }{{"system_admin", "系统管理员"}, {"security_admin", "安全管理员"}, {"audit_admin", "审计管理员"}}
+
+// FirstAdmins adds the three administrators and gives their one-time links, if there is no administrator at
+// all yet; else it gives none. Who lost the links makes new ones with InviteByName.
+func (a *App) FirstAdmins(ctx context.Context) (out []AdminLink, err error) {
+	err = a.House.Store.Write(ctx, store.System("first-start"), func(tx *store.Tx) error {
+		out = nil
+		all, err := identity.ListPersons(ctx, tx, tx.Actor, "")
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(all, func(p identity.Person) bool { return p.Active && identity.Administrator(p.Roles()) }) {
+			return nil
+		}
+		for _, f := range firstAdmins {
+			p, err := identity.AddPerson(ctx, tx, f.name, []string{f.role}, "")
+			if err != nil {
+				return err
+			}
+			i, err := a.House.Invite(ctx, tx, p.ID)
+			if err != nil {
+				return err
+			}
+			out = append(out, AdminLink{Role: f.role, Name: f.name, URL: i.URL})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// InviteByName issues a one-time link for the active person of this name or id; those issued before are void. For
+// the command line, which stands above the API. Errors: fault not_found person; fault conflict
+// app.two_of_that_name.
+func (a *App) InviteByName(ctx context.Context, name string) (url string, err error) {
+	err = a.House.Store.Write(ctx, store.System("command-line"), func(tx *store.Tx) error {
+		all, err := identity.ListPersons(ctx, tx, tx.Actor, "")
+		if err != nil {
+			return err
+		}
+		all = slices.DeleteFunc(all, func(p identity.Person) bool { return !p.Active || p.Name != name && p.ID != name })
+		if len(all) == 0 {
+			return fault.NotFound("name", "error.not_found", "field", name)
+		}
+		if len(all) > 1 {
+			return fault.Conflict("name", "app.two_of_that_name", "name", name)
+		}
+		i, err := a.House.Invite(ctx, tx, all[0].ID)
+		url = i.URL
+		return err
+	})
+	return url, err
+}
+
+// DemoAccount gives the demo's person of a role an account with a password that is known to whoever
+// runs the demo, if they have none.
+func (a *App) DemoAccount(ctx context.Context, name, role, account, password string) error {
+	var id []string
+	if err := a.House.Store.Read().NewRaw("SELECT p.id FROM person AS p WHERE p.active AND p.name = ? AND p.roles = ? AND NOT EXISTS (SELECT 1 FROM account AS a WHERE a.person_id = p.id) ORDER BY p.created_ms, p.id LIMIT 1", name, `["`+role+`"]`).Scan(ctx, &id); err != nil {
+		return err
+	}
+	if len(id) == 0 {
+		return nil
+	}
+	return a.House.Login.SetAccount(ctx, store.System("first-start"), id[0], account, password)
 }

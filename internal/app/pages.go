@@ -53,6 +53,8 @@ func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
 	mux.HandleFunc("POST /complaint", p.submit)
 	mux.HandleFunc("GET /complaint/status", p.progress)
 	mux.HandleFunc("POST /complaint/status", p.progress)
+	mux.HandleFunc("GET /welcome/{token}", p.welcome)
+	mux.HandleFunc("POST /welcome/{token}", p.welcome)
 	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		http.ServeFileFS(w, r, pageFS, "pages/style.css")

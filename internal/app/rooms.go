@@ -17,6 +17,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/health"
 	"github.com/fengsui/fengsui/internal/platform/locale"
+	"github.com/fengsui/fengsui/internal/platform/login"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/outgoing"
 	"github.com/fengsui/fengsui/internal/platform/record"
@@ -48,7 +49,7 @@ func (a *App) rooms(ctx context.Context, st *store.Store, log *record.Log, vault
 	if err != nil {
 		return nil, err
 	}
-	h := &flow.House{Store: st, Book: book, Record: log, Secrets: vault, StaffWay: inbox}
+	h := &flow.House{Store: st, Book: book, Record: log, Secrets: vault, Login: login.New(st, vault), StaffWay: inbox}
 	if h.Channels, err = a.channels(); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -32,9 +33,9 @@ type DemoCmd struct {
 // rate: there are four such questions, and it takes three wrong answers of one kind.
 const demoTriggerEvery = 3
 
-var demoTeam = []struct{ role, name string }{
-	{"duty_officer", "值班员"}, {"commander", "指挥员"}, {"safety_engineer", "安全工程师"}, {"engineer", "平台工程师"},
-	{"compliance", "合规接口人"}, {"management", "管理层"}, {"auditor", "审计员"},
+var demoTeam = []struct{ role, name, account string }{
+	{"duty_officer", "值班员", "duty"}, {"commander", "指挥员", "commander"}, {"safety_engineer", "安全工程师", "safety"}, {"engineer", "平台工程师", "engineer"},
+	{"compliance", "合规接口人", "compliance"}, {"management", "管理层", "management"}, {"auditor", "审计员", "auditor"},
 }
 
 // Run serves until interrupted.
@@ -68,7 +69,13 @@ func (c *DemoCmd) run(ctx context.Context, out io.Writer) error {
 		l.Close()
 		return err
 	}
-	c.welcome(out, a, modelURL, tokens)
+	password, links, err := c.accounts(ctx, a)
+	if err != nil {
+		a.Stop()
+		l.Close()
+		return err
+	}
+	c.welcome(out, a, modelURL, tokens, password, links)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -120,6 +127,31 @@ func (c *DemoCmd) prepare(ctx context.Context, out io.Writer, a *app.App, modelU
 	return tokensFile, key, keep(tokensFile, text)
 }
 
+// accounts gives each of the team an account with the demonstration's one password, which is kept in a
+// file like the tokens, and the administrators their links at the first start.
+func (c *DemoCmd) accounts(ctx context.Context, a *app.App) (password string, links []app.AdminLink, err error) {
+	file := filepath.Join(c.Data, "demo-password.txt")
+	if password, err = kept(file); err != nil {
+		return "", nil, err
+	}
+	if password == "" {
+		password = "demo-" + strings.ToLower(rand.Text()[:16])
+		if err := keep(file, password+"\n"); err != nil {
+			return "", nil, err
+		}
+	}
+	names := make([]string, len(demoTeam))
+	for i, m := range demoTeam {
+		names[i] = m.account
+		if err := a.DemoAccount(ctx, m.name, m.role, m.account, password); err != nil {
+			return "", nil, err
+		}
+	}
+	a.House.Login.SetDemo(fmt.Sprintf("演示账户 demo accounts: %s; 密码见启动时的输出或 %s / the password is printed at start and kept in that file", strings.Join(names, ", "), file))
+	links, err = a.FirstAdmins(ctx)
+	return password, links, err
+}
+
 // kept reads what an earlier start kept; "" if it kept nothing.
 func kept(file string) (string, error) {
 	raw, err := os.ReadFile(file)
@@ -137,7 +169,11 @@ func keep(file, text string) error {
 	return os.Rename(file+".new", file)
 }
 
-func (c *DemoCmd) welcome(out io.Writer, a *app.App, modelURL, tokensFile string) {
+func (c *DemoCmd) welcome(out io.Writer, a *app.App, modelURL, tokensFile, password string, links []app.AdminLink) {
+	names := make([]string, len(demoTeam))
+	for i, m := range demoTeam {
+		names[i] = m.account
+	}
 	fmt.Fprintf(out, `烽燧 Fengsui 演示已启动 / the demonstration is running (Ctrl-C to stop)
   控制台 console           %[1]s/console/
   状态页 status page       %[1]s/status
@@ -145,11 +181,15 @@ func (c *DemoCmd) welcome(out io.Writer, a *app.App, modelURL, tokensFile string
   网关 gateway             %[2]s/v1   (OpenAI-compatible, model %[3]s)
   模拟模型 simulated model %[4]s   faults: GET/PUT %[4]s/faults
   令牌 tokens              %[5]s
+  控制台 console           %[7]s/console/
+  演示账户 demo accounts   %[8]s
+  演示密码 demo password   %[9]s
 试一试 try next:
   %[6]s drill run A.2
   curl -X PUT %[4]s/faults -d '{"faults":[{"name":"false_medicine"}]}'   # then watch the status page
   FENGSUI_TOKEN=… %[6]s call list-anomalies
 接真实模型 a real model:
   %[6]s serve --upstream https://model.example/v1 --upstream-model NAME --upstream-key-file FILE
-`, a.URL(), a.GatewayURL(), simulate.DefaultModelID, modelURL, tokensFile, os.Args[0])
+`, a.URL(), a.GatewayURL(), simulate.DefaultModelID, modelURL, tokensFile, os.Args[0], a.PublicURL(), strings.Join(names, " "), password)
+	printLinks(out, links)
 }

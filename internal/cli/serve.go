@@ -24,6 +24,7 @@ type ServeCmd struct {
 	Data                 string `help:"Data folder. Default: data." type:"path"`
 	Listen               string `help:"Address of API and pages. Default: 127.0.0.1:8080."`
 	GatewayListen        string `help:"Address of the gateway. Default: 127.0.0.1:8081."`
+	PublicURL            string `help:"Where browsers find the desk, such as https://fengsui.example.com; for links, passkeys and cookies. Default: the address listened on."`
 	Upstream             string `help:"OpenAI-compatible model to stand in front of, such as http://127.0.0.1:8000/v1 (with --allow-private-upstream); registers a first service at first start."`
 	UpstreamModel        string `help:"Name of the model at the upstream." default:"default"`
 	UpstreamKeyFile      string `help:"File that holds the upstream's API key." type:"existingfile"`
@@ -39,6 +40,7 @@ type Config struct {
 	Checkpoints   string `yaml:"checkpoints"`
 	Listen        string `yaml:"listen"`
 	GatewayListen string `yaml:"gateway_listen"`
+	PublicURL     string `yaml:"public_url"`
 	Upstream      struct {
 		AllowPrivate bool `yaml:"allow_private"`
 	} `yaml:"upstream"`
@@ -80,7 +82,7 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return app.Options{}, err
 	}
-	o := app.Options{DataDir: pick(c.Data, f.Data), KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: pick(c.Listen, f.Listen), GatewayListen: pick(c.GatewayListen, f.GatewayListen),
+	o := app.Options{DataDir: pick(c.Data, f.Data), KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: pick(c.Listen, f.Listen), GatewayListen: pick(c.GatewayListen, f.GatewayListen), PublicURL: pick(c.PublicURL, f.PublicURL),
 		AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate,
 		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))}
 	if f.Webhook.SecretFile != "" {
@@ -125,6 +127,17 @@ func (s *tongue) kept(out io.Writer, model, given string, first app.First) error
 	})
 }
 
+// printLinks shows the first administrators' links, once. Whoever is lost makes new ones with fengsui person invite.
+func printLinks(out io.Writer, links []app.AdminLink) {
+	if len(links) == 0 {
+		return
+	}
+	fmt.Fprintln(out, "首次登录链接（24 小时内各用一次） first log-in, good once within 24 hours:")
+	for _, l := range links {
+		fmt.Fprintf(out, "  %-16s %s\n", l.Role, l.URL)
+	}
+}
+
 // Run serves until interrupted.
 func (c *ServeCmd) Run(ctx context.Context, out io.Writer) error { return c.explain(c.run(ctx, out)) }
 
@@ -164,6 +177,12 @@ func (c *ServeCmd) run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
+	links, err := a.FirstAdmins(ctx)
+	if err != nil {
+		a.Stop()
+		return err
+	}
 	fmt.Fprintf(out, "烽燧 Fengsui\n  desk and API  %s\n  gateway       %s/v1\n", a.URL(), a.GatewayURL())
+	printLinks(out, links)
 	return a.Run(ctx)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/locale"
+	"github.com/fengsui/fengsui/internal/platform/login"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
@@ -31,6 +32,7 @@ type House struct {
 	Book      *standard.Book
 	Record    *record.Log
 	Secrets   *secret.Vault
+	Login     *login.Desk
 	Lexicon   *lexicon.Library
 	Control   *containment.Control
 	Review    *gatereview.Desk

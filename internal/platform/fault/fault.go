@@ -19,6 +19,7 @@ const (
 	KindForbidden       Kind = "forbidden"       // 403
 	KindNotFound        Kind = "not_found"       // 404
 	KindConflict        Kind = "conflict"        // 409
+	KindTooMany         Kind = "too_many"        // 429
 	KindUnavailable     Kind = "unavailable"     // 503
 	KindInternal        Kind = "internal"        // 500
 )
@@ -78,6 +79,11 @@ func Unauthenticated(key string, args ...any) *Error {
 // Conflict says that the state does not allow this now.
 func Conflict(field, key string, args ...any) *Error {
 	return &Error{Kind: KindConflict, Field: field, Key: key, Args: args}
+}
+
+// TooMany says that the caller has to wait. The argument "seconds" says how long.
+func TooMany(key string, args ...any) *Error {
+	return &Error{Kind: KindTooMany, Key: key, Args: args}
 }
 
 // Unavailable says that a part needed for this is not there now; trying again later may help.

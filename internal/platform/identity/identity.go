@@ -135,36 +135,54 @@ func EndStandIns(ctx context.Context, tx *store.Tx, drillID string) error {
 const tokenPrefix = "fst-"
 
 // IssueToken makes an API token for a person; the clear text is returned once and never stored.
-// lifetimeMs 0 means that it does not expire.
-func IssueToken(ctx context.Context, tx *store.Tx, personID, label string, lifetimeMs int64) (string, error) {
+// lifetimeMs 0 means that it does not expire. One that a person issued is good only after SettleToken.
+func IssueToken(ctx context.Context, tx *store.Tx, personID, label string, lifetimeMs int64) (clear, id string, err error) {
 	if err := Require(tx.Actor, "person.manage"); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if lifetimeMs < 0 {
-		return "", fault.Invalid("lifetime_ms", "error.negative", "field", "lifetime_ms")
+		return "", "", fault.Invalid("lifetime_ms", "error.negative", "field", "lifetime_ms")
 	}
 	var p Person
 	if err := tx.NewSelect().Model(&p).Where("id = ? AND active", personID).Scan(ctx); err != nil {
-		return "", store.Missing(err, "person_id")
+		return "", "", store.Missing(err, "person_id")
 	}
 	if err := RequireDrill(tx.Actor, p.DrillID); err != nil {
-		return "", err
+		return "", "", err
 	}
 	raw := make([]byte, 32)
 	if _, err := rand.Read(raw); err != nil {
-		return "", err
+		return "", "", err
 	}
-	clear := tokenPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	id, expires := tx.NewID(), int64(0)
+	clear = tokenPrefix + base64.RawURLEncoding.EncodeToString(raw)
+	id = tx.NewID()
+	expires := int64(0)
 	if lifetimeMs > 0 {
 		expires = tx.NowMs + lifetimeMs
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO token (id, person_id, hash, label, created_ms, expires_ms) VALUES (?, ?, ?, ?, ?, ?)",
-		id, personID, hashToken(clear), label, tx.NowMs, expires); err != nil {
-		return "", err
+	if _, err := tx.ExecContext(ctx, "INSERT INTO token (id, person_id, hash, label, created_ms, expires_ms, waiting) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		id, personID, hashToken(clear), label, tx.NowMs, expires, !tx.Actor.IsSystem()); err != nil {
+		return "", "", err
 	}
 	tx.Record(store.Entry{Action: "token.issue", ObjectKind: "token", ObjectID: id, Content: map[string]any{"person": personID, "label": label}})
-	return clear, nil
+	return clear, id, nil
+}
+
+// SettleToken is a second person's decision on a token that waits for one: it becomes good, or is revoked.
+func SettleToken(ctx context.Context, tx *store.Tx, id string, approve bool) error {
+	q := "UPDATE token SET waiting = FALSE WHERE id = ? AND revoked_ms = 0"
+	args := []any{id}
+	if !approve {
+		q, args = "UPDATE token SET revoked_ms = ? WHERE id = ? AND revoked_ms = 0", []any{tx.NowMs, id}
+	}
+	res, err := tx.ExecContext(ctx, q, args...)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 && approve {
+		return errors.Join(err, fault.Conflict("id", "identity.token_revoked"))
+	}
+	return nil
 }
 
 func hashToken(clear string) string {
@@ -183,7 +201,7 @@ func Authenticate(ctx context.Context, db bun.IDB, nowMs int64, token string) (s
 	}
 	err := db.NewRaw(`SELECT p.id AS id, p.roles AS roles, p.drill_id AS drill_id,
 		p.drill_id <> '' AND NOT EXISTS (SELECT 1 FROM drill d WHERE d.id = p.drill_id AND d.state = 'running') AS idle FROM token t JOIN person p ON p.id = t.person_id
-		WHERE t.hash = ? AND t.revoked_ms = 0 AND (t.expires_ms = 0 OR t.expires_ms > ?) AND p.active`, hashToken(token), nowMs).Scan(ctx, &row)
+		WHERE t.hash = ? AND NOT t.waiting AND t.revoked_ms = 0 AND (t.expires_ms = 0 OR t.expires_ms > ?) AND p.active`, hashToken(token), nowMs).Scan(ctx, &row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Actor{}, fault.Unauthenticated("identity.bad_token")
 	}

@@ -63,12 +63,61 @@ func (b *bench) person(a store.Actor, drill string, roles ...string) (p identity
 	return p, err
 }
 
-func (b *bench) token(a store.Actor, person string, lifetime time.Duration) (token string, err error) {
+func (b *bench) token(a store.Actor, person string, lifetime time.Duration) (clear string, err error) {
 	err = b.try(a, func(tx *store.Tx) (err error) {
-		token, err = identity.IssueToken(ctx, tx, person, "l", lifetime.Milliseconds())
-		return err
+		token, id, err := identity.IssueToken(ctx, tx, person, "l", lifetime.Milliseconds())
+		clear = token
+		if err != nil || a.IsSystem() {
+			return err
+		}
+		return identity.SettleToken(ctx, tx, id, true) // as a second person would
 	})
-	return token, err
+	return clear, err
+}
+
+func TestATokenThatOnePersonIssuedIsGoodWhenAnotherHasConfirmedIt(t *testing.T) {
+	b := newBench(t)
+	p, err := b.person(security, "", "engineer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := func(a store.Actor) (token, id string) {
+		t.Helper()
+		if err := b.try(a, func(tx *store.Tx) error {
+			var err error
+			token, id, err = identity.IssueToken(ctx, tx, p.ID, "l", 0)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return token, id
+	}
+	settle := func(id string, approve bool) error {
+		return b.try(security, func(tx *store.Tx) error { return identity.SettleToken(ctx, tx, id, approve) })
+	}
+	token, id := issue(security)
+	if _, err := b.who(token); !fault.Is(err, "identity.bad_token") {
+		t.Errorf("good before it was confirmed: %v", err)
+	}
+	if err := settle(id, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.who(token); err != nil {
+		t.Errorf("not good after it was confirmed: %v", err)
+	}
+	token, id = issue(security)
+	if err := settle(id, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := settle(id, true); !fault.Is(err, "identity.token_revoked") {
+		t.Errorf("confirmed after it was rejected: %v", err)
+	}
+	if _, err := b.who(token); err == nil {
+		t.Error("good after it was rejected")
+	}
+	if token, _ = issue(store.System("first-start")); func() error { _, err := b.who(token); return err }() != nil {
+		t.Error("one of a first start waits")
+	}
 }
 
 func (b *bench) who(token string) (store.Actor, error) {

@@ -19,6 +19,7 @@ type Token struct {
 	CreatedMs     int64  `json:"created_ms"`
 	ExpiresMs     int64  `json:"expires_ms"`
 	RevokedMs     int64  `json:"revoked_ms"`
+	Waiting       bool   `json:"waiting"` // for a second person
 }
 
 // ListTokens lists a person's tokens, oldest first.

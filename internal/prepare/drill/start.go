@@ -160,7 +160,7 @@ func equip(ctx context.Context, tx *store.Tx, d Drill) (Started, error) {
 			return err
 		}
 		for _, p := range people {
-			token, err := identity.IssueToken(ctx, tx, p.ID, d.Number, SeatMs)
+			token, _, err := identity.IssueToken(ctx, tx, p.ID, d.Number, SeatMs)
 			if err != nil {
 				return err
 			}
