@@ -123,6 +123,13 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.teardown = append(a.teardown, st.Close)
+	if !a.o.offline {
+		release, err := alone(a.o.DataDir)
+		if err != nil {
+			return nil, err
+		}
+		a.teardown = append([]func() error{release}, a.teardown...) // last, after the store
+	}
 	if err := log.Bind(ctx, st); err != nil {
 		return nil, err
 	}
