@@ -25,6 +25,8 @@ func hiddenNames(a store.Actor) schema.QueryAppender {
 		UNION SELECT id FROM gone_complaint UNION SELECT 'subject:' || id FROM gone_complaint
 		UNION SELECT id FROM gone_directive UNION SELECT 'directive:' || id FROM gone_directive
 		UNION SELECT id FROM gone_order UNION SELECT id FROM gate_review WHERE order_id IN (SELECT id FROM gone_order)
+		UNION SELECT id FROM obligation WHERE incident_id IN (SELECT id FROM gone_incident) UNION SELECT id FROM task WHERE incident_id IN (SELECT id FROM gone_incident)
+		UNION SELECT id FROM plan_run WHERE incident_id IN (SELECT id FROM gone_incident) UNION SELECT id FROM improvement_action WHERE incident_id IN (SELECT id FROM gone_incident)
 		UNION SELECT id FROM evidence WHERE incident_id IN (SELECT id FROM gone_incident) OR anomaly_id IN (SELECT id FROM gone_anomaly)`, incidents, anomalies)
 }
 

@@ -524,13 +524,20 @@ func (v overviewer) backlogs(ctx context.Context) error {
 	v.unrest(cycleLate, late, "", "")
 	for _, q := range []struct {
 		id    string
+		table bun.Ident
 		into  *Backlog
 		count func(context.Context, bun.IDB, int64) (due.Backlog, error)
-	}{{dueBacklog, &v.o.Due, due.CountBacklog}, {messageBacklog, &v.o.Messages, notify.CountBacklog}} {
+	}{{dueBacklog, "due", &v.o.Due, due.CountBacklog}, {messageBacklog, "outbox", &v.o.Messages, notify.CountBacklog}} {
 		b, err := q.count(ctx, v.Store.Read(), v.o.NowMs)
 		if err != nil {
 			return err
 		}
+		// How many clocks run would tell of what is hidden; what is late is a fault of ours, and everybody's to see.
+		var hidden int64
+		if err := v.Store.Read().NewRaw("SELECT COUNT(*) FROM ? WHERE state = 'pending' AND object_id IN (SELECT * FROM (?) AS h)", q.table, hiddenNames(v.a)).Scan(ctx, &hidden); err != nil {
+			return err
+		}
+		b.Pending -= min(hidden, b.Pending)
 		*q.into = Backlog{Pending: b.Pending, Overdue: b.Overdue}
 		if b.OldestDueMs > 0 {
 			q.into.LateMs = v.o.NowMs - b.OldestDueMs

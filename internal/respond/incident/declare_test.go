@@ -96,16 +96,16 @@ func TestARestrictedIncidentIsNotThereForWhoIsNotOnItsList(t *testing.T) {
 		actor       store.Actor
 		born, later bool
 	}{
-		"who declared it":              {officer, true, false},
-		"who is on the first list":     {compliance, true, false},
-		"who restricted the other":     {commander, false, true},
-		"who is on the other list":     {second, false, true},
-		"management":                   {boss, false, false},
-		"the auditor":                  {auditor, false, false},
+		"who declared it":               {officer, true, false},
+		"who is on the first list":      {compliance, true, false},
+		"who restricted the other":      {commander, false, true},
+		"who is on the other list":      {second, false, true},
+		"management":                    {boss, false, false},
+		"the auditor":                   {auditor, false, false},
 		"who holds all offices at once": {superAdmin, false, false},
-		"a person of the list's role":  {store.Actor{ID: "x", Roles: compliance.Roles}, false, false},
-		"the system":                   {store.System("due"), true, true},
-		"a list entry in another case": {store.Actor{ID: "Compliance", Roles: compliance.Roles}, false, false},
+		"a person of the list's role":   {store.Actor{ID: "x", Roles: compliance.Roles}, false, false},
+		"the system":                    {store.System("due"), true, true},
+		"a list entry in another case":  {store.Actor{ID: "Compliance", Roles: compliance.Roles}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := map[string]bool{open.ID: true, born.ID: c.born, later.ID: c.later}
