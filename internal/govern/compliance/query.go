@@ -38,6 +38,13 @@ type query struct {
 
 const yearMs int64 = 365 * 24 * 60 * 60 * 1000
 
+// The board is one for everybody, so nothing that is restricted counts on it, nor what became of it.
+const (
+	openIncidents   = "(SELECT id FROM incident WHERE NOT restricted)"
+	hiddenAnomalies = `(WITH RECURSIVE hid(id) AS (SELECT h.id FROM anomaly h JOIN incident i ON i.id = h.incident_id WHERE i.restricted
+		UNION SELECT m.id FROM anomaly m JOIN hid ON m.merged_into = hid.id) SELECT id FROM hid)`
+)
+
 func (q query) look(ctx context.Context, in inquiry) (found, error) {
 	if q.code != nil {
 		return q.code(ctx, in)
@@ -48,7 +55,7 @@ func (q query) look(ctx context.Context, in inquiry) (found, error) {
 		args[2+i] = a
 	}
 	fill := func(sql string) *bun.RawQuery {
-		return in.db.NewRaw(strings.ReplaceAll(sql, "{open}", "(SELECT id FROM incident WHERE NOT restricted)"), args...)
+		return in.db.NewRaw(strings.NewReplacer("{open}", openIncidents, "{hidden}", hiddenAnomalies).Replace(sql), args...)
 	}
 	var rows []struct {
 		ID   string
@@ -112,12 +119,12 @@ var queries = map[string]query{
 		lacking: "SELECT COUNT(*) FROM due WHERE state IN ('pending','failed') AND due_ms < ?1 - 60000"},
 	"posture": {newest: "SELECT digest AS id, compiled_ms AS at_ms FROM posture WHERE service_id IN (SELECT id FROM service WHERE kind = 'real') ORDER BY compiled_ms DESC LIMIT 1",
 		lacking: "SELECT COUNT(*) FROM service s WHERE kind = 'real' AND NOT EXISTS (SELECT 1 FROM posture p WHERE p.service_id = s.id)"},
-	"alert": {newest: "SELECT id, sent_ms AS at_ms FROM outbox WHERE object_kind = 'anomaly' AND class = 'staff' AND state = 'sent' AND sent_ms >= ?0 ORDER BY sent_ms DESC LIMIT 1",
-		lacking: "SELECT COUNT(*) FROM outbox WHERE object_kind = 'anomaly' AND class = 'staff' AND state IN ('failed','refused')"},
-	"assessed": {newest: "SELECT id, decided_ms AS at_ms FROM anomaly WHERE decided_ms >= ?0 AND decided_ms > 0 ORDER BY decided_ms DESC LIMIT 1",
-		lacking: "SELECT COUNT(*) FROM anomaly WHERE kind = 'real' AND state = 'open' AND opened_ms < ?1 - 86400000"},
-	"complaint": {newest: "SELECT id, received_ms AS at_ms FROM complaint WHERE received_ms >= ?0 ORDER BY received_ms DESC LIMIT 1",
-		lacking: "SELECT COUNT(*) FROM complaint WHERE traffic_kind = 'real' AND state <> 'answered' AND received_ms < ?1 - 604800000"},
+	"alert": {newest: "SELECT id, sent_ms AS at_ms FROM outbox WHERE object_kind = 'anomaly' AND object_id NOT IN {hidden} AND class = 'staff' AND state = 'sent' AND sent_ms >= ?0 ORDER BY sent_ms DESC LIMIT 1",
+		lacking: "SELECT COUNT(*) FROM outbox WHERE object_kind = 'anomaly' AND object_id NOT IN {hidden} AND class = 'staff' AND state IN ('failed','refused')"},
+	"assessed": {newest: "SELECT id, decided_ms AS at_ms FROM anomaly WHERE id NOT IN {hidden} AND decided_ms >= ?0 AND decided_ms > 0 ORDER BY decided_ms DESC LIMIT 1",
+		lacking: "SELECT COUNT(*) FROM anomaly WHERE id NOT IN {hidden} AND kind = 'real' AND state = 'open' AND opened_ms < ?1 - 86400000"},
+	"complaint": {newest: "SELECT id, received_ms AS at_ms FROM complaint WHERE anomaly_id NOT IN {hidden} AND received_ms >= ?0 ORDER BY received_ms DESC LIMIT 1",
+		lacking: "SELECT COUNT(*) FROM complaint WHERE anomaly_id NOT IN {hidden} AND traffic_kind = 'real' AND state <> 'answered' AND received_ms < ?1 - 604800000"},
 	"graded": {kind: "incident", newest: graded,
 		lacking: "SELECT COUNT(*) FROM incident i WHERE kind = 'real' AND state <> 'closed' AND id IN {open} AND NOT EXISTS (SELECT 1 FROM assessment a WHERE a.incident_id = i.id)"},
 	"plan_run": {kind: "incident",
@@ -145,8 +152,8 @@ var queries = map[string]query{
 	"filed": {kind: "obligation",
 		newest:  "SELECT id, submitted_ms AS at_ms FROM obligation WHERE state = 'met' AND rule_id = 'guide.periodic' AND submitted_ms >= ?0 AND incident_id IN {open} ORDER BY submitted_ms DESC LIMIT 1",
 		lacking: "SELECT COUNT(*) FROM obligation o JOIN incident i ON i.id = o.incident_id WHERE i.kind = 'real' AND i.id IN {open} AND o.rule_id = 'guide.periodic' AND o.state IN ('pending','owed','decision')"},
-	"told": {newest: "SELECT id, sent_ms AS at_ms FROM outbox WHERE class IN ('authority','platform') AND state = 'sent' AND sent_ms >= ?0 ORDER BY sent_ms DESC LIMIT 1",
-		lacking: "SELECT COUNT(*) FROM outbox WHERE class IN ('authority','platform') AND state IN ('failed','refused')"},
+	"told": {newest: "SELECT id, sent_ms AS at_ms FROM outbox WHERE object_id NOT IN (SELECT id FROM incident WHERE restricted) AND class IN ('authority','platform') AND state = 'sent' AND sent_ms >= ?0 ORDER BY sent_ms DESC LIMIT 1",
+		lacking: "SELECT COUNT(*) FROM outbox WHERE object_id NOT IN (SELECT id FROM incident WHERE restricted) AND class IN ('authority','platform') AND state IN ('failed','refused')"},
 	"retrospective": {kind: "incident",
 		newest:  "SELECT incident_id AS id, held_ms AS at_ms FROM retrospective WHERE held_ms >= ?0 AND incident_id IN {open} ORDER BY held_ms DESC LIMIT 1",
 		lacking: "SELECT COUNT(*) FROM incident i WHERE kind = 'real' AND state = 'closed' AND id IN {open} AND NOT EXISTS (SELECT 1 FROM retrospective r WHERE r.incident_id = i.id)"},
