@@ -195,7 +195,7 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 				return err
 			}
 			b.person[name] = p.ID
-			if b.tokens[name], err = identity.IssueToken(t.Context(), tx, p.ID, "", 0); err != nil {
+			if b.tokens[name], _, err = identity.IssueToken(t.Context(), tx, p.ID, "", 0); err != nil {
 				return err
 			}
 		}
@@ -218,7 +218,7 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 	// What the lists, counts and overviews say before there is anything to hide. The record grows by what is
 	// done here; a search for what is hidden is held to find nothing below.
 	still := slices.DeleteFunc(doors(params, secret{}), func(d string) bool {
-		return strings.HasPrefix(d, "/record") || strings.HasPrefix(d, "/persons") || strings.HasPrefix(d, "/complaint-status") || strings.Contains(d, "?")
+		return strings.HasPrefix(d, "/record") || strings.HasPrefix(d, "/persons") || strings.HasPrefix(d, "/complaint-status") || strings.HasPrefix(d, "/login") || strings.Contains(d, "?")
 	})
 	before := map[string]string{}
 	count := func(into map[string]string) {
