@@ -30,7 +30,12 @@ type complaintBody struct {
 		ServiceID string `json:"service_id"`
 		ContentNo string `json:"content_no,omitempty" maxLength:"100"`
 		Text      string `json:"text" maxLength:"4000"`
-		Contact   string `json:"contact,omitempty" maxLength:"200"`
+		Contact   string `json:"contact,omitempty" maxLength:"200" doc:"required for a rights notice: who you are and how to reach you"`
+		Harm      string `json:"harm,omitempty" enum:"violence,obscenity,minors,self_harm,fraud,discrimination,privacy,falsehood,malware,other" doc:"required for a report"`
+		Work      string `json:"work,omitempty" maxLength:"500" doc:"required for a rights notice: what was infringed"`
+		Proof     string `json:"proof,omitempty" maxLength:"2000" doc:"required for a rights notice: why the right is yours"`
+		Links     string `json:"links,omitempty" maxLength:"2000" doc:"where it can be seen; a rights notice needs these or content_no"`
+		GoodFaith bool   `json:"good_faith,omitempty" doc:"required for a rights notice: what it says is true to your knowledge"`
 	}
 }
 
@@ -72,7 +77,8 @@ func (a *API) monitor() {
 	lists(a, operation{path: "/complaints", id: "list-complaints", room: room, summary: "List complaints, without their text"}, a.ComplaintList())
 	post(a, operation{path: "/complaints", id: "submit-complaint", room: room, summary: "Hand in a complaint, report or rights notice", public: true}, func(ctx context.Context, tx *store.Tx, in *complaintBody) (intake.Receipt, error) {
 		b := in.Body
-		return a.SubmitComplaint(ctx, tx, intake.Submission{Kind: b.Kind, ServiceID: b.ServiceID, ContentNo: b.ContentNo, Text: b.Text, Contact: b.Contact, Language: string(langOf(ctx))})
+		return a.SubmitComplaint(ctx, tx, intake.Submission{Kind: b.Kind, ServiceID: b.ServiceID, ContentNo: b.ContentNo, Text: b.Text, Contact: b.Contact,
+			Harm: b.Harm, Work: b.Work, Proof: b.Proof, Links: b.Links, GoodFaith: b.GoodFaith, Language: string(langOf(ctx))})
 	})
 	post(a, operation{path: "/complaints/{id}/read", id: "read-complaint", room: room, summary: "Read a complaint; the reading counts as awareness", again: true}, func(ctx context.Context, tx *store.Tx, in *ByID) (ComplaintRead, error) {
 		c, l, err := a.Intake.Read(ctx, tx, in.ID)

@@ -31,6 +31,7 @@ func (a *App) gate(ctx context.Context, v *secret.Vault, s seeds) error {
 			return string(val), err
 		},
 		Sink: a.sink, SubjectKey: s.subject, Transport: outgoing.Guard{AllowPrivate: a.o.AllowPrivateUpstreams}.Transport(), Logger: a.log,
+		NoticeURL:             func(serviceID string) string { return a.House.PageURL("/notice/" + serviceID) },
 		DANGEROUSIgnoreOrders: a.o.DANGEROUSIgnoreOrders,
 	})
 	if err != nil {

@@ -2,20 +2,17 @@ package app
 
 import (
 	"bytes"
-	"context"
 	"embed"
+	"errors"
 	"html/template"
 	"net/http"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/fengsui/fengsui/internal/api"
 	"github.com/fengsui/fengsui/internal/flow"
-	"github.com/fengsui/fengsui/internal/monitor/intake"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
-	"github.com/fengsui/fengsui/internal/platform/store"
-	"github.com/fengsui/fengsui/internal/service"
 )
 
 //go:embed pages/*
@@ -49,6 +46,7 @@ func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
 	mux.Handle("GET /metrics", a.metrics.Handler())
 	mux.HandleFunc("GET /status", p.status)
 	a.console(mux, p)
+	mux.HandleFunc("GET /notice/{service}", p.notice)
 	mux.HandleFunc("GET /complaint", p.form)
 	mux.HandleFunc("POST /complaint", p.submit)
 	mux.HandleFunc("GET /complaint/status", p.progress)
@@ -68,6 +66,8 @@ type page struct {
 	Path    string
 	Refresh int // seconds; 0 = never
 	Error   string
+	Field   string // the input at fault
+	Query   template.URL
 	Data    any
 	catalog *locale.Catalog
 }
@@ -75,11 +75,24 @@ type page struct {
 // T says the sentence of a key in the page's language.
 func (p page) T(key string, args ...any) string { return p.catalog.Say(p.Lang, key, args...) }
 
-func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, g page) {
-	g.Lang = locale.Parse(r.Header.Get("Accept-Language"))
-	if l := r.FormValue("lang"); l != "" {
-		g.Lang = locale.Parse(l)
+// Bad marks the input at fault for those who cannot see where the error stands.
+func (p page) Bad(field string) template.HTMLAttr {
+	if field == p.Field {
+		return `aria-invalid="true" aria-describedby="error"`
 	}
+	return ""
+}
+
+// lang is the language that was asked for by link or form, else the browser's.
+func (p *pages) lang(r *http.Request) locale.Lang {
+	if l := r.FormValue("lang"); l != "" {
+		return locale.Parse(l)
+	}
+	return locale.Parse(r.Header.Get("Accept-Language"))
+}
+
+func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, g page) {
+	g.Lang = p.lang(r)
 	g.Other, g.Path, g.catalog = locale.EN, r.URL.Path, p.catalog
 	if g.Lang == locale.EN {
 		g.Other = locale.ZH
@@ -94,92 +107,6 @@ func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name 
 	_, _ = w.Write(out.Bytes()) // the reader is gone if this fails
 }
 
-func (p *pages) status(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
-	defer cancel()
-	s, err := p.house.Status(ctx)
-	g := page{Data: s, Refresh: 5}
-	code := http.StatusOK
-	if err != nil {
-		g.Error, code = p.catalog.Say(locale.ZH, "page.unavailable"), http.StatusServiceUnavailable
-	}
-	p.render(w, r, code, "status.html", g)
-}
-
-type complaintForm struct {
-	Services                                 []service.Service
-	Receipt                                  *intake.Receipt
-	ServiceID, Kind, ContentNo, Text, Answer string
-	Progress                                 *intake.Progress
-}
-
-func (p *pages) form(w http.ResponseWriter, r *http.Request) {
-	services, err := p.services(r.Context())
-	g := page{Data: complaintForm{Services: services, ContentNo: r.FormValue("content")}}
-	if err != nil {
-		p.render(w, r, http.StatusServiceUnavailable, "complaint.html", page{Error: p.catalog.Say(locale.ZH, "page.unavailable"), Data: complaintForm{}})
-		return
-	}
-	p.render(w, r, http.StatusOK, "complaint.html", g)
-}
-
-// services are those that the public knows of: no drill's.
-func (p *pages) services(ctx context.Context) ([]service.Service, error) {
-	all, err := service.List[service.Service](ctx, p.house.Store.Read(), "")
-	out := []service.Service{}
-	for _, s := range all {
-		if s.Kind == "real" {
-			out = append(out, s)
-		}
-	}
-	return out, err
-}
-
-func (p *pages) submit(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	services, err := p.services(r.Context())
-	f := complaintForm{Services: services, ServiceID: r.FormValue("service"), Kind: r.FormValue("kind"), ContentNo: r.FormValue("content"), Text: r.FormValue("text")}
-	lang := locale.Parse(r.Header.Get("Accept-Language"))
-	if err == nil && !p.allow(w, r) {
-		err = fault.Unavailable("page.too_many")
-	}
-	if err == nil {
-		err = p.house.Store.Write(r.Context(), store.System("intake"), func(tx *store.Tx) error {
-			receipt, err := p.house.SubmitComplaint(r.Context(), tx, intake.Submission{Kind: f.Kind, ServiceID: f.ServiceID, ContentNo: strings.TrimSpace(f.ContentNo), Text: f.Text, Contact: r.FormValue("contact"), Language: string(lang)})
-			f.Receipt = &receipt
-			return err
-		})
-	}
-	if err != nil {
-		f.Receipt = nil
-		code, say := p.say(lang, err)
-		p.render(w, r, code, "complaint.html", page{Error: say, Data: f})
-		return
-	}
-	p.render(w, r, http.StatusOK, "complaint.html", page{Data: f})
-}
-
-func (p *pages) progress(w http.ResponseWriter, r *http.Request) {
-	f := complaintForm{}
-	if r.Method == http.MethodGet {
-		p.render(w, r, http.StatusOK, "progress.html", page{Data: f})
-		return
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	err := error(fault.Unavailable("page.too_many"))
-	if p.allow(w, r) {
-		var g intake.Progress
-		g, err = p.house.Intake.Lookup(r.Context(), p.house.Store.Read(), r.FormValue("number"), r.FormValue("code"))
-		f.Progress = &g
-	}
-	if err != nil {
-		code, say := p.say(locale.Parse(r.Header.Get("Accept-Language")), err)
-		p.render(w, r, code, "progress.html", page{Error: say, Data: complaintForm{}})
-		return
-	}
-	p.render(w, r, http.StatusOK, "progress.html", page{Data: f})
-}
-
 // allow counts a submission; one too many is told when to come back.
 func (p *pages) allow(w http.ResponseWriter, r *http.Request) bool {
 	ok := p.limit.Allow(p.house.Store.Clock().Now(), r.RemoteAddr)
@@ -189,20 +116,24 @@ func (p *pages) allow(w http.ResponseWriter, r *http.Request) bool {
 	return ok
 }
 
-func (p *pages) say(lang locale.Lang, err error) (int, string) {
-	code := map[fault.Kind]int{fault.KindInvalid: 422, fault.KindNotFound: 404, fault.KindConflict: 409}[fault.KindOf(err)]
-	if fault.Is(err, "page.too_many") {
-		code = http.StatusTooManyRequests
+// say gives an error's status, the field at fault and its sentence, in which the field has the form's name.
+func (p *pages) say(lang locale.Lang, err error) (code int, field, text string) {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return http.StatusServiceUnavailable, "", p.catalog.Say(lang, "page.unavailable")
 	}
-	if code == 0 {
+	code = map[fault.Kind]int{fault.KindInvalid: http.StatusUnprocessableEntity, fault.KindNotFound: http.StatusNotFound, fault.KindConflict: http.StatusConflict}[f.Kind]
+	switch {
+	case f.Key == "page.too_many":
+		code = http.StatusTooManyRequests
+	case code == 0:
 		code = http.StatusServiceUnavailable
 	}
-	var f *fault.Error
-	if e, ok := err.(*fault.Error); ok {
-		f = e
+	args := slices.Clone(f.Args)
+	for k := 0; k+1 < len(args); k += 2 {
+		if label := "page.field." + f.Field; args[k] == "field" && p.catalog.Has(label) {
+			args[k+1] = p.catalog.Say(lang, label)
+		}
 	}
-	if f == nil {
-		return code, p.catalog.Say(lang, "page.unavailable")
-	}
-	return code, p.catalog.Say(lang, f.Key, f.Args...)
+	return code, f.Field, p.catalog.Say(lang, f.Key, args...)
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/pquerna/otp"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
-	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/login"
 )
 
@@ -28,10 +27,7 @@ func (p *pages) welcome(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	// The picture of the secret stands in the page itself, so that no address ever serves it.
 	w.Header().Set("Content-Security-Policy", strings.Replace(w.Header().Get("Content-Security-Policy"), "img-src 'self'", "img-src data:", 1))
-	lang := locale.Parse(r.Header.Get("Accept-Language"))
-	if l := r.FormValue("lang"); l != "" {
-		lang = locale.Parse(l)
-	}
+	lang := p.lang(r)
 	token, f := r.PathValue("token"), welcomeForm{}
 	err := error(nil)
 	if r.Method == http.MethodPost {
@@ -56,7 +52,7 @@ func (p *pages) welcome(w http.ResponseWriter, r *http.Request) {
 	}
 	code, g := http.StatusOK, page{Data: f}
 	if err != nil {
-		code, g.Error = p.say(lang, err)
+		code, g.Field, g.Error = p.say(lang, err)
 	}
 	p.render(w, r, code, "welcome.html", g)
 }

@@ -55,6 +55,9 @@ type House struct {
 // NowMs is the house's present, UTC milliseconds.
 func (h *House) NowMs() int64 { return clock.Ms(h.Store.Clock()) }
 
+// PageURL is the address of one of our pages; path begins with a slash.
+func (h *House) PageURL(path string) string { return h.Login.PublicURL() + path }
+
 // tellStaff queues a message to the duty desk. Key begins with what it is about and says why, and is
 // unique: the same news is told once.
 func (h *House) tellStaff(ctx context.Context, tx *store.Tx, key, template, incidentKind, objectKind, objectID string, args ...notify.Arg) error {

@@ -149,7 +149,11 @@ func (g *Gateway) judge(r *regime, c *call, a asked) (posture.Decision, []*inspe
 	}
 	switch {
 	case d.Offline:
-		return d, nil, unavailable("service_offline", notice(c.svc.draft.Notices.Offline, "The service is offline."))
+		says := notice(c.svc.draft.Notices.Offline, "The service is offline.")
+		if g.o.NoticeURL != nil {
+			says += " " + g.o.NoticeURL(c.svc.draft.ServiceID)
+		}
+		return d, nil, unavailable("service_offline", says)
 	case d.Limited:
 		return d, nil, &problem{status: http.StatusForbidden, typ: typePolicy, code: "audience_limited",
 			message: notice(c.svc.draft.Notices.Limited, "The service is limited to certain groups for now.")}

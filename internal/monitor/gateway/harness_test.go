@@ -135,6 +135,7 @@ func newWorld(t testing.TB, upstream http.HandlerFunc, options ...worldOption) *
 		Sink:       w.sink,
 		SubjectKey: bytes.Repeat([]byte{9}, 32),
 		Transport:  outgoing.Guard{AllowPrivate: true}.Transport(),
+		NoticeURL:  func(id string) string { return "https://pages.example.com/notice/" + id },
 	}
 	for _, opt := range options {
 		opt(&o, &w.draft)

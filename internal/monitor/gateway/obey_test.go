@@ -132,7 +132,7 @@ func TestAnOfflineOrderEndsAStreamWhoseUpstreamIsSilent(t *testing.T) {
 	if !row.CutByOrder || row.ErrorCode != "service_offline" || row.Finish != "content_filter" || row.ReleasedRunes != 2 || !slices.Equal(row.OrderIDs, []string{"o1"}) || row.LastByteUs > ack.AtMs*1000+1000 {
 		t.Fatalf("%+v %+v", row, ack)
 	}
-	if r := w.post(ask("再问")); r.status != 503 || r.code() != "service_offline" || !strings.Contains(r.body, "服务暂停") || r.header.Get("X-Should-Retry") != "false" {
+	if r := w.post(ask("再问")); r.status != 503 || r.code() != "service_offline" || !strings.Contains(r.body, "服务暂停") || !strings.Contains(r.body, " https://pages.example.com/notice/svc1") || r.header.Get("X-Should-Retry") != "false" {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
 	if row := w.sink.row(t); !row.CutByOrder || row.ContentNumber != "" || row.DeploymentID != "d1" {

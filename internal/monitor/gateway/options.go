@@ -38,6 +38,9 @@ type Options struct {
 	CutGrace      time.Duration     // how long a cut stream may take to say goodbye before its connection is reset. Default 150 ms
 	Logger        *slog.Logger      // default: discards
 
+	// NoticeURL is the page that tells end users about a service that is offline; the refusal names it. Default: none.
+	NoticeURL func(serviceID string) string
+
 	// DANGEROUSIgnoreOrders makes the gateway disobey every order. It exists for one purpose: the drills' negative
 	// control, which must fail when containment does not work. Status says orders_ignored, and a warning is logged.
 	DANGEROUSIgnoreOrders bool

@@ -76,7 +76,7 @@ func TestTheOfficialSDKReadsEveryKindOfAnswer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	_, err = s.Chat.Completions.New(ctx, params("问"))
-	if !errors.As(err, &api) || api.StatusCode != 503 || api.Code != "service_offline" || api.Message != "检修中" {
+	if !errors.As(err, &api) || api.StatusCode != 503 || api.Code != "service_offline" || api.Message != "检修中 https://pages.example.com/notice/svc1" {
 		t.Fatalf("%v", err)
 	}
 	if n := w.g.Status().Counters.Requests - before; n != 1 {

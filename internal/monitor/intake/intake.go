@@ -52,6 +52,9 @@ const (
 	MinText    = 2
 	MaxText    = 4000
 	MaxContact = 200
+	MaxWork    = 500
+	MaxProof   = 2000
+	MaxLinks   = 2000
 	MaxAnswer  = 4000
 )
 
@@ -77,8 +80,18 @@ type Submission struct {
 	ContentNo   string
 	Text        string
 	Contact     string
+	Harm        string // of a report: one of Harms
+	Work        string // of a rights notice: what was infringed
+	Proof       string // of a rights notice: why the right is the sender's
+	Links       string // where the content can be seen
+	GoodFaith   bool   // of a rights notice: the sender stands by what it says
 	Language    string
 	TrafficKind string
+}
+
+// Harms are the kinds of harm that a report names, in the order of the form.
+func Harms() []string {
+	return []string{"violence", "obscenity", "minors", "self_harm", "fraud", "discrimination", "privacy", "falsehood", "malware", "other"}
 }
 
 // Receipt lets the complainant ask later what became of it. The code is shown once.
@@ -114,8 +127,13 @@ type Complaint struct {
 
 // Letter is what the complainant wrote.
 type Letter struct {
-	Text    string `json:"text"`
-	Contact string `json:"contact,omitempty"`
+	Text      string `json:"text"`
+	Contact   string `json:"contact,omitempty"`
+	Harm      string `json:"harm,omitempty"`
+	Work      string `json:"work,omitempty"`
+	Proof     string `json:"proof,omitempty"`
+	Links     string `json:"links,omitempty"`
+	GoodFaith bool   `json:"good_faith,omitempty"`
 }
 
 // Scope is the erasure scope of a complaint's text, contact and answer.
@@ -129,7 +147,9 @@ func (d *Desk) Submit(ctx context.Context, tx *store.Tx, s Submission) (Receipt,
 			return Receipt{}, err
 		}
 	}
-	s.Text, s.Contact, s.ContentNo = strings.TrimSpace(s.Text), strings.TrimSpace(s.Contact), strings.TrimSpace(s.ContentNo)
+	for _, field := range []*string{&s.Text, &s.Contact, &s.ContentNo, &s.Work, &s.Proof, &s.Links} {
+		*field = strings.TrimSpace(*field)
+	}
 	if err := s.check(); err != nil {
 		return Receipt{}, err
 	}
@@ -154,7 +174,7 @@ func (d *Desk) Submit(ctx context.Context, tx *store.Tx, s Submission) (Receipt,
 	c := Complaint{ID: tx.NewID(), Number: number, Kind: s.Kind, TrafficKind: s.TrafficKind, ServiceID: s.ServiceID, ContentNo: s.ContentNo,
 		Modality: "text", Language: s.Language, ReceivedMs: tx.NowMs, State: StateReceived}
 	c.CodeHash = hashCode(c.ID, code)
-	letter, err := json.Marshal(Letter{Text: s.Text, Contact: s.Contact})
+	letter, err := json.Marshal(Letter{Text: s.Text, Contact: s.Contact, Harm: s.Harm, Work: s.Work, Proof: s.Proof, Links: s.Links, GoodFaith: s.GoodFaith})
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -192,9 +212,38 @@ func (s Submission) check() error {
 	for _, f := range []struct {
 		name, value string
 		least, most int
-	}{{"text", s.Text, MinText, MaxText}, {"contact", s.Contact, 0, MaxContact}, {"content_no", s.ContentNo, 0, 100}, {"language", s.Language, 0, 20}} {
+	}{{"text", s.Text, MinText, MaxText}, {"contact", s.Contact, 0, MaxContact}, {"content_no", s.ContentNo, 0, 100}, {"language", s.Language, 0, 20},
+		{"work", s.Work, 0, MaxWork}, {"proof", s.Proof, 0, MaxProof}, {"links", s.Links, 0, MaxLinks}} {
 		if err := length(f.name, f.value, f.least, f.most); err != nil {
 			return err
+		}
+	}
+	return s.checkKind()
+}
+
+// checkKind asks for what a kind needs. A rights holder says who they are, what is theirs and why, where it
+// is seen, and that they stand by it (Civil Code, art. 1195).
+func (s Submission) checkKind() error {
+	need := func(field, value string) error {
+		if value == "" {
+			return fault.Invalid(field, "error.required", "field", field)
+		}
+		return nil
+	}
+	if s.Harm != "" && !slices.Contains(Harms(), s.Harm) {
+		return fault.Invalid("harm", "error.unknown_value", "value", s.Harm, "valid", strings.Join(Harms(), ", "))
+	}
+	switch s.Kind {
+	case KindReport:
+		return need("harm", s.Harm)
+	case KindRights:
+		for _, f := range []struct{ field, value string }{{"work", s.Work}, {"proof", s.Proof}, {"content_no", s.ContentNo + s.Links}, {"contact", s.Contact}} {
+			if err := need(f.field, f.value); err != nil {
+				return err
+			}
+		}
+		if !s.GoodFaith {
+			return fault.Invalid("good_faith", "intake.good_faith")
 		}
 	}
 	return nil

@@ -243,3 +243,37 @@ func TestEveryKeyOfThisRoomIsInTheCatalog(t *testing.T) {
 		}
 	}
 }
+
+func TestEachKindOfComplaintNeedsItsOwnFields(t *testing.T) {
+	h := newHouse(t)
+	full := map[string]intake.Submission{
+		intake.KindComplaint: {Text: "情况说明"},
+		intake.KindReport:    {Text: "情况说明", Harm: "fraud"},
+		intake.KindRights:    {Text: "情况说明", Work: "作品", Proof: "登记", Links: "https://example.com/1", Contact: "权利人", GoodFaith: true},
+	}
+	for kind, s := range full {
+		s.Kind, s.ServiceID = kind, h.real
+		if _, err := h.submit(public, s); err != nil {
+			t.Errorf("%s whole: %v", kind, err)
+		}
+		for field, less := range map[string]func(s *intake.Submission){
+			"text": func(s *intake.Submission) { s.Text = "" }, "harm": func(s *intake.Submission) { s.Harm = "" }, "work": func(s *intake.Submission) { s.Work = "" },
+			"proof": func(s *intake.Submission) { s.Proof = "" }, "content_no": func(s *intake.Submission) { s.Links = "" }, "contact": func(s *intake.Submission) { s.Contact = "" }, "good_faith": func(s *intake.Submission) { s.GoodFaith = false },
+		} {
+			x := s
+			less(&x)
+			if _, err := h.submit(public, x); x != s && (fault.KindOf(err) != fault.KindInvalid || !strings.Contains(err.Error(), field)) {
+				t.Errorf("%s without %s: %v", kind, field, err)
+			}
+		}
+		x := s
+		x.Links, x.ContentNo, x.Harm = "", "C-1", "poem"
+		if _, err := h.submit(public, x); !fault.Is(err, "error.unknown_value") {
+			t.Errorf("%s of an unknown harm: %v", kind, err)
+		}
+		x.Harm = s.Harm
+		if _, err := h.submit(public, x); err != nil { // a content number stands for the links
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
