@@ -180,18 +180,19 @@ func (a *App) outside() (*secret.Keys, []record.Exporter, error) {
 }
 
 // secrets that an instance needs for itself.
-type seeds struct{ control, subject, probe secret.Value }
+type seeds struct{ control, subject, probe, ack secret.Value }
 
 // Names of the instance's own secrets.
 const (
 	controlKey = "fengsui.control"
 	subjectKey = "fengsui.subject"
 	probeKey   = "fengsui.probe"
+	ackKey     = "fengsui.ack"
 )
 
 func ensureSecrets(ctx context.Context, st *store.Store, v *secret.Vault) (s seeds, err error) {
 	err = st.Write(ctx, store.System("app"), func(tx *store.Tx) error {
-		for name, into := range map[string]*secret.Value{controlKey: &s.control, subjectKey: &s.subject, probeKey: &s.probe} {
+		for name, into := range map[string]*secret.Value{controlKey: &s.control, subjectKey: &s.subject, probeKey: &s.probe, ackKey: &s.ack} {
 			var err error
 			if *into, err = v.Ensure(ctx, tx, name, secret.KeySize); err != nil {
 				return err

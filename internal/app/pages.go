@@ -25,10 +25,11 @@ type pages struct {
 	catalog *locale.Catalog
 	tmpl    *template.Template
 	limit   *api.Limiter
+	acks    *api.Limiter
 }
 
 func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
-	p := &pages{house: a.House, catalog: catalog, limit: api.NewLimiter(20, time.Minute)}
+	p := &pages{house: a.House, catalog: catalog, limit: api.NewLimiter(20, time.Minute), acks: api.NewLimiter(30, time.Minute)}
 	p.tmpl = template.Must(template.New("").Funcs(template.FuncMap{
 		"dict": func(p page, rows []flow.Count, area string) any {
 			return struct {
@@ -46,6 +47,8 @@ func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
 	mux.Handle("GET /metrics", a.metrics.Handler())
 	mux.HandleFunc("GET /status", p.status)
 	a.console(mux, p)
+	mux.HandleFunc("GET /ack/{token}", p.ack)
+	mux.HandleFunc("POST /ack/{token}", p.ack)
 	mux.HandleFunc("GET /notice/{service}", p.notice)
 	mux.HandleFunc("GET /complaint", p.form)
 	mux.HandleFunc("POST /complaint", p.submit)

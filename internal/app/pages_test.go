@@ -20,6 +20,13 @@ func running(t *testing.T) *App {
 	if err != nil {
 		t.Fatal(err)
 	}
+	start(t, a)
+	return a
+}
+
+// start gives an instance its first service and runs it until the test ends.
+func start(t *testing.T, a *App) {
+	t.Helper()
 	if _, err := a.FirstService(t.Context(), FirstService{Upstream: "http://127.0.0.1:1/v1", Model: "m"}); err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +38,6 @@ func running(t *testing.T) *App {
 			t.Error(err)
 		}
 	})
-	return a
 }
 
 func page200(t *testing.T, want int, do func() (*http.Response, error)) string {

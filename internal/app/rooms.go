@@ -56,6 +56,7 @@ func (a *App) rooms(ctx context.Context, st *store.Store, log *record.Log, vault
 	if a.o.Webhook != "" {
 		h.StaffWay = webhookWay
 	}
+	h.Acks = notify.AckLinks{Key: s.ack, Page: h.PageURL}
 	h.Lexicon = lexicon.New(func(id string) bool { _, ok := book.Risk(id); return ok })
 	rules, err := anomaly.LoadRules()
 	if err != nil {
@@ -121,7 +122,7 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 	h, st := a.House, a.House.Store
 	worker := due.New(st, h.DueHandlers(), due.Options{Log: a.log, OnFired: func(_ due.Row, late time.Duration) { a.metrics.ObserveLateness(late) }})
 	a.work("due", worker.Run)
-	deliverer := notify.NewDeliverer(st, h.Channels, catalog, notify.Options{Log: a.log})
+	deliverer := notify.NewDeliverer(st, h.Channels, catalog, notify.Options{Log: a.log, AckLink: h.Acks.Link})
 	a.work("outbox", deliverer.Run)
 	pager, err := notify.NewPager(h.Channels, h.StaffWay, secondWay, "duty", locale.ZH, catalog)
 	if err != nil {

@@ -13,7 +13,7 @@ func TestAKeyOfTheInstanceThatHasAnotherLengthIsAnErrorAndNoPanic(t *testing.T) 
 	if _, err := secret.Open(secret.DefaultDir(o.DataDir)); err != nil { // work offline makes none
 		t.Fatal(err)
 	}
-	for _, name := range []string{controlKey, subjectKey, probeKey} {
+	for _, name := range []string{controlKey, subjectKey, probeKey, ackKey} {
 		a, err := Offline(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)

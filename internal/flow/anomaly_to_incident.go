@@ -144,14 +144,15 @@ type knowledge struct {
 }
 
 // awareOf collects the awareness candidates of an anomaly and of those merged into it: the alarm as
-// seen when somebody began to assess it (the record knows when), and every complaint as read. The
+// seen when somebody began to assess it (the record knows when) or acknowledged its message, and every complaint as read. The
 // earliest of all counts.
 func (h *House) awareOf(ctx context.Context, tx *store.Tx, family []string) ([]knowledge, error) {
 	var seen []struct {
 		ID         string
 		AssessedMs int64
 	}
-	if err := tx.NewRaw(`SELECT id, assessed_ms FROM anomaly WHERE id IN (?) AND assessed_ms > 0 ORDER BY assessed_ms`, bun.List(family)).Scan(ctx, &seen); err != nil {
+	if err := tx.NewRaw(`SELECT id, assessed_ms FROM anomaly WHERE id IN (?) AND assessed_ms > 0
+		UNION ALL SELECT object_id, acknowledged_ms FROM outbox WHERE template = ? AND object_id IN (?) AND acknowledged_ms > 0 ORDER BY 2`, bun.List(family), alarmTemplate, bun.List(family)).Scan(ctx, &seen); err != nil {
 		return nil, err
 	}
 	var out []knowledge

@@ -43,6 +43,7 @@ type House struct {
 	Dispatch  *dispatch.Desk
 	Telemetry *telemetry.Log
 	Channels  *notify.Directory
+	Acks      notify.AckLinks
 	StaffWay  string // id of the channel on which the duty desk is told
 
 	Cycles []*due.Cycle // the heartbeats of the loops that keep clocks and messages

@@ -25,6 +25,8 @@ type Options struct {
 	RetryMax    time.Duration // longest such wait; default 5 min
 	MaxAttempts int           // then the message is failed, stays visible and is paged about; default 12
 	Log         *slog.Logger  // default: discards
+
+	AckLink func(messageID string) string // how staff acknowledge a message; default: no link
 }
 
 func (o Options) withDefaults() Options {
@@ -199,7 +201,11 @@ func (l *loop) send(ctx context.Context, it Item) (f fate) {
 	if err := l.e.admit(it); err != nil {
 		return fate{state: Refused, err: err}
 	}
-	r, err := render(l.catalog, it)
+	link := ""
+	if l.o.AckLink != nil && it.Class == Staff {
+		link = l.o.AckLink(it.ID)
+	}
+	r, err := render(l.catalog, it, link)
 	if err != nil {
 		return fate{state: Failed, err: err}
 	}

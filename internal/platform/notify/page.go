@@ -60,7 +60,7 @@ func (p *Pager) Page(ctx context.Context, page due.Page) (string, error) {
 		Term("source", "notify.page.source."+page.Source), Term("reason", "notify.page.reason."+page.Reason),
 		Count("count", int64(page.Count)), Time("oldest", page.OldestMs), Count("times", int64(page.Times)),
 		{Name: "ids", Kind: kindID, Value: strings.Join(ids, "; ")},
-	})
+	}, "")
 	if err != nil {
 		return "", err
 	}

@@ -71,18 +71,23 @@ func seal(r Rendered, subject, body string) Rendered {
 }
 
 // render makes the text of a queued message. An error is permanent: a text or a term is missing.
-func render(c *locale.Catalog, it Item) (Rendered, error) {
+// A link, unless it is "", is how the recipient acknowledges.
+func render(c *locale.Catalog, it Item, link string) (Rendered, error) {
 	var args []Arg
 	if err := json.Unmarshal([]byte(it.Args), &args); err != nil {
 		return Rendered{}, fmt.Errorf("arguments of %s: %w", it.Template, err)
 	}
+	tail := ""
+	if link != "" {
+		tail = "\n" + c.Say(it.Lang, "notify.acknowledge", "link", link)
+	}
 	return compose(c, Rendered{
 		to: it.Recipient, lang: it.Lang, idemKey: it.IdemKey, incidentKind: it.IncidentKind,
 		objectKind: it.ObjectKind, objectID: it.ObjectID, template: it.Template, atMs: it.QueuedMs,
-	}, args)
+	}, args, tail)
 }
 
-func compose(c *locale.Catalog, r Rendered, args []Arg) (Rendered, error) {
+func compose(c *locale.Catalog, r Rendered, args []Arg, tail string) (Rendered, error) {
 	var fill []any
 	for _, a := range args {
 		s, err := a.say(c, r.lang)
@@ -96,5 +101,5 @@ func compose(c *locale.Catalog, r Rendered, args []Arg) (Rendered, error) {
 			return Rendered{}, fmt.Errorf("no text for %s", r.template+part)
 		}
 	}
-	return seal(r, c.Say(r.lang, r.template+".subject", fill...), c.Say(r.lang, r.template+".body", fill...)), nil
+	return seal(r, c.Say(r.lang, r.template+".subject", fill...), c.Say(r.lang, r.template+".body", fill...)+tail), nil
 }
