@@ -38,15 +38,14 @@ func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
 				Area string
 			}{p, rows, area}
 		},
-		"beijing": func(ms int64) string {
-			return time.UnixMilli(ms).In(time.FixedZone("", 8*3600)).Format("2006-01-02 15:04:05")
-		},
+		"beijing": beijing,
 	}).ParseFS(pageFS, "pages/*.html"))
 	mux.Handle("GET /healthz", a.checks.Live())
 	mux.Handle("GET /readyz", a.checks.Ready())
 	mux.Handle("GET /metrics", a.metrics.Handler())
 	mux.HandleFunc("GET /status", p.status)
 	a.console(mux, p)
+	mux.HandleFunc("GET /incidents/{id}/print", p.print)
 	mux.HandleFunc("GET /ack/{token}", p.ack)
 	mux.HandleFunc("POST /ack/{token}", p.ack)
 	mux.HandleFunc("GET /notice/{service}", p.notice)
@@ -60,6 +59,11 @@ func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		http.ServeFileFS(w, r, pageFS, "pages/style.css")
 	})
+}
+
+// beijing is an instant as the pages show it; a fixed zone needs no zone files.
+func beijing(ms int64) string {
+	return time.UnixMilli(ms).In(time.FixedZone("", 8*3600)).Format("2006-01-02 15:04:05")
 }
 
 // page is what every template is given.
@@ -125,7 +129,8 @@ func (p *pages) say(lang locale.Lang, err error) (code int, field, text string) 
 	if !errors.As(err, &f) {
 		return http.StatusServiceUnavailable, "", p.catalog.Say(lang, "page.unavailable")
 	}
-	code = map[fault.Kind]int{fault.KindInvalid: http.StatusUnprocessableEntity, fault.KindNotFound: http.StatusNotFound, fault.KindConflict: http.StatusConflict}[f.Kind]
+	code = map[fault.Kind]int{fault.KindInvalid: http.StatusUnprocessableEntity, fault.KindNotFound: http.StatusNotFound, fault.KindConflict: http.StatusConflict,
+		fault.KindUnauthenticated: http.StatusUnauthorized, fault.KindForbidden: http.StatusForbidden}[f.Kind]
 	switch {
 	case f.Key == "page.too_many":
 		code = http.StatusTooManyRequests

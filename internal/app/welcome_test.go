@@ -53,7 +53,7 @@ func TestAnAdministratorSetsUpAnAccountBehindAOneTimeLink(t *testing.T) {
 	if secret == nil {
 		t.Fatal(body)
 	}
-	post(fresh, 503, "step", "skip") // an administrator must not
+	post(fresh, 403, "step", "skip") // an administrator must not
 	post(fresh, 422, "step", "code", "code", "000000x")
 	code, err := totp.GenerateCode(secret[1], time.Now())
 	if err != nil {

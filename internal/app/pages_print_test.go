@@ -1,0 +1,93 @@
+package app
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/fengsui/fengsui/internal/api"
+	"github.com/fengsui/fengsui/internal/platform/login"
+	"github.com/fengsui/fengsui/internal/platform/store"
+)
+
+func (a *App) get(t *testing.T, path, token string, want int) string {
+	t.Helper()
+	return page200(t, want, func() (*http.Response, error) {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", a.URL()+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		return http.DefaultClient.Do(req)
+	})
+}
+
+func TestAnIncidentIsPrintedForWhoMayReadItAndEachPrintIsOnRecord(t *testing.T) {
+	a := running(t)
+	id := oneService(t, a)
+	person, token, err := a.AddPerson(t.Context(), tagged("指挥甲"), "commander")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, admin, err := a.AddPerson(t.Context(), "系统甲", "system_admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.run(t, fmt.Sprintf(`INSERT INTO incident (id, number, kind, operator_id, service_id, title, state, editions, declared_by, declared_ms) SELECT 'I', 'IN-PRINT', 'drill', operator_id, id, '%s', 'responding', '[]', 'x', 1700000000000 FROM service WHERE id = '%s'`, tagged("标题甲"), id),
+		fmt.Sprintf(anOfflineOrder, "O", 901, "real", id, "service_offline", "", "in_force"),
+		fmt.Sprintf(`INSERT INTO obligation (id, incident_id, operator_id, rule_id, authority, edition, state, clock_start_ms, due_ms, receipt) SELECT 'B', 'I', operator_id, 'cac.summary', '%s', 'e', 'owed', 1, 1700000000000, '%s' FROM service`, tagged("机关甲"), tagged("回执甲")),
+		fmt.Sprintf(`INSERT INTO evidence (id, incident_id, anomaly_id, kind, content_no, day, sha256, pinned_by, pinned_ms) VALUES ('E', 'I', '', 'real', '%s', '2026-01-01', 'abc123hash', 'x', 1)`, tagged("C-1")))
+	prints := func() (n int) {
+		if err := a.House.Store.Read().NewRaw("SELECT COUNT(*) FROM record_entries WHERE action = 'incident.print'").Scan(t.Context(), &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for lang, words := range map[string][]string{"zh": {"事件档案 IN-PRINT", "【演练】", "打印于", "处置指令", "触达范围", "服务下线"}, "en": {"Dossier of incident IN-PRINT", "【drill】", "printed by", "Orders", "Reach", "service offline"}} {
+		before := prints()
+		body := a.get(t, "/incidents/I/print?lang="+lang, token, 200)
+		noMarkup(t, body)
+		for _, w := range append(words, "2023-11-15 06:13:20", "abc123hash", "&lt;script&gt;标题甲", "&lt;script&gt;回执甲", "&lt;script&gt;指挥甲") {
+			if !strings.Contains(body, w) {
+				t.Errorf("%s: %q is missing", lang, w)
+			}
+		}
+		if prints() != before+1 {
+			t.Error("a print is not on record")
+		}
+	}
+	// The browser of somebody who is logged in sends no token but the session's cookie.
+	var session string
+	if err := a.House.Store.Write(t.Context(), store.System("test"), func(tx *store.Tx) (err error) {
+		session, _, err = a.House.Login.Begin(t.Context(), tx, person, "password", login.From{})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for cookie, want := range map[string]int{session: 200, session + "x": 401} {
+		page200(t, want, func() (*http.Response, error) {
+			req, err := http.NewRequestWithContext(t.Context(), "GET", a.URL()+"/incidents/I/print", nil)
+			if err != nil {
+				return nil, err
+			}
+			req.AddCookie(&http.Cookie{Name: api.SessionCookie, Value: cookie})
+			return http.DefaultClient.Do(req)
+		})
+	}
+	// Who may not read it learns nothing, and leaves no entry.
+	before := prints()
+	a.get(t, "/incidents/I/print", "", 401)
+	a.get(t, "/incidents/I/print", "fst-nonsense", 401)
+	a.get(t, "/incidents/nothing/print", token, 404)
+	a.get(t, "/incidents/I/print", admin, 403)
+	a.run(t, "UPDATE incident SET restricted = TRUE")
+	if body := a.get(t, "/incidents/I/print", token, 404); strings.Contains(body, "IN-PRINT") {
+		t.Error(body)
+	}
+	if prints() != before {
+		t.Error("a refusal is on record as a print")
+	}
+}
