@@ -122,6 +122,12 @@ func (a *API) services() {
 	post(a, operation{path: "/services/{id}/objects", id: "add-object", room: room, summary: "Register an affected object"}, func(ctx context.Context, tx *store.Tx, in *objectBody) (service.AffectedObject, error) {
 		return service.AddObject(ctx, tx, service.AffectedObject{ServiceID: in.ID, Kind: in.Body.Kind, Name: in.Body.Name})
 	})
+	get(a, operation{path: "/services/{id}/importance", id: "list-importance", room: room, summary: "Every statement of how important a service's affected objects are, newest first"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]service.Importance, error) {
+		if err := identity.Require(actor, "service.read"); err != nil {
+			return nil, err
+		}
+		return service.ImportanceOf(ctx, a.Store.Read(), in.ID)
+	})
 	post(a, operation{path: "/objects/{id}/importance", id: "set-importance", room: room, summary: "State the importance of an affected object"}, func(ctx context.Context, tx *store.Tx, in *importanceBody) (service.Importance, error) {
 		return service.SetImportance(ctx, tx, service.Importance{ObjectID: in.ID, Level: in.Body.Level, Ground: in.Body.Ground, FromMs: in.Body.FromMs})
 	})

@@ -337,6 +337,13 @@ func Get[T any](ctx context.Context, db bun.IDB, field, id string) (T, error) {
 	return row, store.Missing(err, field)
 }
 
+// ImportanceOf lists what was stated about the affected objects of a service, newest first.
+func ImportanceOf(ctx context.Context, db bun.IDB, serviceID string) ([]Importance, error) {
+	out := []Importance{}
+	err := db.NewSelect().Model(&out).Where("object_id IN (SELECT id FROM affected_object WHERE service_id = ?)", serviceID).Order("from_ms DESC", "id DESC").Scan(ctx)
+	return out, err
+}
+
 // List reads all rows of a table of this package, oldest first; a row belongs to serviceID unless that is "".
 func List[T any](ctx context.Context, db bun.IDB, serviceID string) ([]T, error) {
 	out := []T{}
