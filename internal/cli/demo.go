@@ -175,7 +175,6 @@ func (c *DemoCmd) welcome(out io.Writer, a *app.App, modelURL, tokensFile, passw
 		names[i] = m.account
 	}
 	fmt.Fprintf(out, `烽燧 Fengsui 演示已启动 / the demonstration is running (Ctrl-C to stop)
-  控制台 console           %[1]s/console/
   状态页 status page       %[1]s/status
   投诉页 complaint form    %[1]s/complaint
   网关 gateway             %[2]s/v1   (OpenAI-compatible, model %[3]s)

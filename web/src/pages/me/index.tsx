@@ -40,7 +40,7 @@ export default function MePage() {
         </Col>
         <Col xs={24} lg={12}>
           <Card size="small" title={<h2>{t('me.sessions')}</h2>}>
-            <Sessions own={me.session?.id ?? ''} />
+            <Sessions />
           </Card>
         </Col>
       </Row>
@@ -61,7 +61,7 @@ function Password() {
       layout="vertical"
       disabled={busy}
       onFinish={async (v) => {
-        const r = await send((headers) => client.POST('/api/v1/me/password', { body: { old: v.old, new: v.new }, params: { header: headers } }))
+        const r = await send(() => client.POST('/api/v1/me/password', { body: { old: v.old, new: v.new } }))
         if (!r.ok) return
         form.resetFields()
         message.success(t('me.password_changed'))
@@ -86,7 +86,7 @@ function Totp({ on, changed }: { on: boolean; changed: () => void }) {
   const [code, setCode] = useState('')
   const { send, busy, error } = useSend()
   const finish = async (path: '/api/v1/me/totp/confirm' | '/api/v1/me/totp/remove') => {
-    const r = await send((headers) => client.POST(path, { body: { code }, params: { header: headers } }))
+    const r = await send(() => client.POST(path, { body: { code } }))
     if (!r.ok) return
     setBegun(undefined)
     setCode('')
@@ -131,14 +131,14 @@ function Passkeys({ changed }: { changed: () => void }) {
     void refetch()
     changed()
   }
-  const add = async (label: string, h: { 'Idempotency-Key': string }) => {
+  const add = async (label: string) => {
     const begun = await client.POST('/api/v1/me/passkeys/begin')
     if (begun.error) return begun
     const credential = await startRegistration({ optionsJSON: optionsOf(begun.data.options) })
-    return client.POST('/api/v1/me/passkeys/finish', { body: { ceremony: begun.data.ceremony, label, credential: credential as never }, params: { header: h } })
+    return client.POST('/api/v1/me/passkeys/finish', { body: { ceremony: begun.data.ceremony, label, credential: credential as never } })
   }
   return (
-    <List<Schema<'Passkey'>>
+    <List<Schema<'LoginPasskey'>>
       name={t('me.passkeys')}
       rows={data}
       error={error}
@@ -147,14 +147,14 @@ function Passkeys({ changed }: { changed: () => void }) {
       columns={[
         { key: 'label', title: t('me.label'), text: (p) => p.label },
         { key: 'created', title: t('me.created'), text: (p) => stamp(p.created_ms), show: (p) => <When ms={p.created_ms} /> },
-        { key: 'act', title: t('me.act'), text: () => '', show: (p) => <ActButton size="small" danger call={(h) => client.POST('/api/v1/me/passkeys/{id}/remove', { params: { path: { id: p.id }, header: h } })} then={done}>{t('common.remove')}</ActButton> },
+        { key: 'act', title: t('me.act'), text: () => '', show: (p) => <ActButton size="small" danger call={() => client.POST('/api/v1/me/passkeys/{id}/remove', { params: { path: { id: p.id } } })} then={done}>{t('common.remove')}</ActButton> },
       ]}
       actions={
         <ActForm<{ label: string }>
           label={t('me.add_passkey')}
           draft="me.passkey"
           fields={<Form.Item name="label" label={t('me.label')} extra={t('me.label_what')} rules={[{ required: true, message: t('common.required', { name: t('me.label') }) }]}><Input maxLength={60} /></Form.Item>}
-          call={(v, h) => add(v.label, h)}
+          call={(v) => add(v.label)}
           then={done}
         />
       }
@@ -162,20 +162,20 @@ function Passkeys({ changed }: { changed: () => void }) {
   )
 }
 
-function Sessions({ own }: { own: string }) {
+function Sessions() {
   const { t } = useTranslation()
   const { data, error, refetch } = api.useQuery('get', '/api/v1/me/sessions')
   return (
-    <List<Schema<'Session'>>
+    <List<Schema<'LoginSession'>>
       name={t('me.sessions')}
       rows={data}
       error={error}
       rowKey={(s) => s.id}
       empty={t('me.no_sessions')}
       columns={[
-        { key: 'agent', title: t('me.agent'), text: (s) => s.user_agent, show: (s) => <>{s.user_agent} {s.id === own && <Tag color="green" variant="outlined">✓ {t('me.this_one')}</Tag>}</> },
+        { key: 'agent', title: t('me.agent'), text: (s) => s.agent, show: (s) => <>{s.agent} {s.current && <Tag color="green" variant="outlined">✓ {t('me.this_one')}</Tag>}</> },
         { key: 'seen', title: t('me.seen'), text: (s) => stamp(s.seen_ms), show: (s) => <When ms={s.seen_ms} /> },
-        { key: 'act', title: t('me.act'), text: () => '', show: (s) => s.id !== own && <ActButton size="small" danger call={(h) => client.POST('/api/v1/me/sessions/{id}/end', { params: { path: { id: s.id }, header: h } })} then={() => void refetch()}>{t('me.end_session')}</ActButton> },
+        { key: 'act', title: t('me.act'), text: () => '', show: (s) => !s.current && <ActButton size="small" danger call={() => client.POST('/api/v1/me/sessions/{id}/end', { params: { path: { id: s.id } } })} then={() => void refetch()}>{t('me.end_session')}</ActButton> },
       ]}
     />
   )
