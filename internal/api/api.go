@@ -26,6 +26,7 @@ type API struct {
 	catalog *locale.Catalog
 	log     *slog.Logger
 	huma    huma.API
+	streams *streams
 }
 
 // maxBody bounds a request body of the API, in bytes.
@@ -33,7 +34,7 @@ const maxBody = 1 << 20
 
 // Mount registers the API on mux.
 func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog.Logger) *API {
-	a := &API{House: h, catalog: catalog, log: log}
+	a := &API{House: h, catalog: catalog, log: log, streams: newStreams()}
 	inner := http.NewServeMux()
 	a.huma = humago.NewWithPrefix(inner, "", config())
 	huma.NewErrorWithContext = newProblem // huma has one hook for the whole program
@@ -54,6 +55,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.directives()
 	a.records()
 	a.reference()
+	a.events()
 	a.drills()
 	a.govern()
 	inner.HandleFunc("/api/", a.nowhere)
@@ -114,6 +116,7 @@ const (
 	idemKey
 	fromKey // the address that asks, without its port
 	wireKey
+	againKey
 )
 
 func actorOf(ctx context.Context) store.Actor { a, _ := ctx.Value(actorKey).(store.Actor); return a }
@@ -138,12 +141,13 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	actor, err := a.whoIs(ctx, w)
+	who := func() (store.Actor, error) { return a.whoIs(ctx, w) }
+	actor, err := who()
 	if err != nil {
 		a.refuse(ctx, err)
 		return
 	}
-	next(huma.WithValue(ctx, actorKey, actor))
+	next(huma.WithValue(huma.WithValue(ctx, actorKey, actor), againKey, who)) // a stream asks again
 }
 
 // operation describes one call: its verb and path, its id for the CLI, and the room it belongs to.

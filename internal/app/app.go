@@ -251,6 +251,7 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 	a.pages(mux, catalog)
 	a.webSrv = &http.Server{Handler: secureHeaders(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
+	a.webSrv.RegisterOnShutdown(a.api.EndStreams) // else Shutdown would wait for them
 	a.gwSrv = &http.Server{Handler: a.door, ConnContext: gateway.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	return nil

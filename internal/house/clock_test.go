@@ -10,6 +10,7 @@ import (
 // is handed a clock.Clock, so that tests travel instead of sleeping and no deadline depends on two clocks.
 var machineTime = map[string]string{
 	"internal/platform/clock/clock.go":   "is the clock",
+	"internal/api/events.go":             "the kernel compares socket deadlines with the machine's clock",
 	"internal/platform/health/health.go": "measures how long a probe took, which is no time of the domain",
 	"internal/monitor/gateway/link.go":   "the kernel compares socket deadlines with the machine's clock",
 	"internal/monitor/gateway/pump.go":   "moves socket timers, at most ten times a second",

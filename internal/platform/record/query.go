@@ -23,6 +23,12 @@ type Entry struct {
 	Erased     bool     `json:"erased"`
 }
 
+// Size is how many entries the record has: the index of the next one.
+func Size(ctx context.Context, db bun.IDB) (n int64, err error) {
+	err = db.QueryRowContext(ctx, `SELECT size FROM record_head WHERE id = 1`).Scan(&n)
+	return n, err
+}
+
 // Filter picks entries; empty fields pick all.
 type Filter struct {
 	Action, ObjectKind, ObjectID, Actor, Scope string

@@ -32,6 +32,9 @@ var migrationFS embed.FS
 // MainFile is the name of the main database inside the data folder.
 const MainFile = "fengsui.db"
 
+// TopicRecord is touched by every transaction that appends to the record.
+const TopicRecord = "record"
+
 // Recorder appends entries to the record inside the transaction that they describe. It is called
 // last, just before the commit, so that the head row is locked for the shortest time.
 type Recorder interface {
@@ -221,6 +224,7 @@ func (s *Store) try(ctx context.Context, actor Actor, fn func(tx *Tx) error) (*T
 		if err := s.recorder.Append(ctx, btx, tx.NowMs, tx.entries); err != nil {
 			return nil, fmt.Errorf("append to the record: %w", err)
 		}
+		tx.Touch(TopicRecord)
 	}
 	return tx, btx.Commit()
 }
