@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/platform/identity"
@@ -103,6 +104,18 @@ type peopleBody struct {
 	}
 }
 
+type timelineQuery struct {
+	ByID
+	Limit int   `query:"limit" minimum:"0" maximum:"1000" doc:"0 = 200"`
+	After int64 `query:"after" minimum:"0" doc:"seq of the last moment that is known; next of the page before"`
+}
+
+type timelinePage struct {
+	Items []flow.Moment `json:"items"`
+	Total int           `json:"total"`
+	Next  string        `json:"next" doc:"empty at the end"`
+}
+
 func (a *API) incidents() {
 	const room = "incident"
 	lists(a, operation{path: "/incidents", id: "list-incidents", room: room, summary: "List incidents"}, a.IncidentList())
@@ -165,6 +178,17 @@ func (a *API) incidents() {
 			return stated{Second: second}, err
 		}
 		return stated{OK: true}, a.Reckon(ctx, tx, in.ID)
+	})
+	get(a, operation{path: "/incidents/{id}/timeline", id: "timeline", room: room, summary: "The story of an incident, from the record, oldest first"}, func(ctx context.Context, actor store.Actor, in *timelineQuery) (timelinePage, error) {
+		if in.Limit == 0 {
+			in.Limit = 200
+		}
+		items, total, next, err := a.Timeline(ctx, actor, in.ID, in.After, in.Limit)
+		p := timelinePage{Items: items, Total: total}
+		if next > 0 {
+			p.Next = strconv.FormatInt(next, 10)
+		}
+		return p, err
 	})
 	get(a, operation{path: "/incidents/{id}/obligations", id: "list-obligations", room: room, summary: "What is owed to whom by when"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]obligation.Obligation, error) {
 		return obligation.List(ctx, a.Store.Read(), actor, in.ID)

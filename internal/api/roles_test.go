@@ -17,8 +17,8 @@ import (
 // needs says which permission guards each operation; "" is for everybody with a token, "public" for
 // everybody. It is written down a second time here on purpose.
 var needs = map[string]string{
-	"reference": "",
-	"me":        "", "submit-complaint": "public", "complaint-status": "public",
+	"reference": "", "timeline": "incident.read",
+	"me": "", "submit-complaint": "public", "complaint-status": "public",
 	"status": "status.read", "overview": "status.read", "list-messages": "incident.read", "list-settings": "status.read", "change-setting": "setting.manage",
 	"change-password": "", "begin-totp": "", "confirm-totp": "", "remove-totp": "", "list-passkeys": "", "begin-passkey": "", "finish-passkey": "", "remove-passkey": "", "list-sessions": "", "end-session": "", "logout": "", "logout-everywhere": "",
 	"login-ways": "public", "login-password": "public", "login-passkey-begin": "public", "login-passkey-finish": "public",
