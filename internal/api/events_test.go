@@ -429,16 +429,20 @@ func TestEveryKindOfObjectHasSomebodyWhoHearsOfIt(t *testing.T) {
 	b := newBench(t)
 	var r api.Reference
 	b.must(t, b.call(t, "engineer", "GET", "/reference", ""), &r)
-	all := store.Actor{ID: "x", Roles: r.Lists["role"]}
+	somebody := func(kind string) bool {
+		return slices.ContainsFunc(r.Lists["role"], func(role string) bool {
+			return flow.Hears(store.Actor{ID: "x", Roles: []string{role}}, kind)
+		})
+	}
 	for _, kind := range r.Lists["object"] {
-		if !flow.Hears(all, kind) {
+		if !somebody(kind) {
 			t.Errorf("nobody hears of changes of %s: say in internal/flow/changes.go who may", kind)
 		}
 		if flow.Hears(store.Actor{ID: "x"}, kind) {
 			t.Errorf("somebody without a role hears of %s", kind)
 		}
 	}
-	if flow.Hears(all, "invented") {
+	if somebody("invented") {
 		t.Error("a kind that nobody thought of is told")
 	}
 }

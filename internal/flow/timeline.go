@@ -90,7 +90,7 @@ func (h *House) Timeline(ctx context.Context, a store.Actor, id string, after in
 			m.ActorName = e.Actor
 		}
 		if content, ok := contents[e.Idx]; ok {
-			m.Detail = plain(content)
+			m.Detail = shown(content)
 		} else {
 			m.Detail = map[string]any{"erased": true}
 		}
@@ -129,8 +129,8 @@ const (
 	maxValues = 40  // values of a moment
 )
 
-// plain flattens a content to values fit for showing.
-func plain(content json.RawMessage) map[string]any {
+// shown flattens a content to values fit for showing.
+func shown(content json.RawMessage) map[string]any {
 	out := map[string]any{}
 	var v any
 	if json.Unmarshal(content, &v) == nil {
