@@ -18,6 +18,7 @@ import (
 // everybody. It is written down a second time here on purpose.
 var needs = map[string]string{
 	"reference": "", "timeline": "incident.read",
+	"list-checkpoints": "record.read", "prove-entry": "record.read", "list-erasures": "record.read", "verify-record": "record.read",
 	"me": "", "submit-complaint": "public", "complaint-status": "public",
 	"status": "status.read", "overview": "status.read", "list-messages": "incident.read", "list-settings": "status.read", "change-setting": "setting.manage",
 	"change-password": "", "begin-totp": "", "confirm-totp": "", "remove-totp": "", "list-passkeys": "", "begin-passkey": "", "finish-passkey": "", "remove-passkey": "", "list-sessions": "", "end-session": "", "logout": "", "logout-everywhere": "",
@@ -89,7 +90,7 @@ func (b *bench) path(o api.Op) string {
 			id = of
 		}
 	}
-	path = strings.NewReplacer("{id}", id, "{version}", "1").Replace(path)
+	path = strings.NewReplacer("{id}", id, "{version}", "1", "{seq}", "1").Replace(path)
 	switch o.ID {
 	case "list-messages":
 		path += "?object_id=RWinc"

@@ -5,6 +5,7 @@ package flow
 import (
 	"context"
 	"net/http"
+	"sync"
 
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/monitor/intake"
@@ -50,7 +51,8 @@ type House struct {
 
 	Upstream   *http.Client // past the gateway, for service tests; guarded like the gateway's own calls
 	judging    judging
-	GatewayURL string // where clients reach the gateway, for the status page and drills
+	verifying  sync.Mutex // held while the whole record is verified
+	GatewayURL string     // where clients reach the gateway, for the status page and drills
 }
 
 // NowMs is the house's present, UTC milliseconds.

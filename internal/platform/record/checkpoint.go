@@ -109,6 +109,23 @@ func (l *Log) sign(ctx context.Context) (*Checkpoint, error) {
 	return c, nil
 }
 
+// Checkpoints lists kept checkpoints, newest first.
+func Checkpoints(ctx context.Context, db bun.IDB, limit int) ([]Checkpoint, error) {
+	var notes []string
+	if err := db.NewRaw(`SELECT note FROM record_checkpoints ORDER BY epoch DESC, size DESC LIMIT ?`, limit).Scan(ctx, &notes); err != nil {
+		return nil, err
+	}
+	out := make([]Checkpoint, 0, len(notes))
+	for _, n := range notes {
+		c, err := ParseCheckpoint(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *c)
+	}
+	return out, nil
+}
+
 // LastCheckpoint is the newest kept checkpoint, nil if there is none.
 func LastCheckpoint(ctx context.Context, db bun.IDB) (*Checkpoint, error) {
 	var n string
