@@ -40,7 +40,7 @@ func Hears(a store.Actor, kind string) bool {
 		{" gateway_key ", "service.manage"},
 		{" lexicon lexicon_entry ", "lexicon.read"},
 		{" plan ", "plan.read"},
-		{" person token ", "person.manage"},
+		{" person token session passkey invitation ", "person.manage"},
 		{" setting secret kek ", "setting.manage"},
 		{" record scope scope.reapplied erasure hold legal_hold signer restore failover telemetry_day telemetry_segment ", "record.read"},
 	} {
