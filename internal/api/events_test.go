@@ -34,8 +34,8 @@ type ear struct {
 	stop  context.CancelFunc
 }
 
-// listen opens the stream at a server's address. The answer's status is not 200 where it was refused.
-func (b *bench) listen(t testing.TB, base, role, query string, headers ...string) (*ear, int) {
+// tune opens the stream at a server's address. The answer's status is not 200 where it was refused.
+func (b *bench) tune(t testing.TB, base, role, query string, headers ...string) (*ear, int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, "GET", base+"/api/v1/events"+query, nil)
@@ -152,7 +152,7 @@ func ids(changes []flow.Change) (out []string) {
 func TestAStreamTellsWhatChangesAndGoesOnAfterACutWithNothingTwiceAndNothingLost(t *testing.T) {
 	b := newBench(t)
 	b.world(t)
-	e, _ := b.listen(t, b.app.URL(), "commander", "")
+	e, _ := b.tune(t, b.app.URL(), "commander", "")
 	hello, _ := e.next(t)
 	if hello.name != "hello" || hello.Seq < 1 || hello.id != fmt.Sprint(hello.Seq) {
 		t.Fatalf("%+v", hello)
@@ -165,7 +165,7 @@ func TestAStreamTellsWhatChangesAndGoesOnAfterACutWithNothingTwiceAndNothingLost
 	}
 	e.stop()
 	b.note(t, "task", "incident:RWinc", "T-1", "T-2", "T-3") // while nobody listens
-	e, _ = b.listen(t, b.app.URL(), "commander", "?after=1", "Last-Event-ID", fmt.Sprint(got[1].Seq))
+	e, _ = b.tune(t, b.app.URL(), "commander", "?after=1", "Last-Event-ID", fmt.Sprint(got[1].Seq))
 	if hello, _ = e.next(t); hello.name != "hello" || hello.id != fmt.Sprint(got[1].Seq) || hello.Seq != got[1].Seq+3 {
 		t.Errorf("%+v", hello)
 	}
@@ -175,7 +175,7 @@ func TestAStreamTellsWhatChangesAndGoesOnAfterACutWithNothingTwiceAndNothingLost
 	}
 	// Too far behind, or ahead of what there is: the client is told to load everything.
 	for _, after := range []string{"99999999"} {
-		e, _ := b.listen(t, b.app.URL(), "commander", "?after="+after)
+		e, _ := b.tune(t, b.app.URL(), "commander", "?after="+after)
 		hello, _ := e.next(t)
 		reset, _ := e.next(t)
 		if hello.name != "hello" || reset.name != "reset" || reset.Seq != hello.Seq || reset.id != fmt.Sprint(hello.Seq) {
@@ -195,7 +195,7 @@ func TestAStreamTellsWhatChangesAndGoesOnAfterACutWithNothingTwiceAndNothingLost
 // heard is what Changes gives an actor from seq on, up to the end.
 func (b *bench) heard(t testing.TB, role string, from int64) (out []string) {
 	t.Helper()
-	e, _ := b.listen(t, b.app.URL(), role, fmt.Sprintf("?after=%d", from))
+	e, _ := b.tune(t, b.app.URL(), role, fmt.Sprintf("?after=%d", from))
 	defer e.stop()
 	return ids(e.until(t, "END-"+role))
 }
@@ -203,7 +203,7 @@ func (b *bench) heard(t testing.TB, role string, from int64) (out []string) {
 func TestNobodyHearsOfWhatTheyMayNotRead(t *testing.T) {
 	b := newBench(t)
 	b.world(t)
-	first, _ := b.listen(t, b.app.URL(), "commander", "")
+	first, _ := b.tune(t, b.app.URL(), "commander", "")
 	hello, _ := first.next(t)
 	from := hello.Seq
 	kinds := map[string]string{"incident": "RWinc", "order": "RWorder", "gate_review": "RWgate", "anomaly": "RWanomaly", "evidence": "RWevidence", "obligation": "RWobligation",
@@ -268,7 +268,7 @@ func TestNobodyHearsOfWhatTheyMayNotRead(t *testing.T) {
 func TestAStandInHearsOfItsDrillOnly(t *testing.T) {
 	b := newBench(t)
 	b.world(t)
-	e, _ := b.listen(t, b.app.URL(), "seat", "")
+	e, _ := b.tune(t, b.app.URL(), "seat", "")
 	if hello, _ := e.next(t); hello.name != "hello" {
 		t.Fatalf("%+v", hello)
 	}
@@ -302,7 +302,7 @@ func TestAStreamEndsWithTheTokenTheRoleAndTheServer(t *testing.T) {
 	}
 	open := func(role string) *ear {
 		t.Helper()
-		e, status := b.listen(t, url, role, "")
+		e, status := b.tune(t, url, role, "")
 		if hello, _ := e.next(t); status != 200 || hello.name != "hello" {
 			t.Fatalf("%d %+v", status, hello)
 		}
@@ -328,7 +328,7 @@ func TestAStreamEndsWithTheTokenTheRoleAndTheServer(t *testing.T) {
 		three = append(three, open("commander"))
 	}
 	open("compliance") // another person's
-	e, status := b.listen(t, url, "commander", "")
+	e, status := b.tune(t, url, "commander", "")
 	e.stop()
 	if status != 429 {
 		t.Errorf("the fourth: %d", status)
@@ -353,7 +353,7 @@ func TestAStreamOutlivesTheLimitsOfTheServerAndBeatsWhenNothingHappens(t *testin
 	_, url := b.served(t, 50*time.Millisecond, time.Second, 3, func(s *httptest.Server) {
 		s.Config.ReadTimeout, s.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
 	})
-	e, _ := b.listen(t, url, "commander", "")
+	e, _ := b.tune(t, url, "commander", "")
 	beats := 0
 	for beats < 20 { // a second, five times the server's limits
 		select {
@@ -386,7 +386,7 @@ func (l lazy) Accept() (net.Conn, error) {
 func TestWhoDoesNotReadIsDroppedAndMayGoOnLater(t *testing.T) {
 	b := newBench(t)
 	srv, url := b.served(t, time.Second, 100*time.Millisecond, 3, func(s *httptest.Server) { s.Listener = lazy{s.Listener} })
-	first, _ := b.listen(t, url, "commander", "")
+	first, _ := b.tune(t, url, "commander", "")
 	hello, _ := first.next(t)
 	first.stop()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
@@ -413,7 +413,7 @@ func TestWhoDoesNotReadIsDroppedAndMayGoOnLater(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	e, _ := b.listen(t, url, "commander", "", "Last-Event-ID", fmt.Sprint(hello.Seq))
+	e, _ := b.tune(t, url, "commander", "", "Last-Event-ID", fmt.Sprint(hello.Seq))
 	got := e.until(t, fmt.Sprintf("S-%04d", many-1))
 	if len(got) != many || got[0].ID != "S-0000" {
 		t.Errorf("%d of %d", len(got), many)
@@ -473,7 +473,7 @@ func TestAStreamGoesOnAfterTheServerWasStartedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.tokens["x"] = token
-	e, _ := b.listen(t, b.app.URL(), "x", "")
+	e, _ := b.tune(t, b.app.URL(), "x", "")
 	e.next(t)
 	b.note(t, "service", "", "before")
 	seen := e.until(t, "before")
@@ -485,7 +485,7 @@ func TestAStreamGoesOnAfterTheServerWasStartedAgain(t *testing.T) {
 	defer stop()
 	b.tokens["x"] = token
 	b.note(t, "service", "", "between")
-	e, _ = b.listen(t, b.app.URL(), "x", "", "Last-Event-ID", fmt.Sprint(seen[0].Seq))
+	e, _ = b.tune(t, b.app.URL(), "x", "", "Last-Event-ID", fmt.Sprint(seen[0].Seq))
 	if hello, _ := e.next(t); hello.name != "hello" {
 		t.Errorf("%+v", hello)
 	}
