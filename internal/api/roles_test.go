@@ -17,7 +17,7 @@ import (
 // needs says which permission guards each operation; "" is for everybody with a token, "public" for
 // everybody. It is written down a second time here on purpose.
 var needs = map[string]string{
-	"reference": "", "timeline": "incident.read",
+	"reference": "", "timeline": "incident.read", "list-importance": "service.read",
 	"list-checkpoints": "record.read", "prove-entry": "record.read", "list-erasures": "record.read", "verify-record": "record.read",
 	"me": "", "submit-complaint": "public", "complaint-status": "public",
 	"status": "status.read", "overview": "status.read", "list-messages": "incident.read", "list-settings": "status.read", "change-setting": "setting.manage",
