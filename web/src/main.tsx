@@ -1,3 +1,4 @@
+import './shell/nonce'
 import { createRoot } from 'react-dom/client'
 import { Console } from './app'
 import { language, speak } from './shell/language'

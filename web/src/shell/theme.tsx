@@ -3,11 +3,11 @@ import enUS from 'antd/locale/en_US'
 import zhCN from 'antd/locale/zh_CN'
 import { createContext, useContext, useEffect, useState, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
+import { nonce } from './nonce'
 
 export type Shade = 'auto' | 'light' | 'dark'
 const kept = 'fengsui.shade'
 const dark = matchMedia('(prefers-color-scheme: dark)')
-const nonce = document.querySelector<HTMLMetaElement>('meta[property=csp-nonce]')?.nonce
 
 const Shades = createContext<{ shade: Shade; dark: boolean; choose: (s: Shade) => void }>({ shade: 'auto', dark: false, choose: () => {} })
 
