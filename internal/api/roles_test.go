@@ -44,7 +44,8 @@ var needs = map[string]string{
 	"list-gate-reviews": "order.read", "ratify-offline": "gatereview.decide", "request-online": "gatereview.request", "decide-online": "gatereview.decide", "explain-nonconformity": "incident.handle",
 	"hold-retrospective": "retrospective.write", "finish-action": "retrospective.write",
 	"compliance-board": "status.read",
-	"list-drills":      "drill.read", "get-drill": "drill.read", "start-drill": "drill.run", "finish-drill": "drill.run", "continue-drill": "drill.run",
+	"run-drill":        "drill.run", "abort-drill": "drill.run", "report-stages": "drill.run",
+	"list-drills": "drill.read", "get-drill": "drill.read", "start-drill": "drill.run", "finish-drill": "drill.run", "continue-drill": "drill.run",
 	"list-record": "record.read", "last-checkpoint": "record.read", "ask-erasure": "record.erase", "decide-erasure": "record.erase",
 }
 
@@ -251,7 +252,8 @@ func TestEveryOperationIsOpenToWhoMayAndToNobodyElse(t *testing.T) {
 	for _, o := range ops {
 		worked := false
 		for _, role := range identity.Roles() {
-			if !may(role, needs[o.ID]) || o.ID == "put-secret" && role == "system_admin" {
+			// A drill that the server plays would change the world beneath this test; it has a test of its own.
+			if !may(role, needs[o.ID]) || o.ID == "put-secret" && role == "system_admin" || o.ID == "run-drill" {
 				continue
 			}
 			a := b.call(t, role, o.Method, b.path(o), b.body(t, o, doc))

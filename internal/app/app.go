@@ -246,6 +246,9 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 	if err := a.House.Login.Serve(a.publicURL()); err != nil {
 		return err
 	}
+	player := newDriller(a)
+	a.House.PlayDrill, a.House.PlayingDrill = player.start, player.playing
+	a.work("drills", player.Run)
 	a.api = api.Mount(mux, a.House, catalog, a.log)
 	a.work("answers", a.forgetAnswers)
 	a.pages(mux, catalog)

@@ -18,6 +18,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/platform/telemetry"
+	"github.com/fengsui/fengsui/internal/prepare/drill"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
 	"github.com/fengsui/fengsui/internal/prepare/plan"
 	"github.com/fengsui/fengsui/internal/respond/containment"
@@ -48,6 +49,9 @@ type House struct {
 	StaffWay  string // id of the channel on which the duty desk is told
 
 	Cycles []*due.Cycle // the heartbeats of the loops that keep clocks and messages
+
+	PlayDrill    func(ctx context.Context, a store.Actor, scenario string) (drill.Drill, error) // has a drill played by this server
+	PlayingDrill func() string                                                                  // the drill that it plays now; "" for none
 
 	Upstream   *http.Client // past the gateway, for service tests; guarded like the gateway's own calls
 	judging    judging

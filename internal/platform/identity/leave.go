@@ -32,6 +32,23 @@ func ListTokens(ctx context.Context, db bun.IDB, a store.Actor, personID string)
 	return out, err
 }
 
+// RevokeLabelled ends every token with a label that only a part of the system gives; for that part alone.
+func RevokeLabelled(ctx context.Context, tx *store.Tx, label string) error {
+	if !tx.Actor.IsSystem() {
+		return fault.Forbidden("identity.not_allowed", "action", "person.manage")
+	}
+	var ids []string
+	if err := tx.NewRaw("SELECT id FROM token WHERE label = ? AND revoked_ms = 0 ORDER BY id", label).Scan(ctx, &ids); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := RevokeToken(ctx, tx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // RevokeToken ends a token at once; also one of one's own. Errors: forbidden without person.manage;
 // not found; conflict identity.token_revoked.
 func RevokeToken(ctx context.Context, tx *store.Tx, id string) error {

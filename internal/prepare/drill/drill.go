@@ -31,7 +31,8 @@ type Drill struct {
 	StartedBy     string `json:"started_by"`
 	StartedMs     int64  `json:"started_ms"`
 	EndedMs       int64  `json:"ended_ms"`
-	Stages        string `json:"stages"` // JSON array of Stage, as the runner reported them
+	Stages        string `json:"stages"`    // JSON array of Stage, as the runner reported them
+	ByServer      bool   `json:"by_server"` // played by the server itself
 }
 
 // State is where a drill stands.
@@ -118,6 +119,32 @@ func Finish(ctx context.Context, tx *store.Tx, id, stages string, state State, i
 		return d, err
 	}
 	tx.Record(store.Entry{Action: "drill." + event, ObjectKind: "drill", ObjectID: d.ID, Content: map[string]any{"number": d.Number, "incident": incidentID, "stages": json.RawMessage(stages)}})
+	tx.Touch(Topic)
+	return d, nil
+}
+
+// Progress keeps the stages that a running drill has passed so far. Errors: forbidden without drill.run;
+// invalid stages; conflict error.transition for one that does not run.
+func Progress(ctx context.Context, tx *store.Tx, id, stages string) (Drill, error) {
+	if err := identity.Require(tx.Actor, "drill.run"); err != nil {
+		return Drill{}, err
+	}
+	d, err := load(ctx, tx, tx.Actor, id)
+	if err != nil {
+		return d, err
+	}
+	var list []Stage
+	if err := json.Unmarshal([]byte(stages), &list); err != nil {
+		return d, fault.Invalid("stages", "error.not_json", "field", "stages").Because(err)
+	}
+	if d.State != Running {
+		return d, fault.Conflict("drill_id", "error.transition", "state", d.State, "event", "stage", "allowed", "—")
+	}
+	d.Stages = stages
+	if _, err := tx.NewUpdate().Model(&d).Column("stages").WherePK().Exec(ctx); err != nil {
+		return d, err
+	}
+	tx.Record(store.Entry{Action: "drill.stage", ObjectKind: "drill", ObjectID: d.ID, Content: map[string]any{"stages": json.RawMessage(stages)}})
 	tx.Touch(Topic)
 	return d, nil
 }

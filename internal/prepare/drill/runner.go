@@ -146,6 +146,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		}
 		s := Stage{Name: name.ID, At: began.UTC().Format("2006-01-02T15:04:05.000Z07:00"), Ms: r.clock.Now().Sub(began).Milliseconds()}
 		res.Stages = append(res.Stages, s)
+		if err = r.notify(ctx, res.Stages); err != nil {
+			break
+		}
 		if r.o.OnStage != nil {
 			r.o.OnStage(s, Words{name.ZH, name.EN})
 		}
@@ -270,6 +273,16 @@ func (r *run) running(ctx context.Context) error {
 		return r.sit(ctx)
 	}
 	return nil
+}
+
+// notify tells the server how far the drill is, for whoever watches it. That it was paused or ended
+// meanwhile is for the next stage to find.
+func (r *run) notify(ctx context.Context, stages []Stage) error {
+	err := r.post(ctx, r.o.Token, "/drills/"+r.drill.ID+"/stages", "", map[string]any{"stages": stages}, nil)
+	if refused(err, "error.transition") {
+		return nil
+	}
+	return err
 }
 
 func (r *run) finish(ctx context.Context, stages []Stage, passed bool) error {

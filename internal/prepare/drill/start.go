@@ -17,6 +17,7 @@ type StartOptions struct {
 	UpstreamURL       string // base URL with /v1; a simulated model
 	UpstreamModel     string
 	UpstreamSecretRef string // name of the upstream's key in the secret store; "" for none
+	ByServer          bool   // the server plays it itself
 }
 
 // Started is what the runner needs to play a drill. Tokens and keys are shown here and nowhere else.
@@ -89,7 +90,7 @@ func Start(ctx context.Context, tx *store.Tx, o StartOptions) (Started, error) {
 	if err != nil {
 		return Started{}, err
 	}
-	d := Drill{ID: o.ID, Number: number, Scenario: sc.ID, State: Running, StartedBy: tx.Actor.ID, StartedMs: tx.NowMs, Stages: "[]"}
+	d := Drill{ID: o.ID, Number: number, Scenario: sc.ID, State: Running, StartedBy: tx.Actor.ID, StartedMs: tx.NowMs, Stages: "[]", ByServer: o.ByServer}
 	var own service.Service
 	// Whoever may run a drill need not be allowed to manage services and persons; these are the drill's.
 	if err := asSystem(tx, func() error {
