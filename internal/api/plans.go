@@ -25,6 +25,7 @@ type taskBody struct {
 }
 
 func (a *API) plans() {
+	a.planEditing()
 	get(a, operation{path: "/plans", id: "list-plans", room: "prepare", summary: "List plans, newest version first"}, func(ctx context.Context, actor store.Actor, in *struct {
 		State string `query:"state"`
 	}) ([]plan.Version, error) {

@@ -44,7 +44,8 @@ var needs = map[string]string{
 	"list-gate-reviews": "order.read", "ratify-offline": "gatereview.decide", "request-online": "gatereview.request", "decide-online": "gatereview.decide", "explain-nonconformity": "incident.handle",
 	"hold-retrospective": "retrospective.write", "finish-action": "retrospective.write",
 	"compliance-board": "status.read",
-	"run-drill":        "drill.run", "abort-drill": "drill.run", "report-stages": "drill.run",
+	"plan-coverage":    "plan.read", "list-plan-versions": "plan.read", "get-plan-version": "plan.read", "validate-plan": "plan.draft",
+	"run-drill": "drill.run", "abort-drill": "drill.run", "report-stages": "drill.run",
 	"list-drills": "drill.read", "get-drill": "drill.read", "start-drill": "drill.run", "finish-drill": "drill.run", "continue-drill": "drill.run",
 	"list-record": "record.read", "last-checkpoint": "record.read", "ask-erasure": "record.erase", "decide-erasure": "record.erase",
 }
