@@ -94,6 +94,8 @@ func (b *bench) path(o api.Op) string {
 	}
 	path = strings.NewReplacer("{id}", id, "{version}", "1", "{seq}", "1").Replace(path)
 	switch o.ID {
+	case "get-plan-version":
+		path = "/plans/general-1/versions/1"
 	case "list-messages":
 		path += "?object_id=RWinc"
 	case "complaint-status":
