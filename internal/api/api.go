@@ -58,6 +58,8 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.events()
 	a.drills()
 	a.govern()
+	a.exports()
+	a.search()
 	inner.HandleFunc("/api/", a.nowhere)
 	mux.Handle("/api/", a.guarded(http.MaxBytesHandler(inner, maxBody)))
 	return a

@@ -165,7 +165,7 @@ func (s secret) told(body, asked string) (out []string) {
 }
 
 // moving are the parts of an answer that differ between two calls by nothing but time.
-var moving = regexp.MustCompile(`\d{13}|"(size|next_index|late[a-z_]*|age[a-z_]*|lag[a-z_]*)":[0-9.e+-]+`)
+var moving = regexp.MustCompile(`\d{13}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|"(size|next_index|late[a-z_]*|age[a-z_]*|lag[a-z_]*)":[0-9.e+-]+`)
 
 // Role × action × resource, by the API as it is described: nothing of a restricted incident, of what hangs
 // on it and of what people wrote in it, and no count that it would change, for anybody who is not on its
@@ -218,7 +218,7 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 	// What the lists, counts and overviews say before there is anything to hide. The record grows by what is
 	// done here; a search for what is hidden is held to find nothing below.
 	still := slices.DeleteFunc(doors(params, secret{}), func(d string) bool {
-		return strings.HasPrefix(d, "/record") || strings.HasPrefix(d, "/persons") || strings.HasPrefix(d, "/complaint-status") || strings.HasPrefix(d, "/login") || strings.Contains(d, "?")
+		return strings.HasPrefix(d, "/record") || strings.HasPrefix(d, "/exports/record") || strings.HasPrefix(d, "/persons") || strings.HasPrefix(d, "/complaint-status") || strings.HasPrefix(d, "/login") || strings.Contains(d, "?")
 	})
 	before := map[string]string{}
 	count := func(into map[string]string) {

@@ -17,6 +17,8 @@ import (
 // needs says which permission guards each operation; "" is for everybody with a token, "public" for
 // everybody. It is written down a second time here on purpose.
 var needs = map[string]string{
+	"search": "", "export-anomalies": "anomaly.read", "export-incidents": "incident.read", "export-orders": "order.read", "export-complaints": "complaint.read", "export-record": "record.read", "export-messages": "incident.read", "export-obligations": "obligation.read",
+	"export-services": "service.read", "export-keys": "service.read", "export-plans": "plan.read", "export-persons": "person.manage", "export-drills": "drill.read", "export-gateways": "order.read", "export-lexicon": "lexicon.read",
 	"reference": "", "timeline": "incident.read", "list-importance": "service.read",
 	"list-checkpoints": "record.read", "prove-entry": "record.read", "list-erasures": "record.read", "verify-record": "record.read",
 	"me": "", "submit-complaint": "public", "complaint-status": "public",
@@ -98,6 +100,8 @@ func (b *bench) path(o api.Op) string {
 		path = "/plans/general-1/versions/1"
 	case "list-messages":
 		path += "?object_id=RWinc"
+	case "search":
+		path += "?q=IN-X"
 	case "complaint-status":
 		path += "?number=CP-1&code=x"
 	}

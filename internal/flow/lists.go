@@ -15,6 +15,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/respond/containment"
 	"github.com/fengsui/fengsui/internal/respond/incident"
+	"github.com/fengsui/fengsui/internal/respond/obligation"
 )
 
 // AnomalyItem is an anomaly as the queue shows it. Its category is the one that the rule proposes.
@@ -179,6 +180,40 @@ func (h *House) MessageList() listing.List[MessageItem] {
 					m.Attempts, m.QueuedMs, m.SentMs, m.Receipt, m.LastError, m.AcknowledgedMs, m.AcknowledgedBy})
 			}
 			return out, nil
+		}}
+}
+
+// ObligationItem is an obligation among those of all incidents.
+type ObligationItem struct {
+	obligation.Obligation
+	IncidentNumber string `json:"incident_number"`
+}
+
+// ObligationList is what is owed over all incidents that the actor may know of.
+func (h *House) ObligationList() listing.List[ObligationItem] {
+	return listing.List[ObligationItem]{IDOf: func(x ObligationItem) string { return x.ID },
+		Table: listing.Table{From: "obligation AS b", ID: "b.id", Time: "b.clock_start_ms", Search: []string{listing.Has("b.rule_id"), listing.Has("b.authority")},
+			Fields: []listing.Field{{Name: "state", Expr: "b.state", Values: []string{"pending", "owed", "decision", "struck_off", "met"}, Facet: true}, {Name: "rule_id", Expr: "b.rule_id", Facet: true}, {Name: "incident_id", Expr: "b.incident_id"}}},
+		Mine: func(a store.Actor) (listing.Where, error) {
+			if err := identity.Require(a, "obligation.read"); err != nil {
+				return nil, err
+			}
+			inner, err := incident.Mine(a)
+			return func(q *bun.SelectQuery) *bun.SelectQuery {
+				return q.Where("b.incident_id IN (?)", inner(h.Store.Read().NewSelect().TableExpr("incident AS i").ColumnExpr("i.id")))
+			}, err
+		},
+		Load: func(ctx context.Context, db bun.IDB, _ store.Actor, ids []string) ([]ObligationItem, error) {
+			var rows []obligation.Obligation
+			if err := db.NewSelect().Model(&rows).Where("id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+				return nil, err
+			}
+			numbers, err := names(ctx, db, "SELECT id, number AS name FROM incident WHERE id IN (SELECT incident_id FROM obligation WHERE id IN (?))", bun.List(ids))
+			out := make([]ObligationItem, 0, len(rows))
+			for _, r := range rows {
+				out = append(out, ObligationItem{r, numbers[r.IncidentID]})
+			}
+			return out, err
 		}}
 }
 

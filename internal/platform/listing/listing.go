@@ -92,7 +92,7 @@ func (l List[T]) Each(ctx context.Context, db bun.IDB, a store.Actor, q Query, f
 	if err != nil {
 		return err
 	}
-	for q.Limit = MaxLimit; ; {
+	for q.Limit, q.cursor = MaxLimit, (cursor{}); ; {
 		items, next, err := l.rows(ctx, db, a, q, mine)
 		if err != nil {
 			return err
@@ -109,6 +109,16 @@ func (l List[T]) Each(ctx context.Context, db bun.IDB, a store.Actor, q Query, f
 			return err
 		}
 	}
+}
+
+// First reads the newest rows that fit the question, without counting.
+func (l List[T]) First(ctx context.Context, db bun.IDB, a store.Actor, q Query) ([]T, error) {
+	mine, err := l.Mine(a)
+	if err != nil {
+		return nil, err
+	}
+	items, _, err := l.rows(ctx, db, a, q, mine)
+	return items, err
 }
 
 // Total counts the rows that fit the question.
