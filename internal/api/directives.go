@@ -59,7 +59,7 @@ func (a *API) directives() {
 	}) (directive.Directive, error) {
 		return directive.Answer(ctx, tx, in.ID, in.Body.Answer)
 	})
-	get(a, operation{path: "/settings", id: "list-settings", room: "status", summary: "Settings that were changed"}, func(ctx context.Context, actor store.Actor, _ *none) ([]setting.Setting, error) {
+	get(a, operation{path: "/settings", id: "list-settings", room: "status", summary: "Every setting with its value, its default and what it may be"}, func(ctx context.Context, actor store.Actor, _ *none) ([]setting.Ruled, error) {
 		return setting.List(ctx, a.Store.Read(), actor, settingRules())
 	})
 	post(a, operation{path: "/settings", id: "change-setting", room: "status", summary: "Change a setting"}, func(ctx context.Context, tx *store.Tx, in *settingBody) (setting.Setting, error) {

@@ -17,6 +17,31 @@ type personBody struct {
 	}
 }
 
+// Listed is a person with the roles they hold.
+type Listed struct {
+	identity.Person
+	Roles []string `json:"roles"`
+}
+
+func (a *API) persons(ctx context.Context, actor store.Actor) ([]Listed, error) {
+	all, err := identity.ListPersons(ctx, a.Store.Read(), actor, "")
+	out := make([]Listed, len(all))
+	for i, p := range all {
+		out[i] = Listed{p, p.Roles()}
+	}
+	return out, err
+}
+
+// rolesAndActions says what each role may do where nothing about a thing forbids it. It is no secret: whoever
+// is refused must be able to see whom to ask.
+func rolesAndActions(_ context.Context, _ store.Actor, _ *none) (map[string][]string, error) {
+	out := map[string][]string{}
+	for _, role := range identity.Roles() {
+		out[role] = identity.ActionsOf(store.Actor{ID: "anybody", Roles: []string{role}})
+	}
+	return out, nil
+}
+
 type tokenBody struct {
 	ByID
 	Body struct {
@@ -57,9 +82,10 @@ func (a *API) waitingCredentials(ctx context.Context, actor store.Actor) ([]Wait
 }
 
 func (a *API) people() {
-	get(a, operation{path: "/persons", id: "list-persons", room: "identity", summary: "List persons"}, func(ctx context.Context, actor store.Actor, _ *none) ([]identity.Person, error) {
-		return identity.ListPersons(ctx, a.Store.Read(), actor, "")
+	get(a, operation{path: "/persons", id: "list-persons", room: "identity", summary: "List persons"}, func(ctx context.Context, actor store.Actor, _ *none) ([]Listed, error) {
+		return a.persons(ctx, actor)
 	})
+	get(a, operation{path: "/roles", id: "list-roles", room: "identity", summary: "What each role may do"}, rolesAndActions)
 	get(a, operation{path: "/persons/directory", id: "list-directory", room: "identity", summary: "List whom one may put on an allow-list"}, func(ctx context.Context, actor store.Actor, _ *none) ([]identity.Named, error) {
 		return identity.Directory(ctx, a.Store.Read(), actor)
 	})

@@ -206,6 +206,7 @@ func statesOf[T any, S ~string](machine []T, ends func(T) (from, to S)) []string
 func enumerations() map[string][]string {
 	lists := map[string][]string{
 		"role":                  identity.Roles(),
+		"permission":            identity.Actions(),
 		"kind":                  strs(posture.Real, posture.Drill, posture.Test, posture.Backfill),
 		"rung":                  strs(containment.Rungs()...),
 		"measure":               strs(posture.Adjust, posture.Restrict, posture.Offline),
@@ -261,6 +262,13 @@ func enumerations() map[string][]string {
 			lists["milestone"] = append(lists["milestone"], t.Milestone)
 		}
 	}
+	for name, rule := range settingRules() {
+		lists["setting"] = append(lists["setting"], name)
+		if len(rule.Options) > 0 {
+			lists["setting."+name] = rule.Options
+		}
+	}
+	slices.Sort(lists["setting"])
 	if rules, err := anomaly.LoadRules(); err == nil { // the wiring loads them too, and fails
 		for _, rule := range rules.Rules {
 			lists["signal_rule"] = append(lists["signal_rule"], rule.ID)

@@ -19,7 +19,7 @@ import (
 var needs = map[string]string{
 	"search": "", "export-anomalies": "anomaly.read", "export-incidents": "incident.read", "export-orders": "order.read", "export-complaints": "complaint.read", "export-record": "record.read", "export-messages": "incident.read", "export-obligations": "obligation.read",
 	"export-services": "service.read", "export-keys": "service.read", "export-plans": "plan.read", "export-persons": "person.manage", "export-drills": "drill.read", "export-gateways": "order.read", "export-lexicon": "lexicon.read",
-	"reference": "", "timeline": "incident.read", "list-importance": "service.read",
+	"reference": "", "list-roles": "", "timeline": "incident.read", "list-importance": "service.read",
 	"list-checkpoints": "record.read", "prove-entry": "record.read", "list-erasures": "record.read", "verify-record": "record.read",
 	"me": "", "submit-complaint": "public", "complaint-status": "public",
 	"status": "status.read", "overview": "status.read", "list-messages": "incident.read", "list-settings": "status.read", "change-setting": "setting.manage",

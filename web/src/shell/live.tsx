@@ -25,7 +25,10 @@ const stale: Record<string, string[]> = {
   deployment: ['/services'],
   object: ['/services'],
   person: ['/persons', '/me'],
-  token: ['/persons', '/tokens'],
+  token: ['/persons', '/tokens', '/credentials'],
+  invitation: ['/persons', '/credentials'],
+  erasure: ['/record/erasures'],
+  scope: ['/record/erasures'],
   setting: ['/settings'],
 }
 

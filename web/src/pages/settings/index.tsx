@@ -1,5 +1,30 @@
+import { Tabs } from 'antd'
+import { useTranslation } from 'react-i18next'
+import { Navigate, useNavigate, useParams } from 'react-router'
 import { Page } from '../../parts/page'
+import { useMay } from '../../shell/session'
+import { About, Credentials, Figures, Keys, Messages, Roles } from './parts'
+import { People } from './people'
 
-export default function Soon() {
-  return <Page title="settings">…</Page>
+/** Settings: each part has an address of its own, and is there only for who may read it. */
+export default function Settings() {
+  const { t } = useTranslation()
+  const may = useMay()
+  const go = useNavigate()
+  const { part } = useParams()
+  const parts = [
+    { key: 'people', label: t('settings.people'), needs: 'person.manage', children: <People /> },
+    { key: 'credentials', label: t('settings.credentials'), needs: 'person.vouch', children: <Credentials /> },
+    { key: 'roles', label: t('settings.roles'), needs: '', children: <Roles /> },
+    { key: 'keys', label: t('settings.keys'), needs: 'service.read', children: <Keys /> },
+    { key: 'messages', label: t('settings.messages'), needs: 'incident.read', children: <Messages /> },
+    { key: 'figures', label: t('settings.figures'), needs: 'status.read', children: <Figures /> },
+    { key: 'about', label: t('settings.about_short'), needs: '', children: <About /> },
+  ].filter((p) => !p.needs || may(p.needs))
+  if (!parts.some((p) => p.key === part)) return <Navigate to={`/settings/${parts[0].key}`} replace />
+  return (
+    <Page title={t('menu.settings')}>
+      <Tabs activeKey={part} onChange={(key) => void go(`/settings/${key}`)} items={parts.map(({ needs: _, ...p }) => p)} destroyOnHidden />
+    </Page>
+  )
 }

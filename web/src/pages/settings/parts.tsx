@@ -1,0 +1,213 @@
+import { Form, InputNumber, Select, Space, Tag } from 'antd'
+import { useState } from 'react'
+import { useTranslation } from 'react-i18next'
+import { Link } from 'react-router'
+import { api, client, type Schema } from '../../api/client'
+import { ActButton, ActForm } from '../../parts/act'
+import { Failed } from '../../parts/failed'
+import { List, usePhone } from '../../parts/list'
+import { useServed } from '../../parts/served'
+import { stamp, When } from '../../parts/when'
+import { KindTag, useWords } from '../../parts/word'
+import { language } from '../../shell/language'
+import { useMay, useMe } from '../../shell/session'
+
+/** Credentials that one administrator issued and another must confirm. */
+export function Credentials() {
+  const { t } = useTranslation()
+  const me = useMe()
+  const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/credentials/waiting')
+  const kinds: Record<string, string> = { invitation: t('settings.invitation'), token: t('settings.token') }
+  const decide = (id: string, approve: boolean) => (header: { 'Idempotency-Key': string }) => client.POST('/api/v1/credentials/{id}/decide', { params: { path: { id }, header }, body: { approve } })
+  return (
+    <>
+      <p>{t('settings.credentials_what')}</p>
+      <List<Schema<'WaitingCredential'>>
+        name={t('settings.credentials')}
+        rows={data}
+        error={error ?? undefined}
+        loading={isLoading}
+        reload={() => void refetch()}
+        rowKey={(c) => c.id}
+        empty={t('settings.no_credentials')}
+        columns={[
+          { key: 'kind', title: t('settings.kind'), text: (c) => kinds[c.kind] ?? c.kind },
+          { key: 'person', title: t('settings.for_whom'), text: (c) => c.person_name },
+          { key: 'at', title: t('settings.asked'), text: (c) => stamp(c.requested_ms), show: (c) => <When ms={c.requested_ms} /> },
+          {
+            key: 'act',
+            title: t('settings.act'),
+            text: () => '',
+            show: (c) =>
+              c.requested_by === me.id ? t('settings.another') : (
+                <Space wrap>
+                  <ActButton size="small" type="primary" call={decide(c.id, true)} then={() => void refetch()}>{t('settings.confirm')}</ActButton>
+                  <ActButton size="small" call={decide(c.id, false)} then={() => void refetch()}>{t('settings.reject')}</ActButton>
+                </Space>
+              ),
+          },
+        ]}
+      />
+    </>
+  )
+}
+
+/** Roles shows what each role may do; policies decide it, and this only reads them. */
+export function Roles() {
+  const { t } = useTranslation()
+  const { word, options } = useWords()
+  const me = useMe()
+  const phone = usePhone()
+  const [one, setOne] = useState<string>()
+  const { data, error, refetch } = api.useQuery('get', '/api/v1/roles', {}, { staleTime: Infinity })
+  if (error) return <Failed error={error} retry={() => void refetch()} />
+  if (!data) return null
+  const roles = options('role')
+  const chosen = one ?? me.roles[0]
+  const mine = (r: string) => me.roles.includes(r)
+  return (
+    <>
+      <p>{t('settings.roles_lead')}</p>
+      {phone ? (
+        <>
+          <Select className="list-search" aria-label={t('settings.role')} value={chosen} onChange={setOne} options={roles} />
+          <ul className="rows gap-top">{data[chosen]?.map((a) => <li key={a}>✓ {word('permission', a)}</li>)}</ul>
+        </>
+      ) : (
+        <div className="scroll-x matrix" tabIndex={0} role="region" aria-label={t('settings.roles')}>
+          <table className="plain">
+            <thead><tr><th scope="col">{t('settings.may')}</th>{roles.map((r) => <th scope="col" key={r.value} className={mine(r.value) ? 'chosen' : ''}>{r.label}{mine(r.value) && ` · ${t('settings.you')}`}</th>)}</tr></thead>
+            <tbody>
+              {options('permission').map((a) => (
+                <tr key={a.value}>
+                  <th scope="row" title={a.value}>{a.label}</th>
+                  {roles.map((r) => <td key={r.value} className={mine(r.value) ? 'chosen' : ''}>{data[r.value]?.includes(a.value) ? <span role="img" aria-label={t('common.yes')}>✓</span> : <span className="off" role="img" aria-label={t('common.no')}>·</span>}</td>)}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </>
+  )
+}
+
+/** Keys of gateways stand with the service that they open. */
+export function Keys() {
+  const { t } = useTranslation()
+  const { data, error, isLoading } = api.useQuery('get', '/api/v1/services')
+  return (
+    <>
+      <p>{t('settings.keys_what')}</p>
+      <List<Schema<'Service'>>
+        name={t('settings.keys')}
+        rows={data}
+        error={error ?? undefined}
+        loading={isLoading}
+        rowKey={(s) => s.id}
+        empty={t('settings.no_services')}
+        columns={[{ key: 'name', title: t('settings.service'), text: (s) => s.name, show: (s) => <Link to={`/services/${s.id}`}>{s.name}</Link> }]}
+      />
+    </>
+  )
+}
+
+type Message = Schema<'FlowMessageItem'>
+
+const signs: Record<string, string> = { pending: '…', sent: '✓', refused: '✗', failed: '‼', dismissed: '–' }
+
+/** Messages that left, wait or failed, with their receipts. */
+export function Messages() {
+  const { t } = useTranslation()
+  const { word } = useWords()
+  const served = useServed<Message>('/messages', [
+    { key: 'state', title: t('settings.state'), label: (v) => word('message.state', v) },
+    { key: 'channel', title: t('settings.channel'), label: (v) => v },
+    { key: 'template', title: t('settings.template'), label: (v) => word('template', v) },
+  ])
+  return (
+    <List<Message>
+      name={t('settings.messages')}
+      rows={served.rows}
+      {...served.list}
+      rowKey={(m) => m.id}
+      empty={t('settings.no_messages')}
+      columns={[
+        { key: 'state', title: t('settings.state'), text: (m) => word('message.state', m.state), show: (m) => <span className={m.state === 'failed' || m.state === 'refused' ? 'clock late' : 'nowrap'}><span aria-hidden>{signs[m.state]} </span>{word('message.state', m.state)}</span> },
+        { key: 'template', title: t('settings.template'), text: (m) => word('template', m.template), show: (m) => <>{word('template', m.template)} <KindTag kind={m.incident_kind} /></> },
+        { key: 'channel', title: t('settings.channel'), text: (m) => m.channel, show: (m) => <>{m.channel} · {word('channel.class', m.class)}{m.simulated && <Tag variant="outlined">{t('settings.simulated')}</Tag>}</> },
+        { key: 'to', title: t('settings.recipient'), wide: true, text: (m) => m.recipient },
+        { key: 'queued', title: t('settings.queued'), text: (m) => stamp(m.queued_ms), show: (m) => <When ms={m.queued_ms} /> },
+        { key: 'seen', title: t('settings.seen'), wide: true, text: (m) => stamp(m.acknowledged_ms), show: (m) => (m.acknowledged_ms ? <When ms={m.acknowledged_ms} /> : t('common.none')) },
+        { key: 'why', title: t('settings.outcome'), wide: true, text: (m) => m.last_error || m.receipt, show: (m) => <span className="mono">{m.last_error || m.receipt}</span> },
+      ]}
+    />
+  )
+}
+
+type Figure = Schema<'SettingRuled'>
+
+/** Figures that may be changed while the server runs, retention among them. */
+export function Figures() {
+  const { t } = useTranslation()
+  const { word } = useWords()
+  const may = useMay()
+  const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/settings')
+  const says = (s: Figure, v: string) => (s.type === 'choice' ? word(`setting.${s.name}`, v) : v)
+  return (
+    <List<Figure>
+      name={t('settings.figures')}
+      rows={data}
+      error={error ?? undefined}
+      loading={isLoading}
+      reload={() => void refetch()}
+      rowKey={(s) => s.name}
+      empty={t('settings.no_figures')}
+      columns={[
+        { key: 'name', title: t('settings.figure'), text: (s) => word('setting', s.name), show: (s) => <>{word('setting', s.name)}<br /><span className="mono">{s.name}</span></> },
+        { key: 'value', title: t('settings.value'), text: (s) => says(s, s.value), show: (s) => <strong>{says(s, s.value)}</strong> },
+        { key: 'default', title: t('settings.default'), wide: true, text: (s) => says(s, s.default) },
+        { key: 'changed', title: t('settings.changed'), text: (s) => stamp(s.changed_ms), show: (s) => (s.changed_ms ? <When ms={s.changed_ms} /> : t('settings.as_delivered')) },
+        {
+          key: 'act',
+          title: t('settings.act'),
+          text: () => '',
+          show: (s) =>
+            may('setting.manage') && (
+              <ActForm<{ value: string }>
+                label={t('settings.change')}
+                title={word('setting', s.name)}
+                draft={`settings.${s.name}`}
+                button={{ size: 'small' }}
+                initial={{ value: s.value }}
+                fields={
+                  <Form.Item name="value" label={t('settings.value')} extra={s.type === 'number' ? t('settings.at_least', { n: s.min }) : undefined} rules={[{ required: true, message: t('common.required', { name: t('settings.value') }) }]}>
+                    {s.type === 'choice' ? <Select options={s.options.map((v) => ({ value: v, label: says(s, v) }))} /> : <InputNumber stringMode min={String(s.min)} precision={0} />}
+                  </Form.Item>
+                }
+                call={(v, header) => client.POST('/api/v1/settings', { params: { header }, body: { name: s.name, value: String(v.value) } })}
+                then={() => void refetch()}
+              />
+            ),
+        },
+      ]}
+    />
+  )
+}
+
+/** About says what this is, which editions of the standards it holds to, and under what licence it stands. */
+export function About() {
+  const { t } = useTranslation()
+  const { data } = api.useQuery('get', '/api/v1/reference', {}, { staleTime: Infinity, gcTime: Infinity })
+  return (
+    <>
+      <p>{t('settings.about')}</p>
+      <h2>{t('settings.editions')}</h2>
+      <ul className="rows">
+        {data?.editions.map((e) => <li key={e.id}><strong>{e.name[language()]}</strong> <span className="mono">{e.id}</span> <span>{t('settings.in_force', { day: e.in_force })}</span> <span>{e.verified ? `✓ ${t('settings.verified')}` : `✗ ${t('settings.unverified')}`}</span></li>)}
+      </ul>
+      <h2>{t('settings.licences')}</h2>
+      <p>{t('settings.licences_what')}</p>
+    </>
+  )
+}
