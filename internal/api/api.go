@@ -48,6 +48,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.prepare()
 	a.monitor()
 	a.login()
+	a.oidc()
 	a.incidents()
 	a.handling()
 	a.orders()

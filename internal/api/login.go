@@ -158,7 +158,12 @@ func (a *API) in(w *wire, in login.In) LoginState {
 func (a *API) login() {
 	const room = "identity"
 	get(a, operation{path: "/login/ways", id: "login-ways", room: room, summary: "How one can log in", public: true}, func(ctx context.Context, _ store.Actor, _ *none) (LoginWays, error) {
-		return LoginWays{Password: true, Passkey: a.Login.Passkeys(wireOf(ctx).r.Host), OIDC: []OIDCWay{}, Demo: a.Login.Demo()}, nil
+		ways := LoginWays{Password: true, Passkey: a.Login.Passkeys(wireOf(ctx).r.Host), OIDC: []OIDCWay{}, Demo: a.Login.Demo()}
+		all, err := a.Login.Providers(ctx, a.Store.Read())
+		for _, p := range all {
+			ways.OIDC = append(ways.OIDC, OIDCWay{p.ID, p.Name})
+		}
+		return ways, err
 	})
 	act(a, operation{path: "/login/password", id: "login-password", room: room, summary: "Log in by account and password, and by a code if one is asked for", public: true}, func(ctx context.Context, w *wire, _ store.Actor, in *passwordBody) (LoginState, error) {
 		got, err := a.Login.Password(ctx, login.Attempt{Account: in.Body.Account, Password: in.Body.Password, Code: in.Body.Code, From: w.from()})

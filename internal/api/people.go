@@ -56,14 +56,17 @@ type TokenIssued struct {
 	Waiting bool   `json:"waiting"`
 }
 
-// WaitingCredential is an invitation or token that waits for a second person. ID is that of the request.
+// WaitingCredential is an invitation, token or binding that waits for a second person. ID is that of the
+// request; issuer and subject are those of a binding.
 type WaitingCredential struct {
 	ID          string `json:"id"`
-	Kind        string `json:"kind" doc:"invitation or token"`
+	Kind        string `json:"kind" doc:"invitation, token or oidc_binding"`
 	PersonID    string `json:"person_id"`
 	PersonName  string `json:"person_name"`
 	RequestedBy string `json:"requested_by"`
 	RequestedMs int64  `json:"requested_ms"`
+	Issuer      string `json:"issuer,omitempty"`
+	Subject     string `json:"subject,omitempty"`
 }
 
 func (a *API) waitingCredentials(ctx context.Context, actor store.Actor) ([]WaitingCredential, error) {
@@ -76,6 +79,11 @@ func (a *API) waitingCredentials(ctx context.Context, actor store.Actor) ([]Wait
 		}
 		if err := a.Store.Read().NewRaw("SELECT name FROM person WHERE id = ?", out[i].PersonID).Scan(ctx, &out[i].PersonName); err != nil {
 			return nil, err
+		}
+		if s.ObjectKind == "oidc_binding" {
+			if err := a.Store.Read().NewRaw("SELECT issuer, subject FROM oidc_binding WHERE id = ?", s.ObjectID).Scan(ctx, &out[i].Issuer, &out[i].Subject); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return out, err
@@ -113,10 +121,10 @@ func (a *API) people() {
 	post(a, operation{path: "/persons/{id}/invitation", id: "invite-person", room: "identity", summary: "Issue a one-time link with which a person sets up an account; a second person confirms it", secret: true}, func(ctx context.Context, tx *store.Tx, in *ByID) (flow.Invited, error) {
 		return a.Invite(ctx, tx, in.ID)
 	})
-	get(a, operation{path: "/credentials/waiting", id: "list-waiting-credentials", room: "identity", summary: "Invitations and tokens that wait for a second person"}, func(ctx context.Context, actor store.Actor, _ *none) ([]WaitingCredential, error) {
+	get(a, operation{path: "/credentials/waiting", id: "list-waiting-credentials", room: "identity", summary: "Invitations, tokens and bindings that wait for a second person"}, func(ctx context.Context, actor store.Actor, _ *none) ([]WaitingCredential, error) {
 		return a.waitingCredentials(ctx, actor)
 	})
-	post(a, operation{path: "/credentials/{id}/decide", id: "decide-credential", room: "identity", summary: "Confirm or reject an invitation or token; not by who issued it"}, func(ctx context.Context, tx *store.Tx, in *decisionBody) (identity.SecondSignature, error) {
+	post(a, operation{path: "/credentials/{id}/decide", id: "decide-credential", room: "identity", summary: "Confirm or reject an invitation, token or binding; not by who issued it"}, func(ctx context.Context, tx *store.Tx, in *decisionBody) (identity.SecondSignature, error) {
 		return a.DecideCredential(ctx, tx, in.ID, in.Body.Approve)
 	})
 }

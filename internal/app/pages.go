@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -26,10 +27,12 @@ type pages struct {
 	tmpl    *template.Template
 	limit   *api.Limiter
 	acks    *api.Limiter
+	logins  *api.Limiter // more of them, since a whole office may share an address
+	log     *slog.Logger
 }
 
 func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
-	p := &pages{house: a.House, catalog: catalog, limit: api.NewLimiter(20, time.Minute), acks: api.NewLimiter(30, time.Minute)}
+	p := &pages{house: a.House, catalog: catalog, limit: api.NewLimiter(20, time.Minute), acks: api.NewLimiter(30, time.Minute), logins: api.NewLimiter(60, time.Minute), log: a.log}
 	p.tmpl = template.Must(template.New("").Funcs(template.FuncMap{
 		"dict": func(p page, rows []flow.Count, area string) any {
 			return struct {
@@ -55,6 +58,8 @@ func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
 	mux.HandleFunc("POST /complaint/status", p.progress)
 	mux.HandleFunc("GET /welcome/{token}", p.welcome)
 	mux.HandleFunc("POST /welcome/{token}", p.welcome)
+	mux.HandleFunc("GET /login/oidc/{id}", p.leave)
+	mux.HandleFunc("GET /login/oidc/{id}/callback", p.back)
 	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		http.ServeFileFS(w, r, pageFS, "pages/style.css")
@@ -71,7 +76,8 @@ type page struct {
 	Lang    locale.Lang
 	Other   locale.Lang
 	Path    string
-	Refresh int // seconds; 0 = never
+	Refresh int    // seconds; 0 = never
+	Onward  string // where the browser goes by itself; "" = nowhere
 	Error   string
 	Field   string // the input at fault
 	Query   template.URL
@@ -130,7 +136,7 @@ func (p *pages) say(lang locale.Lang, err error) (code int, field, text string) 
 		return http.StatusServiceUnavailable, "", p.catalog.Say(lang, "page.unavailable")
 	}
 	code = map[fault.Kind]int{fault.KindInvalid: http.StatusUnprocessableEntity, fault.KindNotFound: http.StatusNotFound, fault.KindConflict: http.StatusConflict,
-		fault.KindUnauthenticated: http.StatusUnauthorized, fault.KindForbidden: http.StatusForbidden}[f.Kind]
+		fault.KindUnauthenticated: http.StatusUnauthorized, fault.KindForbidden: http.StatusForbidden, fault.KindTooMany: http.StatusTooManyRequests}[f.Kind]
 	switch {
 	case f.Key == "page.too_many":
 		code = http.StatusTooManyRequests

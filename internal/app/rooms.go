@@ -50,6 +50,7 @@ func (a *App) rooms(ctx context.Context, st *store.Store, log *record.Log, vault
 		return nil, err
 	}
 	h := &flow.House{Store: st, Book: book, Record: log, Secrets: vault, Login: login.New(st, vault), StaffWay: inbox}
+	h.Login.ReachProviders(outgoing.Guard{AllowPrivate: a.o.AllowPrivateOIDC})
 	if h.Channels, err = a.channels(); err != nil {
 		return nil, err
 	}

@@ -46,6 +46,16 @@ func (h *House) IssueToken(ctx context.Context, tx *store.Tx, personID, label st
 	return token, waiting, h.credential(ctx, tx, "token", id, personID, waiting)
 }
 
+// BindOIDC binds a person to what an identity provider calls them; see login.Desk.Bind.
+func (h *House) BindOIDC(ctx context.Context, tx *store.Tx, personID, providerID, subject string) (login.Binding, error) {
+	alone := !tx.Actor.IsSystem()
+	b, err := h.Login.Bind(ctx, tx, personID, providerID, subject, alone)
+	if err != nil {
+		return b, err
+	}
+	return b, h.credential(ctx, tx, "oidc_binding", b.ID, personID, alone)
+}
+
 // credential asks for the second signature, and tells a person who can read it that a credential in
 // their name was issued.
 func (h *House) credential(ctx context.Context, tx *store.Tx, kind, id, personID string, alone bool) error {
@@ -74,7 +84,7 @@ func (h *House) WaitingCredentials(ctx context.Context, a store.Actor) ([]identi
 	return out, err
 }
 
-// DecideCredential makes an invitation or token good, or void. Not for who issued it.
+// DecideCredential makes an invitation, token or binding good, or void. Not for who issued it.
 func (h *House) DecideCredential(ctx context.Context, tx *store.Tx, id string, approve bool) (identity.SecondSignature, error) {
 	if err := identity.Require(tx.Actor, "person.vouch"); err != nil {
 		return identity.SecondSignature{}, err
@@ -86,8 +96,11 @@ func (h *House) DecideCredential(ctx context.Context, tx *store.Tx, id string, a
 	if s.Action != "person.vouch" {
 		return s, fault.NotFound("id", "error.not_found", "field", "id")
 	}
-	if s.ObjectKind == "invitation" {
+	switch s.ObjectKind {
+	case "invitation":
 		return s, h.Login.Settle(ctx, tx, s.ObjectID, approve)
+	case "oidc_binding":
+		return s, h.Login.SettleBinding(ctx, tx, s.ObjectID, approve)
 	}
 	return s, identity.SettleToken(ctx, tx, s.ObjectID, approve)
 }

@@ -204,7 +204,7 @@ func (d *Desk) Choose(ctx context.Context, token, account, password string) erro
 }
 
 // Accept uses the link up: the account takes effect with the code's secret, or without one where that is
-// allowed. Whatever the person had before, sessions, codes, passkeys, is ended: a link is also the way
+// allowed. Whatever the person had before, sessions, codes, passkeys, bindings to providers, is ended: a link is also the way
 // back for somebody whose telephone was stolen. Errors: those of Open; conflict login.choose_first; invalid
 // code login.bad_code; forbidden login.second_factor.
 func (d *Desk) Accept(ctx context.Context, token, code string, skip bool) error {
@@ -238,6 +238,9 @@ func (d *Desk) Accept(ctx context.Context, token, code string, skip bool) error 
 		if _, err := tx.ExecContext(ctx, "DELETE FROM passkey WHERE person_id = ?", w.personID); err != nil {
 			return err
 		}
+		if err := d.unbindAll(ctx, tx, "person_id", w.personID); err != nil {
+			return err
+		}
 		if _, err := EndSessions(ctx, tx, w.personID, ""); err != nil {
 			return err
 		}
@@ -264,10 +267,10 @@ func (d *Desk) Accept(ctx context.Context, token, code string, skip bool) error 
 	})
 }
 
-// HasCredentials says whether a person can already show who they are: by an account, a passkey or a token.
+// HasCredentials says whether a person can already show who they are: by an account, a passkey, a provider or a token.
 func HasCredentials(ctx context.Context, db bun.IDB, personID string) (bool, error) {
 	var n int
-	err := db.NewRaw(`SELECT (SELECT COUNT(*) FROM account WHERE person_id = ?0) + (SELECT COUNT(*) FROM passkey WHERE person_id = ?0)
+	err := db.NewRaw(`SELECT (SELECT COUNT(*) FROM account WHERE person_id = ?0) + (SELECT COUNT(*) FROM passkey WHERE person_id = ?0) + (SELECT COUNT(*) FROM oidc_binding WHERE person_id = ?0 AND NOT waiting)
 		+ (SELECT COUNT(*) FROM token WHERE person_id = ?0 AND revoked_ms = 0)`, personID).Scan(ctx, &n)
 	return n > 0, err
 }

@@ -1,5 +1,5 @@
 // Package login is how a person shows who they are: local accounts with a password, one-time codes and
-// passkeys, the sessions that a log-in opens, the limits on guessing, and the one-time links that set an
+// passkeys, identity providers, the sessions that a log-in opens, the limits on guessing, and the one-time links that set an
 // account up. Who somebody is and what they may do is internal/platform/identity's.
 package login
 
@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/http"
 	"sync/atomic"
 
 	"github.com/uptrace/bun"
@@ -24,6 +25,8 @@ type Desk struct {
 	hashing chan struct{}
 	site    atomic.Pointer[site]
 	demo    atomic.Pointer[string]
+	reach   *http.Client // to identity providers; nil where there is no way
+	plain   bool         // they may be reached by http
 }
 
 // New makes a desk. It knows no passkeys before Serve.
