@@ -63,7 +63,7 @@ lint: need-go ## gofmt, vet, the pinned staticcheck, and the pins of stack-criti
 
 clean: ## remove what the other targets built; data folders stay
 	@[ ! -d .cache ] || chmod -R u+w .cache
-	@rm -rf bin dist .cache e2e/sdk/node/node_modules
+	@rm -rf bin dist .cache e2e/sdk/node/node_modules e2e/oidc/node/node_modules
 
 need-go:
 	@scripts/need write go
