@@ -64,7 +64,7 @@ export function ActButton({ call, done, then, ...button }: ButtonProps & { call:
 export function ActForm<V extends object>(p: {
   label: string
   title?: string
-  draft: string // names what is typed: `anomaly.ID.dismiss`
+  draft: string // names what is typed: `anomaly.ID.dismiss`; '' keeps it nowhere, as for a secret
   initial?: Partial<V>
   fields: ReactNode | ((form: FormInstance<V>) => ReactNode)
   call: (values: V, h: { 'Idempotency-Key': string }) => Sent
@@ -87,7 +87,7 @@ export function ActForm<V extends object>(p: {
     p.onClose?.()
   }
   useEffect(() => {
-    if (open) form.setFieldsValue({ ...p.initial, ...readDraft<Partial<V>>(p.draft) } as never)
+    if (open) form.setFieldsValue({ ...p.initial, ...(p.draft ? readDraft<Partial<V>>(p.draft) : undefined) } as never)
   }, [open, p.draft]) // eslint-disable-line
   const submit = async () => {
     const values = await form.validateFields().catch(() => undefined)
@@ -127,7 +127,7 @@ export function ActForm<V extends object>(p: {
           form={form}
           layout="vertical"
           initialValues={p.initial}
-          onValuesChange={(_, all) => keepDraft(p.draft, all)}
+          onValuesChange={(_, all) => p.draft && keepDraft(p.draft, all)}
           onKeyDown={(e) => {
             if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) void submit()
           }}
