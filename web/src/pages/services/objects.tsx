@@ -49,36 +49,36 @@ export function Objects({ serviceId }: { serviceId: string }) {
         }
         columns={[
           { key: 'name', title: t('services.object_name'), text: (r) => r.name },
-          { key: 'kind', title: t('services.object_kind'), text: (r) => word('affected.kind', r.kind) },
+          { key: 'kind', title: t('services.object_kind'), text: (r) => word('affected.kind', r.kind), wide: true },
           { key: 'importance', title: t('services.importance'), text: (r) => word('importance.level', of(r).inForce?.level ?? ''), show: (r) => <Level level={of(r).inForce?.level} /> },
-          { key: 'ground', title: t('services.ground'), text: (r) => of(r).inForce?.ground ?? '', show: (r) => <History of={of(r)} /> },
-          {
-            key: 'act',
-            title: t('services.act'),
-            text: () => '',
-            show: (r) =>
-              may('service.manage') && (
-                <ActForm<{ level: Schema<'ImportanceBodyBody'>['level']; ground: string; from?: string }>
-                  label={t('services.importance_set')}
-                  title={t('services.importance_of', { name: r.name })}
-                  button={{ size: 'small' }}
-                  draft={`object.${r.id}.importance`}
-                  initial={{ level: of(r).inForce?.level as undefined }}
-                  fields={
-                    <>
-                      <Form.Item name="level" label={t('services.importance')} rules={must(t('services.importance'))}><Select options={options('importance.level')} /></Form.Item>
-                      <Form.Item name="ground" label={t('services.ground')} extra={t('services.ground_what')} rules={must(t('services.ground'))}><Input.TextArea rows={3} maxLength={1000} /></Form.Item>
-                      <Form.Item name="from" label={t('services.from')} extra={t('services.from_what')}><Input type="datetime-local" /></Form.Item>
-                    </>
-                  }
-                  call={({ from, ...v }, header) => client.POST('/api/v1/objects/{id}/importance', { params: { path: { id: r.id }, header }, body: { ...v, ...(from ? { from_ms: fromBeijing(from) } : {}) } })}
-                  then={() => void said.refetch()}
-                />
-              ),
-          },
+          { key: 'ground', title: t('services.ground'), text: (r) => of(r).inForce?.ground ?? '', show: (r) => <><History of={of(r)} />{may('service.manage') && <SetImportance object={r} now={of(r).inForce?.level} then={() => void said.refetch()} />}</> },
         ]}
       />
     </>
+  )
+}
+
+function SetImportance(p: { object: Schema<'ServiceAffectedObject'>; now: string | undefined; then: () => void }) {
+  const { t } = useTranslation()
+  const { options } = useWords()
+  const must = (label: string) => [{ required: true, whitespace: true, message: t('common.required', { name: label }) }]
+  return (
+    <ActForm<{ level: Schema<'ImportanceBodyBody'>['level']; ground: string; from?: string }>
+      label={t('services.importance_set')}
+      title={t('services.importance_of', { name: p.object.name })}
+      button={{ size: 'small' }}
+      draft={`object.${p.object.id}.importance`}
+      initial={{ level: p.now as undefined }}
+      fields={
+        <>
+          <Form.Item name="level" label={t('services.importance')} rules={must(t('services.importance'))}><Select options={options('importance.level')} /></Form.Item>
+          <Form.Item name="ground" label={t('services.ground')} extra={t('services.ground_what')} rules={must(t('services.ground'))}><Input.TextArea rows={3} maxLength={1000} /></Form.Item>
+          <Form.Item name="from" label={t('services.from')} extra={t('services.from_what')}><Input type="datetime-local" /></Form.Item>
+        </>
+      }
+      call={({ from, ...v }, header) => client.POST('/api/v1/objects/{id}/importance', { params: { path: { id: p.object.id }, header }, body: { ...v, ...(from ? { from_ms: fromBeijing(from) } : {}) } })}
+      then={p.then}
+    />
   )
 }
 

@@ -121,7 +121,7 @@ function Deployments({ service }: { service: Schema<'Service'> }) {
         columns={[
           { key: 'name', title: t('services.deployment_name'), text: (r) => r.name },
           { key: 'role', title: t('services.role'), text: (r) => word('deployment.role', r.role) },
-          { key: 'version', title: t('services.model_version'), text: (r) => [r.model_version, r.system_prompt_version].filter(Boolean).join(' · ') },
+          { key: 'version', title: t('services.model_version'), text: (r) => [r.model_version, r.system_prompt_version].filter(Boolean).join(' · '), wide: true },
           { key: 'upstream', title: t('services.upstream_url'), text: (r) => r.upstream_url, show: (r) => <span className="mono">{r.upstream_url} · {r.upstream_model}{r.route !== 'default' && ` · ${r.route}`}</span> },
           { key: 'secret', title: t('services.secret_ref'), text: (r) => r.secret_ref || t('common.none'), wide: true },
           { key: 'filed', title: t('services.filed'), text: (r) => (r.filed ? `✓ ${t('services.filed')}` : `✗ ${t('services.not_filed')}`) },
@@ -197,7 +197,7 @@ function Keys({ service }: { service: Schema<'Service'> }) {
           )
         }
         columns={[
-          { key: 'label', title: t('services.key_label'), text: (r) => r.label || `…${r.id.slice(-6)}`, show: (r) => <>{r.label || <span className="mono">…{r.id.slice(-6)}</span>}{r.simulated && <Tag variant="outlined">{t('services.simulated')}</Tag>}</> },
+          { key: 'label', title: t('services.key_label'), text: (r) => r.label || `…${r.id.slice(-6)}`, show: (r) => <>{r.label || <span className="mono">…{r.id.slice(-6)}</span>}{r.simulated && ' '}{r.simulated && <Tag variant="outlined">{t('services.simulated')}</Tag>}</> },
           { key: 'who', title: t('services.tenant'), text: (r) => `${r.tenant} · ${r.user_group}` },
           { key: 'kind', title: t('services.traffic_kind'), text: (r) => word('kind', r.traffic_kind) },
           { key: 'created', title: t('services.created'), text: (r) => stamp(r.created_ms), show: (r) => <When ms={r.created_ms} />, wide: true },
