@@ -1,12 +1,15 @@
 package app
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/rand"
 	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fengsui/fengsui/internal/api"
@@ -23,6 +26,7 @@ type console struct {
 	log     *slog.Logger
 	clock   clock.Clock
 	reports *api.Limiter
+	packed  sync.Map // path → the file gzipped, made when it is first asked for
 }
 
 // noncePlace is what Vite writes where the request's nonce belongs.
@@ -65,6 +69,14 @@ func (c *console) serve(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(path, "assets/") { // the name holds a hash of the content
 			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		}
+		if packed := c.pack(path); packed != nil {
+			w.Header().Set("Vary", "Accept-Encoding")
+			if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+				w.Header().Set("Content-Encoding", "gzip")
+				http.ServeContent(w, r, path, time.Time{}, bytes.NewReader(packed))
+				return
+			}
+		}
 		http.ServeFileFS(w, r, c.files, path)
 		return
 	}
@@ -72,6 +84,24 @@ func (c *console) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", consolePolicy(nonce))
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = io.WriteString(w, strings.ReplaceAll(c.index, noncePlace, nonce)) // the reader is gone if this fails
+}
+
+// pack gives a built file gzipped, or nil if there is none: a telephone on a bad line must not wait for what need not be sent.
+func (c *console) pack(path string) []byte {
+	if packed, ok := c.packed.Load(path); ok {
+		return packed.([]byte)
+	}
+	raw, err := fs.ReadFile(c.files, path)
+	if err != nil {
+		return nil
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(raw); err != nil || z.Close() != nil {
+		return nil
+	}
+	c.packed.Store(path, b.Bytes())
+	return b.Bytes()
 }
 
 // report takes what a browser refused to load or run. Anybody can send one, so it is short, counted and only logged.

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"compress/gzip"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -45,6 +47,32 @@ func TestTheConsoleGetsAFreshNonceThatItsPolicyNames(t *testing.T) {
 	}
 	if w := visit(c, "/console/assets/gone.js"); w.Code != 404 {
 		t.Error("a missing file is answered as", w.Code)
+	}
+}
+
+func TestABuiltFileGoesOverTheLineGzippedToWhomTakesIt(t *testing.T) {
+	text := strings.Repeat("const a = 1\n", 1000)
+	c := newConsole(fstest.MapFS{"index.html": {Data: []byte(builtIndex)}, "assets/a.js": {Data: []byte(text)}}, slog.New(slog.DiscardHandler), clock.System())
+	for _, encoding := range []string{"gzip, br", ""} {
+		for range 2 { // the second one is kept from the first
+			w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/console/assets/a.js", nil)
+			r.Header.Set("Accept-Encoding", encoding)
+			c.serve(w, r)
+			got := io.Reader(w.Body)
+			if encoding != "" {
+				if w.Header().Get("Content-Encoding") != "gzip" || w.Body.Len() > len(text)/10 {
+					t.Fatalf("%v, %d bytes", w.Header(), w.Body.Len())
+				}
+				var err error
+				if got, err = gzip.NewReader(w.Body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			raw, err := io.ReadAll(got)
+			if err != nil || string(raw) != text || w.Header().Get("Vary") != "Accept-Encoding" || !strings.Contains(w.Header().Get("Content-Type"), "javascript") {
+				t.Errorf("%q: %d bytes, %v, %v", encoding, len(raw), w.Header(), err)
+			}
+		}
 	}
 }
 

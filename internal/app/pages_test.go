@@ -78,6 +78,15 @@ func TestStatusPageSpeaksBothLanguagesAndAllowsNoScript(t *testing.T) {
 	}
 }
 
+func TestTheStatusPageRenewsItselfOnlyForWhomAsked(t *testing.T) {
+	a := running(t)
+	for path, want := range map[string]bool{"/status": false, "/status?follow=1": true} {
+		if body := page200(t, 200, func() (*http.Response, error) { return http.Get(a.URL() + path) }); strings.Contains(body, `http-equiv="refresh"`) != want {
+			t.Errorf("%s:\n%s", path, body)
+		}
+	}
+}
+
 func TestAComplaintGoesInByThePlainFormAndItsProgressIsFoundByCode(t *testing.T) {
 	a := running(t)
 	var id string

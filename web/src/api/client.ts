@@ -23,7 +23,8 @@ async function call(request: Request): Promise<Response> {
     const ours = response.headers.get('Content-Type')?.includes('json') || response.status < 500
     if (ours) answered(response.headers.get('Date'))
     else unreachable()
-    if (response.status === 401 && !location.pathname.startsWith('/console/login')) window.dispatchEvent(new Event('fengsui:signed-out'))
+    // Who asks who is signed in learns it by the answer; saying so again would have it asked without end.
+    if (response.status === 401 && !request.url.endsWith('/api/v1/me') && !location.pathname.startsWith('/console/login')) window.dispatchEvent(new Event('fengsui:signed-out'))
     return response
   } catch (e) {
     if (e instanceof DOMException && e.name === 'AbortError') throw e

@@ -109,6 +109,7 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
       title: c.title,
       width: phone ? undefined : c.width,
       render: (_: unknown, row: T) => (c.show ? c.show(row) : String(c.text(row))),
+      onCell: () => ({ 'data-label': c.title, role: 'cell' }) as object, // on a telephone each row is a card of such cells
       sorter: c.sort && !p.served ? (a: T, b: T) => compare(c.text(a), c.text(b)) : undefined,
     }))
 
@@ -201,6 +202,7 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
           rowClassName={(row, n) => `${n === chosen ? 'chosen' : ''} ${p.open ? 'can-open' : ''} ${p.rowClass?.(row) ?? ''}`}
           rowSelection={p.choose && { selectedRowKeys: p.choose.chosen, onChange: (k) => p.choose!.set(k.map(String)) }}
           onRow={(row, n) => ({
+            role: 'row',
             'aria-current': n === chosen ? 'true' : undefined,
             onClick: (e) => {
               setChosen(n ?? 0)

@@ -1,3 +1,4 @@
+import { PoweroffOutlined } from '@ant-design/icons'
 import { Alert, App, Button, Form, Input, Modal, Select, Space, Tag } from 'antd'
 import { useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -146,7 +147,7 @@ export function EmergencyOffline(p: { cause: Cause; serviceId: string; serviceNa
   const { send, busy, error } = useSend()
   return (
     <>
-      <Button danger type="primary" onClick={() => setOpen(true)}>⏻ {t('order.emergency')}</Button>
+      <Button danger type="primary" icon={<PoweroffOutlined />} onClick={() => setOpen(true)}>{t('order.emergency')}</Button>
       <Modal
         open={open}
         onCancel={() => setOpen(false)}

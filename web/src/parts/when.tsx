@@ -72,7 +72,7 @@ export function Countdown({ dueMs, stoppedMs = 0 }: { dueMs: number; stoppedMs?:
   const mood = left < 0 ? 'late' : left < 15 * 60_000 ? 'urgent' : left < 60 * 60_000 ? 'soon' : 'calm'
   return (
     <span role="timer" className={`clock ${mood}`} title={stamp(dueMs)}>
-      {left < 0 ? `‼ ${t('common.clock_over', { span: span(left) })}` : `${mood === 'urgent' ? '❗ ' : ''}${t('common.clock_left', { span: span(left) })}`}
+      {left < 0 ? `‼ ${t('common.clock_over', { span: span(left) })}` : `${mood === 'urgent' ? '！' : ''}${t('common.clock_left', { span: span(left) })}`}
     </span>
   )
 }

@@ -36,7 +36,7 @@ export function Desk() {
     <nav aria-label={t('menu.name')}>
       <Menu
         mode="inline"
-        theme={dark ? 'dark' : 'light'}
+        theme="light"
         selectedKeys={[here]}
         items={open.flatMap((g): NonNullable<MenuProps['items']> => (g.phase ? [{ type: 'group', key: g.phase, label: t(g.phase), children: g.places.map(item) }] : g.places.map(item)))}
       />
@@ -47,7 +47,7 @@ export function Desk() {
       <a className="skip" href="#main">{t('shell.skip')}</a>
       <Layout.Header className="desk-head">
         {phone && <Button type="text" icon={<MenuOutlined />} aria-label={t('menu.name')} onClick={() => setDrawer(true)} />}
-        <Link to="/" className="brand" aria-label={t('shell.home')}>
+        <Link to="/" className="brand" aria-label={`${t('shell.name')}: ${t('shell.home')}`}>
           <img src="/console/beacon.svg" alt="" width={26} height={26} />
           {!phone && <strong>{t('shell.name')}</strong>}
         </Link>
@@ -84,7 +84,7 @@ export function Desk() {
         {phone ? (
           <Drawer open={drawer} onClose={() => setDrawer(false)} placement="left" size={260} title={t('shell.name')} styles={{ body: { padding: 0 } }}>{nav}</Drawer>
         ) : (
-          <Layout.Sider theme={dark ? 'dark' : 'light'} width={196} className="desk-side">{nav}</Layout.Sider>
+          <Layout.Sider theme="light" width={196} className="desk-side">{nav}</Layout.Sider>
         )}
         <Layout.Content className="desk-body" id="main" tabIndex={-1} role="main">
           <Banner />

@@ -8,6 +8,7 @@ import { nonce } from './nonce'
 export type Shade = 'auto' | 'light' | 'dark'
 const kept = 'fengsui.shade'
 const dark = matchMedia('(prefers-color-scheme: dark)')
+const still = matchMedia('(prefers-reduced-motion: reduce)').matches
 
 const Shades = createContext<{ shade: Shade; dark: boolean; choose: (s: Shade) => void }>({ shade: 'auto', dark: false, choose: () => {} })
 
@@ -40,9 +41,12 @@ export function Theme({ children }: { children: ReactNode }) {
         theme={{
           algorithm: isDark ? theme.darkAlgorithm : theme.defaultAlgorithm,
           // Contrast of at least 4.5 : 1 for small text in both shades.
+          // In the dark a red that can be read as text is too light for white letters on it.
+          components: isDark ? { Button: { dangerColor: '#1a0000' }, Menu: { itemSelectedColor: '#f0935f' } } : {},
+          // Motion is switched off here and not by CSS: dialogs wait for the end of theirs before they go away.
           token: isDark
-            ? { colorPrimary: '#e8743b', colorLink: '#f0935f', colorTextDescription: '#b3b3b3', colorTextTertiary: '#b0b0b0', colorTextPlaceholder: '#9a9a9a' }
-            : { colorPrimary: '#b4481a', colorLink: '#9a3b12', colorTextDescription: '#5c5c5c', colorTextTertiary: '#5c5c5c', colorTextPlaceholder: '#707070', colorSuccess: '#237804', colorWarning: '#ad6800', colorError: '#cf1322' },
+            ? { motion: !still, colorPrimary: '#d15f21', colorError: '#ff7875', colorLink: '#f0935f', colorTextDescription: '#b3b3b3', colorTextTertiary: '#b0b0b0', colorTextPlaceholder: '#9a9a9a' }
+            : { motion: !still, colorPrimary: '#b4481a', colorLink: '#9a3b12', colorTextDescription: '#5c5c5c', colorTextTertiary: '#5c5c5c', colorTextPlaceholder: '#707070', colorSuccess: '#237804', colorWarning: '#ad6800', colorError: '#cf1322' },
         }}
       >
         <AntApp>{children}</AntApp>

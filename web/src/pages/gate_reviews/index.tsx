@@ -36,7 +36,7 @@ export default function GateReviews() {
         columns={[
           { key: 'direction', title: t('gate.direction'), text: (r) => word('gate_review.direction', r.direction), show: (r) => <>{word('gate_review.direction', r.direction)} <KindTag kind={r.kind} />{r.emergency && <Tag variant="outlined" color="red">⚡ {t('gate.emergency')}</Tag>}</> },
           { key: 'state', title: t('gate.state'), text: (r) => word('gate_review.state', r.state) },
-          { key: 'incident', title: t('gate.incident'), text: (r) => r.incident_id, show: (r) => <Space><Link to={`/incidents/${r.incident_id}`}>{t('gate.see_incident')}</Link><Link to={`/orders/${r.order_id}`}>{t('gate.see_order')}</Link></Space> },
+          { key: 'incident', title: t('gate.incident'), text: (r) => r.incident_id, show: (r) => <Space>{r.incident_id && <Link to={`/incidents/${r.incident_id}`}>{t('gate.see_incident')}</Link>}<Link to={`/orders/${r.order_id}`}>{t('gate.see_order')}</Link></Space> },
           { key: 'ground', title: t('gate.ground'), text: (r) => r.ground },
           { key: 'requested', title: t('gate.requested'), sort: true, text: (r) => stamp(r.requested_ms), show: (r) => <When ms={r.requested_ms} /> },
           { key: 'decided', title: t('gate.decided'), text: (r) => stamp(r.decided_ms), show: (r) => (r.decided_ms ? <When ms={r.decided_ms} /> : t('common.none')), wide: true },
@@ -47,12 +47,12 @@ export default function GateReviews() {
   )
 }
 
-/** Decide ratifies or approves, or refuses, with a reason where it is refused. */
+/** Decide ratifies or approves, or refuses, each with a reason. */
 export function Decide({ review }: { review: Pick<Row, 'id' | 'direction'> }) {
   const { t } = useTranslation()
   const path = review.direction === 'offline' ? ('/api/v1/gate-reviews/{id}/ratify' as const) : ('/api/v1/gate-reviews/{id}/decide' as const)
   return (
-    <ActForm<{ approve: boolean; reason?: string }>
+    <ActForm<{ approve: boolean; reason: string }>
       label={review.direction === 'offline' ? t('gate.ratify') : t('gate.decide')}
       draft={`gate.${review.id}`}
       button={{ type: 'primary', size: 'small' }}
@@ -62,12 +62,12 @@ export function Decide({ review }: { review: Pick<Row, 'id' | 'direction'> }) {
           <Form.Item name="approve" label={t('gate.decision')}>
             <Radio.Group options={[{ value: true, label: t('gate.yes') }, { value: false, label: t('gate.no') }]} />
           </Form.Item>
-          <Form.Item name="reason" label={t('common.reason')} rules={[(f) => ({ required: f.getFieldValue('approve') === false, message: t('common.required', { name: t('common.reason') }) })]} dependencies={['approve']}>
+          <Form.Item name="reason" label={t('common.reason')} rules={[{ required: true, whitespace: true, message: t('common.required', { name: t('common.reason') }) }]}>
             <Input.TextArea rows={3} maxLength={2000} />
           </Form.Item>
         </>
       }
-      call={(v, header) => client.POST(path, { params: { path: { id: review.id }, header }, body: { approve: v.approve, ...(v.reason ? { reason: v.reason } : {}) } })}
+      call={(v, header) => client.POST(path, { params: { path: { id: review.id }, header }, body: v })}
     />
   )
 }

@@ -28,7 +28,8 @@ export function Traffic({ traffic }: { traffic: Schema<'FlowTrafficSeries'> }) {
   const { word } = useWords()
   const [drills, setDrills] = useState(false)
   const sums = useMemo(() => byVerdict(traffic.lines, !drills), [traffic, drills])
-  const stacks: Stack[] = useMemo(() => sums.map((s) => ({ name: word('verdict', s.verdict), color: colors[s.verdict] ?? '#595959', values: s.values })), [sums]) // eslint-disable-line
+  const names = sums.map((s) => word('verdict', s.verdict)).join('\n') // the words may come after the numbers, or change their language
+  const stacks: Stack[] = useMemo(() => sums.map((s, n) => ({ name: names.split('\n')[n], color: colors[s.verdict] ?? '#595959', values: s.values })), [sums, names]) // eslint-disable-line
   const times = useMemo(() => (traffic.lines[0]?.counts ?? []).map((_, k) => stamp(traffic.from_ms + k * traffic.step_ms).slice(11, 16)), [traffic])
   const simulated = traffic.lines.some((l) => l.simulated)
   if (sums.length === 0) return <p>{t('overview.no_traffic')}</p>
