@@ -2,7 +2,7 @@
 # Every target installs what it needs or says in one sentence what is missing; see scripts/need.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build console check test torture bench lint clean need-go need-node tally
+.PHONY: help run build console check test screens torture bench lint clean need-go need-node need-browser tally
 
 # Caches go to HOME as usual, or into the clone where there is no HOME that can be written.
 ifneq ($(shell d="$$HOME"; [ -n "$$d" ] && { [ -w "$$d" ] || mkdir -p "$$d" 2>/dev/null; } && [ -w "$$d" ] && echo yes),yes)
@@ -41,9 +41,12 @@ check: need-go need-node tally ## the quick round before a commit: vet, gofmt, b
 	@go build ./...
 	@bin/tally -- -short -p $(strip $(JOBS)) -timeout 2m ./...
 
-test: need-go need-node tally ## the whole suite, with the official OpenAI clients for Go and Node
+test: need-go need-node need-browser console tally ## the whole suite, with the official OpenAI clients for Go and Node, and the console in a browser
 	@go -C tools test ./tally
 	@bin/tally -- -p $(strip $(JOBS)) -timeout 9m ./...
+
+screens: need-go need-node need-browser console ## a picture of every page, in both languages and shades, wide and narrow, into dist/screens
+	@rm -rf dist/screens && FENGSUI_SCREENS=$(CURDIR)/dist/screens go test -count=1 -timeout 20m -run TestScreens ./e2e/browser && ls dist/screens | wc -l
 
 torture: need-go tally ## kill -9 at random instants and see that nothing is lost; KILLS=100
 	@[ -d e2e/torture ] || { echo "make $@: there are no torture tests in this tree (e2e/torture)." >&2; exit 1; }
@@ -63,13 +66,16 @@ lint: need-go ## gofmt, vet, the pinned staticcheck, and the pins of stack-criti
 
 clean: ## remove what the other targets built; data folders stay
 	@[ ! -d .cache ] || chmod -R u+w .cache
-	@rm -rf bin dist .cache e2e/sdk/node/node_modules e2e/oidc/node/node_modules
+	@rm -rf bin dist .cache e2e/sdk/node/node_modules e2e/oidc/node/node_modules e2e/browser/node_modules
 
 need-go:
 	@scripts/need write go
 
 need-node:
 	@scripts/need node
+
+need-browser:
+	@scripts/need browser
 
 tally: need-go
 	@go -C tools build -o ../bin/tally ./tally

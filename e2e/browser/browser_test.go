@@ -1,0 +1,115 @@
+// Package browser walks the console in a real browser: Debian's Chromium, driven by playwright-core, in front
+// of a whole instance with its simulated model and team. What is walked stands in desk.test.mjs and what it imports.
+package browser
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fengsui/fengsui/web"
+)
+
+const oldestNode = 20 // which the console asks for to be built
+
+// TestTheConsoleInARealBrowser runs desk.test.mjs. What is missing fails it: a check that is left out in silence
+// proves nothing.
+func TestTheConsoleInARealBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("walks the console for minutes")
+	}
+	node(t, 7*time.Minute, "--test", "--test-reporter=spec", "desk.test.mjs")
+}
+
+// TestScreens takes a picture of every page into the folder that make screens names.
+func TestScreens(t *testing.T) {
+	to := os.Getenv("FENGSUI_SCREENS")
+	if to == "" {
+		t.Skip("make screens asks for it")
+	}
+	node(t, 15*time.Minute, "screens.mjs", to)
+}
+
+// TestTheLockFileNamesNoHost: it is kept here, and must name packages and hashes, not a download host.
+func TestTheLockFileNamesNoHost(t *testing.T) {
+	lock, err := os.ReadFile("package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(lock), "://") || strings.Contains(string(lock), `"resolved"`) || !strings.Contains(string(lock), `"integrity"`) {
+		t.Error("package-lock.json must be written with --omit-lockfile-registry-resolved")
+	}
+}
+
+// node runs a script with the built binary and a browser at hand.
+func node(t *testing.T, limit time.Duration, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	version, err := exec.CommandContext(ctx, "node", "--version").Output()
+	major, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(string(version)), "v"), ".")
+	if n, bad := strconv.Atoi(major); err != nil || bad != nil || n < oldestNode {
+		t.Fatalf("the console is built and walked with Node.js %d or newer with npm, and there is none in PATH (found %q); everything but the console works without", oldestNode, strings.TrimSpace(string(version)))
+	}
+	if !web.Built() {
+		t.Fatal("the console is not built, so there is nothing to walk: run 'make console' first")
+	}
+	chromium := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			chromium = path
+			break
+		}
+	}
+	if chromium == "" {
+		t.Fatal("no Chromium in PATH: run 'scripts/need browser', or as root on Debian 'apt-get install chromium fonts-noto-cjk'")
+	}
+	install(ctx, t)
+	dir := t.TempDir()
+	bin := filepath.Join(dir, "fengsui")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/fengsui/fengsui/cmd/fengsui").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cmd := exec.CommandContext(ctx, "node", args...)
+	cmd.WaitDelay = 10 * time.Second
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Env = append(os.Environ(), "FENGSUI_BIN="+bin, "FENGSUI_DATA="+filepath.Join(dir, "data"), "FENGSUI_CHROMIUM="+chromium)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("node %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	// node --test is content with no test at all.
+	if args[0] == "--test" && (!strings.Contains(string(out), "pass ") || strings.Contains(string(out), "pass 0\n")) {
+		t.Fatalf("no test ran:\n%s", out)
+	}
+	t.Logf("%s", out)
+}
+
+// install runs npm ci unless what is installed is what the lock file says, so that a second run works without a network.
+func install(ctx context.Context, t *testing.T) {
+	t.Helper()
+	lock, err := os.ReadFile("package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(lock)
+	want, stamp := hex.EncodeToString(sum[:]), filepath.Join("node_modules", ".installed-lock")
+	if have, err := os.ReadFile(stamp); err == nil && string(have) == want {
+		return
+	}
+	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	cmd.WaitDelay = 5 * time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci could not install the browser's driver; it needs the npm registry, or node_modules from an earlier run: %v\n%s", err, out)
+	}
+	if err := os.WriteFile(stamp, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { code, en, said, signIn, zh } from './desk.mjs'
+
+export function login(desk) {
+  test('an administrator comes in by the one-time link, which sets account, password and code, and works once', async () => {
+    const c = await desk.context()
+    const page = await c.newPage()
+    const link = desk.link('security_admin')
+    await page.goto(link)
+    await page.locator('input[name=account]').fill('secadmin')
+    await page.locator('input[name=password]').fill('a long enough password')
+    await page.locator('input[name=again]').fill('a long enough password')
+    await page.locator('form button').first().click()
+    const secret = (await page.locator('dl code').first().textContent()).trim()
+    assert.match(secret, /^[A-Z2-7 ]{16,}$/)
+    await page.locator('input[name=code]').fill(code(secret))
+    await page.locator('form button').first().click()
+    await page.locator('a[href="/console/"]').first().waitFor()
+    // The same code is not taken twice, so the log-in uses the next one.
+    await c.clearCookies()
+    await signIn(page, desk, 'secadmin', 'a long enough password', () => code(secret, 1))
+    await page.goto(link)
+    assert.equal(await page.locator('input[name=password]').count(), 0, 'the link works a second time')
+    await c.close()
+  })
+
+  test('an account with a code is not let in without it, and a wrong password says no more than that it is refused', async () => {
+    const c = await desk.context()
+    const page = await c.newPage()
+    await page.goto(`${desk.console}/login`)
+    for (const [account, password] of [['engineer', 'wrong wrong wrong'], ['nobody-of-that-name', 'wrong wrong wrong']]) {
+      await page.getByLabel(zh('login.account'), { exact: true }).fill(account)
+      await page.getByLabel(zh('login.password'), { exact: true }).fill(password)
+      await page.getByRole('button', { name: said(zh('login.enter')) }).click()
+      await page.getByRole('alert').first().waitFor()
+    }
+    await signIn(page, desk, 'engineer', desk.password)
+    await page.goto(`${desk.console}/me`)
+    await page.getByRole('button', { name: zh('me.totp_begin') }).click()
+    const secret = (await page.getByTestId('totp-secret').textContent()).trim()
+    await page.getByLabel(zh('login.code')).fill(code(secret))
+    await page.getByRole('button', { name: zh('me.totp_confirm') }).click()
+    await page.getByText(`✓ ${zh('me.totp_on')}`).waitFor()
+    await page.locator('.page-extra').getByRole('button', { name: said(zh('shell.sign_out')) }).click()
+    await page.getByRole('button', { name: said(zh('login.enter')) }).waitFor()
+    await page.getByLabel(zh('login.account'), { exact: true }).fill('engineer')
+    await page.getByLabel(zh('login.password'), { exact: true }).fill(desk.password)
+    await page.getByRole('button', { name: said(zh('login.enter')) }).click()
+    const field = page.getByLabel(zh('login.code'), { exact: true })
+    await field.fill(code(secret)) // was used when the codes were set up
+    await page.getByRole('button', { name: said(zh('login.enter')) }).click()
+    await page.getByRole('alert').first().waitFor()
+    await field.fill(code(secret, 1))
+    await page.getByRole('button', { name: said(zh('login.enter')) }).click()
+    await page.getByRole('heading', { level: 1, name: zh('menu.overview') }).waitFor()
+    await c.close()
+  })
+
+  test('a passkey is added and opens the desk without a password, and ending all sessions ends this one and the other', async () => {
+    const c = await desk.context()
+    const page = await c.newPage()
+    const cdp = await c.newCDPSession(page)
+    await cdp.send('WebAuthn.enable')
+    await cdp.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } })
+    await signIn(page, desk, 'compliance', desk.password)
+    await page.goto(`${desk.console}/me`)
+    await page.getByRole('button', { name: zh('me.add_passkey') }).click()
+    await page.getByRole('dialog').getByLabel(zh('me.label'), { exact: true }).fill('值班手机')
+    await page.getByRole('dialog').getByRole('button', { name: said(zh('common.submit')) }).click()
+    await page.getByRole('cell', { name: '值班手机' }).waitFor()
+    await page.locator('.page-extra').getByRole('button', { name: said(zh('shell.sign_out')) }).click()
+    await page.getByRole('button', { name: zh('login.passkey') }).click()
+    await page.getByRole('heading', { level: 1, name: zh('menu.overview') }).waitFor()
+
+    const other = await desk.context()
+    const elsewhere = await other.newPage()
+    await signIn(elsewhere, desk, 'compliance', desk.password)
+    await page.getByRole('button', { name: zh('shell.person', { name: '合规接口人' }) }).click()
+    await page.getByRole('menuitem', { name: zh('shell.sign_out_everywhere') }).click()
+    await page.getByRole('button', { name: said(zh('login.enter')) }).waitFor()
+    await elsewhere.goto(`${desk.console}/orders`)
+    await elsewhere.getByRole('button', { name: said(zh('login.enter')) }).waitFor()
+    await other.close()
+    await c.close()
+  })
+
+  test('the demonstration says which accounts it has, in Chinese and in English', async () => {
+    const c = await desk.context()
+    const page = await c.newPage()
+    await page.goto(`${desk.url}/`)
+    await page.getByText('demo accounts: duty, commander').waitFor()
+    await page.getByRole('button', { name: 'English' }).click()
+    await page.getByRole('button', { name: said(en('login.enter')) }).waitFor()
+    await c.close()
+  })
+}
