@@ -50,6 +50,10 @@ class Walk {
     await this.page.locator('.ant-select-dropdown:visible .ant-select-item-option').filter({ hasText: choice }).first().click()
   }
 
+  async until(done) {
+    for (let n = 0; n < 100 && !(await done()); n++) await this.page.waitForTimeout(100)
+  }
+
   panel(name) {
     return this.page.locator(`#p-${name}`)
   }
@@ -165,11 +169,12 @@ async function course(w) {
   page = await w.at('compliance')
   for (let n = 0; n < 20; n++) {
     const owed = w.panel('clocks').getByRole('button', { name: new RegExp(`^${zh('incident.strike')}|^${zh('incident.submit')}`) })
-    if ((await owed.count()) === 0) break
+    const before = await owed.count()
+    if (before === 0) break
     const strike = w.panel('clocks').getByRole('button', { name: new RegExp(`^${zh('incident.strike')}`) })
     if ((await strike.count()) > 0) await w.act(w.panel('clocks'), new RegExp(`^${zh('incident.strike')}`), { [zh('common.reason')]: '经研判不满足报送条件' })
     else await w.act(w.panel('clocks'), new RegExp(`^${zh('incident.submit')}`), { [zh('incident.receipt')]: '受理号 1' })
-    await page.waitForLoadState('networkidle').catch(() => undefined)
+    await w.until(async () => (await owed.count()) < before) // the page shows it
   }
   await w.at('duty')
   await w.act(w.panel('plan'), new RegExp(`^${zh('incident.skip')}`), { [zh('common.reason')]: '本次不需要' })

@@ -1,6 +1,6 @@
 import { useQueryClient, type QueryClient } from '@tanstack/react-query'
 import { useEffect } from 'react'
-import { streaming } from './link'
+import { streaming, unreachable } from './link'
 
 /** Change is one entry of the record that the person may see, as GET /api/v1/events sends it. */
 export type Change = { seq: number; at_ms: number; action: string; kind: string; id: string; incident_id: string }
@@ -81,6 +81,7 @@ export function useLive() {
       })
       source.onerror = () => {
         streaming(false)
+        fetch('/readyz').catch(unreachable) // nothing else is asked while the page is only looked at
         if (source.readyState === EventSource.CLOSED) again = setTimeout(open, 3000) // refused, or a server that is starting
       }
     }
