@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/login"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
@@ -58,6 +59,9 @@ func (a *API) oidc() {
 		return done{err == nil}, err
 	})
 	get(a, operation{path: "/persons/{id}/oidc", id: "list-bindings", room: room, summary: "What identity providers call a person"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]login.Binding, error) {
+		if err := identity.Require(actor, "person.manage"); err != nil { // one's own are at /me/oidc
+			return nil, err
+		}
 		return login.Bindings(ctx, a.Store.Read(), actor, in.ID)
 	})
 	post(a, operation{path: "/persons/{id}/oidc", id: "bind-person", room: room, summary: "Bind a person to a provider's subject; a second person confirms it"}, func(ctx context.Context, tx *store.Tx, in *bindingBody) (login.Binding, error) {
