@@ -45,7 +45,7 @@ async function lists(page, path, found) {
     const [download] = await Promise.all([page.waitForEvent('download'), list.getByRole('button', { name: zh('common.export') }).click()])
     const failed = await download.failure()
     const csv = failed ? Buffer.from(failed) : readFileSync(await download.path())
-    if (!csv.subarray(0, 3).equals(Buffer.from([0xef, 0xbb, 0xbf])) || !/\S+,\S+\r\n/.test(csv.toString('utf8'))) found.lacking.push(`${at}: export ${download.url()} gives ${csv.subarray(0, 60)}`)
+    if (!csv.subarray(0, 3).equals(Buffer.from([0xef, 0xbb, 0xbf])) || !/\S+,\S+\r?\n/.test(csv.toString('utf8'))) found.lacking.push(`${at}: export ${download.url()} gives ${csv.subarray(0, 60)}`)
   }
   const outside = await page.locator('[role=main] table:not(.plain)').evaluateAll((all) => all.filter((x) => !x.closest('section.list')).length)
   if (outside > 0) found.lacking.push(`${path}: ${outside} tables that are no lists`)

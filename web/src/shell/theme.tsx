@@ -42,7 +42,7 @@ export function Theme({ children }: { children: ReactNode }) {
           algorithm: isDark ? theme.darkAlgorithm : theme.defaultAlgorithm,
           // Contrast of at least 4.5 : 1 for small text in both shades.
           // In the dark a red that can be read as text is too light for white letters on it.
-          components: isDark ? { Button: { dangerColor: '#1a0000' }, Menu: { itemSelectedColor: '#f0935f' } } : {},
+          components: isDark ? { Button: { dangerColor: '#1a0000' }, Menu: { itemSelectedColor: '#f0935f' }, Tabs: { itemSelectedColor: '#f0935f', itemHoverColor: '#f0935f', itemActiveColor: '#f0935f' } } : {},
           // Motion is switched off here and not by CSS: dialogs wait for the end of theirs before they go away.
           token: isDark
             ? { motion: !still, colorPrimary: '#d15f21', colorError: '#ff7875', colorLink: '#f0935f', colorTextDescription: '#b3b3b3', colorTextTertiary: '#b0b0b0', colorTextPlaceholder: '#9a9a9a' }

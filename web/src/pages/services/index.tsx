@@ -88,6 +88,7 @@ export default function Services() {
         loading={operators.isLoading}
         rowKey={(r) => r.id}
         empty={t('services.operators_empty')}
+        filters={[{ key: 'kind', title: t('services.operator_kind'), options: options('reporter'), of: (r) => r.kind }]}
         actions={
           may('service.manage') && (
             <ActForm<{ name: string; province: string; kind: 'cii' | 'central_organ' | 'other' }>
