@@ -40,9 +40,9 @@ func Hears(a store.Actor, kind string) bool {
 		{" gateway_key ", "service.manage"},
 		{" lexicon lexicon_entry ", "lexicon.read"},
 		{" plan ", "plan.read"},
-		{" person token session passkey invitation ", "person.manage"},
+		{" person token session passkey invitation oidc_provider oidc_binding ", "person.manage"},
 		{" setting secret kek ", "setting.manage"},
-		{" record scope scope.reapplied erasure hold legal_hold signer restore failover telemetry_day telemetry_segment ", "record.read"},
+		{" record list scope scope.reapplied erasure hold legal_hold signer restore failover telemetry_day telemetry_segment ", "record.read"},
 	} {
 		if kind != "" && strings.Contains(r.kinds, " "+kind+" ") {
 			return identity.May(a, r.action)
