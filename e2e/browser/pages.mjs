@@ -26,6 +26,8 @@ async function look(desk, page, path, found) {
   await page.emulateMedia({ colorScheme: 'light' })
   await page.setViewportSize(sizes.phone)
   await settled(page)
+  // Between the new size and its cards a list is as wide as its table: what counts is how it stays.
+  await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth + 1, undefined, { timeout: 4000 }).catch(() => undefined)
   const [has, may] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
   if (has > may + 1) found.wide.push(`${path}: ${has} px`)
   await page.setViewportSize(sizes.desk)
