@@ -4,8 +4,6 @@ package browser
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fengsui/fengsui/e2e/npm"
 )
 
 const oldestNode = 20 // which the console asks for to be built
@@ -36,15 +36,7 @@ func TestScreens(t *testing.T) {
 }
 
 // TestTheLockFileNamesNoHost: it is kept here, and must name packages and hashes, not a download host.
-func TestTheLockFileNamesNoHost(t *testing.T) {
-	lock, err := os.ReadFile("package-lock.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(lock), "://") || strings.Contains(string(lock), `"resolved"`) || !strings.Contains(string(lock), `"integrity"`) {
-		t.Error("package-lock.json must be written with --omit-lockfile-registry-resolved")
-	}
-}
+func TestTheLockFileNamesNoHost(t *testing.T) { npm.LockNamesNoHost(t, ".") }
 
 // node runs a script with the built binary and a browser at hand.
 func node(t *testing.T, limit time.Duration, args ...string) {
@@ -69,7 +61,7 @@ func node(t *testing.T, limit time.Duration, args ...string) {
 	if chromium == "" {
 		t.Fatal("no Chromium in PATH: run 'scripts/need browser', or as root on Debian 'apt-get install chromium fonts-noto-cjk'")
 	}
-	install(ctx, t)
+	npm.Install(ctx, t, ".")
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "fengsui")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/fengsui/fengsui/cmd/fengsui").CombinedOutput(); err != nil {
@@ -88,26 +80,4 @@ func node(t *testing.T, limit time.Duration, args ...string) {
 		t.Fatalf("no test ran:\n%s", out)
 	}
 	t.Logf("%s", out)
-}
-
-// install runs npm ci unless what is installed is what the lock file says, so that a second run works without a network.
-func install(ctx context.Context, t *testing.T) {
-	t.Helper()
-	lock, err := os.ReadFile("package-lock.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(lock)
-	want, stamp := hex.EncodeToString(sum[:]), filepath.Join("node_modules", ".installed-lock")
-	if have, err := os.ReadFile(stamp); err == nil && string(have) == want {
-		return
-	}
-	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-	cmd.WaitDelay = 5 * time.Second
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci could not install the browser's driver; it needs the npm registry, or node_modules from an earlier run: %v\n%s", err, out)
-	}
-	if err := os.WriteFile(stamp, []byte(want), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }

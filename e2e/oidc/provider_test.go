@@ -5,8 +5,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,12 +14,13 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/fengsui/fengsui/e2e/npm"
 )
 
 const oldestNode = 20
@@ -38,37 +37,13 @@ func needNode(t *testing.T) {
 	if n, err := strconv.Atoi(major); err != nil || n < oldestNode {
 		t.Fatalf("%s (found %s)", missing, strings.TrimSpace(string(version)))
 	}
-	lock, err := os.ReadFile(filepath.Join("node", "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(lock)
-	want, stamp := hex.EncodeToString(sum[:]), filepath.Join("node", "node_modules", ".installed-lock")
-	if have, err := os.ReadFile(stamp); err == nil && string(have) == want {
-		return
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-	cmd.Dir, cmd.WaitDelay = "node", 5*time.Second
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci could not install the provider; it needs the npm registry, or node_modules from an earlier run: %v\n%s", err, out)
-	}
-	if err := os.WriteFile(stamp, []byte(want), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	npm.Install(ctx, t, "node")
 }
 
 // The lock file is committed: it must name packages and hashes, not a download host.
-func TestTheLockFileNamesNoHost(t *testing.T) {
-	lock, err := os.ReadFile(filepath.Join("node", "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(lock), "://") || strings.Contains(string(lock), `"resolved"`) || !strings.Contains(string(lock), `"integrity"`) {
-		t.Error("node/package-lock.json must be written with --omit-lockfile-registry-resolved")
-	}
-}
+func TestTheLockFileNamesNoHost(t *testing.T) { npm.LockNamesNoHost(t, "node") }
 
 // front is the address of a provider. Behind it are one or more real ones, so that a provider can be started
 // anew, or mixed from two, at one address.

@@ -2,17 +2,15 @@ package sdk
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/fengsui/fengsui/e2e/npm"
 	"github.com/fengsui/fengsui/internal/simulate"
 )
 
@@ -35,7 +33,7 @@ func TestTheOfficialNodeClientThroughTheGateway(t *testing.T) {
 	if _, err := exec.LookPath("npm"); err != nil {
 		t.Fatal(missing)
 	}
-	installNodeClient(ctx, t)
+	npm.Install(ctx, t, "node")
 
 	h := build(t, simulate.Options{})
 	words, err := json.Marshal(map[string]string{
@@ -64,37 +62,5 @@ func TestTheOfficialNodeClientThroughTheGateway(t *testing.T) {
 	}
 }
 
-// installNodeClient runs npm ci unless what is installed is what the lock file
-// says, so that a second run works without a network.
-func installNodeClient(ctx context.Context, t *testing.T) {
-	t.Helper()
-	lock, err := os.ReadFile(filepath.Join("node", "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(lock)
-	want, stamp := hex.EncodeToString(sum[:]), filepath.Join("node", "node_modules", ".installed-lock")
-	if have, err := os.ReadFile(stamp); err == nil && string(have) == want {
-		return
-	}
-	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-	cmd.Dir = "node"
-	cmd.WaitDelay = 5 * time.Second
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci could not install the Node client; it needs the npm registry, or node_modules from an earlier run: %v\n%s", err, out)
-	}
-	if err := os.WriteFile(stamp, []byte(want), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // The lock file is committed: it must name packages and hashes, not a download host.
-func TestTheLockFileNamesNoHost(t *testing.T) {
-	lock, err := os.ReadFile(filepath.Join("node", "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(lock), "://") || strings.Contains(string(lock), `"resolved"`) || !strings.Contains(string(lock), `"integrity"`) {
-		t.Error("node/package-lock.json must be written with --omit-lockfile-registry-resolved")
-	}
-}
+func TestTheLockFileNamesNoHost(t *testing.T) { npm.LockNamesNoHost(t, "node") }
