@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/uptrace/bun"
 
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/listing"
 	"github.com/fengsui/fengsui/internal/platform/locale"
@@ -174,8 +175,6 @@ func (a *API) sheet(hc huma.Context, lang locale.Lang, columns []string, rows fu
 	return err
 }
 
-var beijing = time.FixedZone("Asia/Shanghai", 8*3600)
-
 func cellsOf(item any, columns []string) ([]string, error) {
 	raw, err := json.Marshal(item)
 	if err != nil {
@@ -200,7 +199,7 @@ func cellsOf(item any, columns []string) ([]string, error) {
 		}
 		n, _ := v.(json.Number)
 		if ms, _ := n.Int64(); ms > 0 {
-			out = append(out, time.UnixMilli(ms).In(beijing).Format("2006-01-02 15:04:05"), n.String())
+			out = append(out, time.UnixMilli(ms).In(clock.Beijing).Format("2006-01-02 15:04:05"), n.String())
 		} else {
 			out = append(out, "", "")
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/api"
 	"github.com/fengsui/fengsui/internal/flow"
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 )
@@ -66,9 +67,9 @@ func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
 	})
 }
 
-// beijing is an instant as the pages show it; a fixed zone needs no zone files.
+// beijing is an instant as the pages show it.
 func beijing(ms int64) string {
-	return time.UnixMilli(ms).In(time.FixedZone("", 8*3600)).Format("2006-01-02 15:04:05")
+	return time.UnixMilli(ms).In(clock.Beijing).Format("2006-01-02 15:04:05")
 }
 
 // page is what every template is given.

@@ -19,6 +19,10 @@ type Clock interface {
 // Ms is t as milliseconds since the Unix epoch, UTC, the unit of every stored time.
 func Ms(c Clock) int64 { return c.Now().UnixMilli() }
 
+// Beijing is the zone of documents and numbers. It is fixed: China has one zone and no daylight saving, and no zone
+// files are needed.
+var Beijing = time.FixedZone("Asia/Shanghai", 8*3600)
+
 type system struct{}
 
 // System is the machine's clock.

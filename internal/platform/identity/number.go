@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
@@ -23,7 +24,7 @@ func NextNumber(ctx context.Context, tx *store.Tx, series, kind string) (string,
 	if !ok {
 		return "", fault.Invalid("kind", "error.unknown_value", "value", kind, "valid", strings.Join(Kinds(), ", "))
 	}
-	year := time.UnixMilli(tx.NowMs).In(beijing).Year()
+	year := time.UnixMilli(tx.NowMs).In(clock.Beijing).Year()
 	var n int
 	err := tx.NewRaw(`INSERT INTO number_series (name, kind, year, next) VALUES (?, ?, ?, 2)
 		ON CONFLICT (name, kind, year) DO UPDATE SET next = number_series.next + 1 RETURNING next - 1`, series, kind, year).Scan(ctx, &n)
@@ -32,6 +33,3 @@ func NextNumber(ctx context.Context, tx *store.Tx, series, kind string) (string,
 	}
 	return fmt.Sprintf("%s%s-%d-%04d", prefix, series, year, n), nil
 }
-
-// beijing is the zone of documents and numbers; China has one zone and no daylight saving.
-var beijing = time.FixedZone("Asia/Shanghai", 8*3600)

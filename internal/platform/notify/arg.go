@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 )
@@ -93,9 +94,6 @@ func (a Arg) check() error {
 	return nil
 }
 
-// beijing is a fixed zone so that rendering needs no zone files.
-var beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
-
 // braces stop a value from naming a placeholder of the text it is put into.
 var braces = strings.NewReplacer("{", "｛", "}", "｝")
 
@@ -106,7 +104,7 @@ func (a Arg) say(c *locale.Catalog, lang locale.Lang) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return time.UnixMilli(ms).In(beijing).Format("2006-01-02 15:04:05 -0700"), nil
+		return time.UnixMilli(ms).In(clock.Beijing).Format("2006-01-02 15:04:05 -0700"), nil
 	case kindTerm:
 		if !c.Has(a.Value) {
 			return "", fmt.Errorf("no text for the term %s", a.Value)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wneessen/go-mail"
 
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 )
 
@@ -94,7 +95,7 @@ func (m *Mail) Send(ctx context.Context, r Rendered) (string, error) {
 	}
 	sum := sha256.Sum256([]byte(r.IdemKey()))
 	msg.SetMessageIDWithValue(hex.EncodeToString(sum[:16]) + "@" + m.host)
-	msg.SetDateWithValue(time.UnixMilli(r.AtMs()).In(beijing))
+	msg.SetDateWithValue(time.UnixMilli(r.AtMs()).In(clock.Beijing))
 	msg.SetGenHeader("X-Fengsui-Idempotency-Key", headerSafe(r.IdemKey()))
 	msg.SetGenHeader("X-Fengsui-Incident-Kind", r.IncidentKind())
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no out-of-office answers, please
