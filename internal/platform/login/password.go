@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/secret"
 )
 
 // The cost of one hash: 19 MiB, two passes, one lane (OWASP's second choice; about 40 ms). A hash carries
@@ -95,8 +95,7 @@ func (d *Desk) hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer done()
-	salt := make([]byte, 16)
-	rand.Read(salt) //nolint:errcheck // crypto/rand.Read never fails: it ends the program instead
+	salt := secret.Random(16)
 	sum := argon2.IDKey([]byte(password), salt, passes, memoryKiB, lanes, hashBytes)
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memoryKiB, passes, lanes, b64.EncodeToString(salt), b64.EncodeToString(sum)), nil
 }

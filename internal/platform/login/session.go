@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
@@ -17,6 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
@@ -55,9 +55,7 @@ type From struct {
 }
 
 func secretToken() string {
-	raw := make([]byte, 32)
-	rand.Read(raw) //nolint:errcheck // crypto/rand.Read never fails: it ends the program instead
-	return base64.RawURLEncoding.EncodeToString(raw)
+	return base64.RawURLEncoding.EncodeToString(secret.Random(32))
 }
 
 func digest(clear string) string {

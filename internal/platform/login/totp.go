@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base32"
 	"net/url"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
@@ -35,9 +35,7 @@ type Secret struct {
 func secretName(personID string) string { return "totp." + personID }
 
 func newSecret() string {
-	raw := make([]byte, 20) // RFC 4226, section 4: 160 bits
-	rand.Read(raw)          //nolint:errcheck // crypto/rand.Read never fails: it ends the program instead
-	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw)
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(secret.Random(20)) // RFC 4226, section 4: 160 bits
 }
 
 func secretFor(account, secret string) Secret {
