@@ -96,13 +96,7 @@ func (d *Dossier) named(ctx context.Context, db bun.IDB) error {
 	for _, x := range d.Actions {
 		ids = append(ids, x.DoneBy)
 	}
-	var rows []struct{ ID, Name string }
-	if err := db.NewRaw("SELECT id, name FROM person WHERE id IN (?)", bun.List(ids)).Scan(ctx, &rows); err != nil {
-		return err
-	}
-	d.Names = map[string]string{}
-	for _, r := range rows {
-		d.Names[r.ID] = r.Name
-	}
-	return nil
+	var err error
+	d.Names, err = names(ctx, db, "SELECT id, name FROM person WHERE id IN (?)", bun.List(ids))
+	return err
 }

@@ -453,25 +453,26 @@ func (v overviewer) orders(ctx context.Context) error {
 		Where("state = ?", containment.InForce).Where("incident_id NOT IN (?)", incident.Hidden(v.a)).Order("seq DESC")).Scan(ctx, &all); err != nil {
 		return err
 	}
-	var failing, probed []string
-	const newest = `SELECT DISTINCT p.order_id FROM order_probe p JOIN disposal_order o ON o.id = p.order_id WHERE o.state = 'in_force'
-		AND NOT EXISTS (SELECT 1 FROM order_probe q WHERE q.order_id = p.order_id AND q.gateway_id = p.gateway_id AND (q.at_ms, q.id) > (p.at_ms, p.id))`
-	if err := db.NewRaw(newest+" AND NOT p.effective").Scan(ctx, &failing); err != nil {
+	var newest []struct {
+		OrderID   string
+		Effective bool
+	}
+	if err := db.NewRaw(`SELECT p.order_id, p.effective FROM order_probe p JOIN disposal_order o ON o.id = p.order_id WHERE o.state = 'in_force'
+		AND NOT EXISTS (SELECT 1 FROM order_probe q WHERE q.order_id = p.order_id AND q.gateway_id = p.gateway_id AND (q.at_ms, q.id) > (p.at_ms, p.id))`).Scan(ctx, &newest); err != nil {
 		return err
 	}
-	if err := db.NewRaw(newest).Scan(ctx, &probed); err != nil {
-		return err
+	probe := map[string]string{} // by order: one gateway that it fails at is enough
+	for _, p := range newest {
+		if !p.Effective {
+			probe[p.OrderID] = "fails"
+		} else if probe[p.OrderID] == "" {
+			probe[p.OrderID] = "holds"
+		}
 	}
 	var unadopted, broken []string
 	for i := range all {
 		o := &all[i]
-		o.Probe = "none"
-		if slices.Contains(probed, o.ID) {
-			o.Probe = "holds"
-		}
-		if slices.Contains(failing, o.ID) {
-			o.Probe = "fails"
-		}
+		o.Probe = cmp.Or(probe[o.ID], "none")
 		if o.Kind == "real" && o.IncidentID == "" {
 			unadopted = append(unadopted, o.ID)
 		}

@@ -62,13 +62,8 @@ func (h *House) Print(ctx context.Context, a store.Actor, id string) (p Printout
 			return Printout{}, err
 		}
 	}
-	var people []struct{ ID, Name string }
-	if err := db.NewRaw("SELECT id, name FROM person").Scan(ctx, &people); err != nil {
+	if p.Names, err = names(ctx, db, "SELECT id, name FROM person"); err != nil {
 		return Printout{}, err
-	}
-	p.Names = map[string]string{}
-	for _, x := range people {
-		p.Names[x.ID] = x.Name
 	}
 	return p, nil
 }

@@ -106,15 +106,7 @@ func namesOf(ctx context.Context, db bun.IDB, entries []record.Entry) (map[strin
 			ids = append(ids, e.Actor)
 		}
 	}
-	var rows []struct{ ID, Name string }
-	if err := db.NewRaw("SELECT id, name FROM person WHERE id IN (?)", bun.In(ids)).Scan(ctx, &rows); err != nil {
-		return nil, err
-	}
-	out := make(map[string]string, len(rows))
-	for _, r := range rows {
-		out[r.ID] = r.Name
-	}
-	return out, nil
+	return names(ctx, db, "SELECT id, name FROM person WHERE id IN (?)", bun.In(ids))
 }
 
 // Masked stands where a value may quote harmful text or somebody's words: they are read where reading is
