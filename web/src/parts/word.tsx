@@ -49,3 +49,21 @@ export function KindTag({ kind }: { kind: string }) {
   if (!kind || kind === 'real') return null
   return <Tag color="purple" variant="outlined">{`【${word('kind', kind)}】`}</Tag>
 }
+
+// How grave an anomaly looks, and how far an order goes: word and sign besides colour.
+const severities: Record<string, { color: string; sign: string }> = { critical: { color: 'red', sign: '◆◆◆' }, high: { color: 'orange', sign: '◆◆' }, normal: { color: 'default', sign: '◆' } }
+const measures: Record<string, { color: string; sign: string }> = { offline: { color: 'red', sign: '▇' }, restrict: { color: 'orange', sign: '▃' }, adjust: { color: 'default', sign: '▁' } }
+
+/** severitySign is the sign that stands for a severity wherever it shows. */
+export const severitySign = (severity: string) => severities[severity]?.sign ?? ''
+
+function Signed({ group, id, marks }: { group: string; id: string; marks: typeof severities }) {
+  const { word } = useWords()
+  return <Tag color={marks[id]?.color ?? 'default'} variant="outlined" className="nowrap"><span aria-hidden>{marks[id]?.sign} </span>{word(group, id)}</Tag>
+}
+
+/** SeverityTag says how grave an anomaly looks. */
+export const SeverityTag = ({ severity }: { severity: string }) => <Signed group="severity" id={severity} marks={severities} />
+
+/** Measure says how far an order goes: adjust, restrict, offline. */
+export const Measure = ({ measure }: { measure: string }) => <Signed group="measure" id={measure} marks={measures} />

@@ -5,7 +5,8 @@ import { streaming, unreachable } from './link'
 /** Change is one entry of the record that the person may see, as GET /api/v1/events sends it. */
 export type Change = { seq: number; at_ms: number; action: string; kind: string; id: string; incident_id: string }
 
-// Which reads a change of a kind makes stale. The overview and the incident it belongs to always are.
+// Which reads a change of a kind makes stale. The overview, the incident it belongs to and what waits for a second
+// person always are: a request is recorded under the kind that it is about.
 const stale: Record<string, string[]> = {
   anomaly: ['/anomalies', '/complaints'],
   complaint: ['/complaints', '/anomalies'],
@@ -13,8 +14,6 @@ const stale: Record<string, string[]> = {
   order: ['/orders', '/gate-reviews', '/gateways'],
   gate_review: ['/gate-reviews', '/orders'],
   nonconformity: ['/orders'],
-  second: ['/second-signatures'],
-  second_signature: ['/second-signatures'],
   task: ['/incidents', '/tasks'],
   obligation: ['/incidents', '/obligations'],
   drill: ['/drills', '/plans/coverage'],
@@ -35,7 +34,7 @@ const stale: Record<string, string[]> = {
 
 /** pathsOf gives the API paths below /api/v1 that a change makes stale. */
 export function pathsOf(c: Pick<Change, 'kind' | 'incident_id'>): string[] {
-  return ['/overview', '/search', `/${c.kind}s`, ...(stale[c.kind] ?? []), ...(c.incident_id ? ['/incidents', '/second-signatures'] : [])]
+  return ['/overview', '/search', '/second-signatures', `/${c.kind}s`, ...(stale[c.kind] ?? []), ...(c.incident_id ? ['/incidents'] : [])]
 }
 
 function refresh(queries: QueryClient, paths: Set<string>) {

@@ -1,4 +1,3 @@
-import { Tag } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useNavigate, useParams } from 'react-router'
@@ -8,7 +7,7 @@ import { Page } from '../../parts/page'
 import { useServiceName } from '../../parts/names'
 import { useServed } from '../../parts/served'
 import { stamp, When } from '../../parts/when'
-import { KindTag, useWords } from '../../parts/word'
+import { KindTag, SeverityTag, useWords } from '../../parts/word'
 import { useMay } from '../../shell/session'
 import { AnomalyPanel } from './panel'
 import { MergeForm } from './merge'
@@ -76,13 +75,4 @@ export default function Anomalies() {
       )}
     </Page>
   )
-}
-
-const signs: Record<string, [string, string]> = { critical: ['red', '◆◆◆'], high: ['orange', '◆◆'], normal: ['default', '◆'] }
-
-/** SeverityTag says how grave an anomaly looks, by word and sign besides colour. */
-export function SeverityTag({ severity }: { severity: string }) {
-  const { word } = useWords()
-  const [color, sign] = signs[severity] ?? ['default', '']
-  return <Tag color={color} variant="outlined" className="nowrap"><span aria-hidden>{sign} </span>{word('severity', severity)}</Tag>
 }

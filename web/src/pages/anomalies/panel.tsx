@@ -9,9 +9,8 @@ import { List, usePhone } from '../../parts/list'
 import { EmergencyOffline, OrderForm } from '../../parts/order'
 import { useServiceName } from '../../parts/names'
 import { stamp, When } from '../../parts/when'
-import { KindTag, useWords } from '../../parts/word'
+import { KindTag, SeverityTag, useWords } from '../../parts/word'
 import { useMay } from '../../shell/session'
-import { SeverityTag } from '.'
 
 /** AnomalyPanel shows one anomaly with its signals, and what can be decided about it. Ask opens one of its forms at once. */
 export function AnomalyPanel({ id, close, ask, asked }: { id: string; close: () => void; ask?: 'dismiss' | 'contain' | 'promote'; asked: () => void }) {

@@ -3,7 +3,7 @@ import { useTranslation } from 'react-i18next'
 import { api, client, type Schema } from '../../api/client'
 import { EmergencyOffline, OrderForm } from '../../parts/order'
 import { Countdown, useNow, When } from '../../parts/when'
-import { useWords } from '../../parts/word'
+import { Measure, useWords } from '../../parts/word'
 import { useMay, useMe } from '../../shell/session'
 import { useHere, useWho, type Order } from './dossier'
 import { Reason, Words, Yes } from './fields'
@@ -58,7 +58,7 @@ function Rule({ id }: { id: string }) {
 function Name({ o }: { o: Order }) {
   const { word } = useWords()
   const scope = [o.scope.deployment_id, o.scope.route, o.scope.tenant_id, o.scope.group].filter(Boolean).join(' / ')
-  return <><Tag color={o.measure === 'offline' ? 'red' : o.measure === 'restrict' ? 'orange' : 'blue'} variant="outlined">{word('measure', o.measure)}</Tag><strong>{word('rung', o.rung)}</strong>{scope && <small className="mono"> {scope}</small>}</>
+  return <><Measure measure={o.measure} /><strong>{word('rung', o.rung)}</strong>{scope && <small className="mono"> {scope}</small>}</>
 }
 
 function InForce({ o }: { o: Order }) {

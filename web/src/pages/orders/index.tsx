@@ -7,18 +7,10 @@ import { useServiceName } from '../../parts/names'
 import { Page } from '../../parts/page'
 import { useServed } from '../../parts/served'
 import { Countdown, stamp, When } from '../../parts/when'
-import { KindTag, useWords } from '../../parts/word'
+import { KindTag, Measure, useWords } from '../../parts/word'
 import { OrderPanel } from './panel'
 
 type Row = Schema<'FlowOrderItem'>
-
-const signs: Record<string, string> = { adjust: '▁', restrict: '▃', offline: '▇' }
-
-/** Measure says how far an order goes: adjust, restrict, offline. */
-export function Measure({ measure }: { measure: string }) {
-  const { word } = useWords()
-  return <Tag variant="outlined" color={measure === 'offline' ? 'red' : measure === 'restrict' ? 'orange' : 'default'} className="nowrap"><span aria-hidden>{signs[measure] ?? ''} </span>{word('measure', measure)}</Tag>
-}
 
 /** Every order that was given, in force or ended; a new one starts from what it springs from. */
 export default function Orders() {

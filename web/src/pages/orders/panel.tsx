@@ -7,9 +7,8 @@ import { Failed } from '../../parts/failed'
 import { usePhone } from '../../parts/list'
 import { useServiceName } from '../../parts/names'
 import { Countdown, useNow, When } from '../../parts/when'
-import { KindTag, useWords } from '../../parts/word'
+import { KindTag, Measure, useWords } from '../../parts/word'
 import { useMay } from '../../shell/session'
-import { Measure } from '.'
 
 const undoMs = 60_000 // the server decides; this only hides the button afterwards
 

@@ -6,7 +6,7 @@ import { Failed } from '../../parts/failed'
 import { useServiceName } from '../../parts/names'
 import { Page } from '../../parts/page'
 import { Ago, Countdown, stamp, useSpan, When } from '../../parts/when'
-import { KindTag, LevelTag, useWords } from '../../parts/word'
+import { KindTag, LevelTag, severitySign, useWords } from '../../parts/word'
 import { pathOf } from '../../shell/jump'
 import { Traffic } from './traffic'
 
@@ -111,7 +111,6 @@ function Incidents({ o, name }: { o: Overview; name: (id: string) => string }) {
 }
 
 const severities = ['critical', 'high', 'normal']
-const signs: Record<string, string> = { critical: '◆◆◆', high: '◆◆', normal: '◆' }
 
 function Anomalies({ o }: { o: Overview }) {
   const { t } = useTranslation()
@@ -125,7 +124,7 @@ function Anomalies({ o }: { o: Overview }) {
         {severities.map((s) => (
           <Col span={8} key={s}>
             <Link to={`/anomalies?state=open,assessing&kind=real&severity=${s}`} className={`tile ${s}`}>
-              <Statistic title={<><span aria-hidden>{signs[s]}</span> {word('severity', s)}</>} value={count(s, (k) => k === 'real')} />
+              <Statistic title={<><span aria-hidden>{severitySign(s)}</span> {word('severity', s)}</>} value={count(s, (k) => k === 'real')} />
             </Link>
           </Col>
         ))}
