@@ -67,12 +67,22 @@ func (f *Fake) After(d time.Duration) <-chan time.Time {
 }
 
 // Advance moves the clock forward by d and wakes, in order of their time, those whose time has come.
-func (f *Fake) Advance(d time.Duration) { f.Set(f.Now().Add(d)) }
+// Two who advance at once move it by both.
+func (f *Fake) Advance(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.set(f.now.Add(d))
+}
 
 // Set moves the clock to t, which may also lie in the past (a clock step).
 func (f *Fake) Set(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.set(t)
+}
+
+// set is called with the lock held.
+func (f *Fake) set(t time.Time) {
 	f.now = t.UTC()
 	sort.SliceStable(f.waiters, func(i, j int) bool { return f.waiters[i].at.Before(f.waiters[j].at) })
 	n := 0
