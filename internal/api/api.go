@@ -45,6 +45,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.me()
 	a.people()
 	a.services()
+	a.channels()
 	a.prepare()
 	a.monitor()
 	a.login()

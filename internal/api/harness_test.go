@@ -42,10 +42,14 @@ type bench struct {
 	dep    string
 }
 
-func newBench(t testing.TB) *bench {
+func newBench(t testing.TB) *bench { t.Helper(); return newBenchWith(t, app.Options{}) }
+
+// newBenchWith is newBench with options beyond what every instance here has.
+func newBenchWith(t testing.TB, o app.Options) *bench {
 	t.Helper()
 	b := &bench{log: &logbook{}, tokens: map[string]string{}, person: map[string]string{}}
-	a, err := app.New(t.Context(), app.Options{DataDir: t.TempDir() + "/data", Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0", AllowPrivateUpstreams: true, Logger: slog.New(slog.NewTextHandler(b.log, nil))})
+	o.DataDir, o.Listen, o.GatewayListen, o.AllowPrivateUpstreams, o.Logger = t.TempDir()+"/data", "127.0.0.1:0", "127.0.0.1:0", true, slog.New(slog.NewTextHandler(b.log, nil))
+	a, err := app.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ var needs = map[string]string{
 	"list-checkpoints": "record.read", "prove-entry": "record.read", "list-erasures": "record.read", "verify-record": "record.read",
 	"me": "", "submit-complaint": "public", "complaint-status": "public",
 	"status": "status.read", "overview": "status.read", "list-messages": "incident.read", "list-settings": "status.read", "change-setting": "setting.manage",
+	"list-channels": "setting.vouch", "set-channel": "setting.manage", "remove-channel": "setting.manage", "test-channel": "setting.manage",
 	"change-password": "", "begin-totp": "", "confirm-totp": "", "remove-totp": "", "list-passkeys": "", "begin-passkey": "", "finish-passkey": "", "remove-passkey": "", "list-sessions": "", "end-session": "", "logout": "", "logout-everywhere": "",
 	"list-oidc-providers": "person.manage", "add-oidc-provider": "person.manage", "remove-oidc-provider": "person.manage", "list-bindings": "person.manage", "bind-person": "person.manage", "unbind-person": "person.manage",
 	"list-my-bindings": "", "begin-binding": "", "remove-my-binding": "",

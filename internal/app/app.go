@@ -38,6 +38,7 @@ type Options struct {
 
 	AllowPrivateUpstreams bool // upstream models may stand on private and loopback addresses
 	AllowPrivateWebhooks  bool // webhooks may too
+	AllowPrivateMail      bool // and mail servers
 	AllowPrivateOIDC      bool // and so may identity providers, which may then speak plain http
 	Webhook               string
 	WebhookSecret         string

@@ -54,6 +54,11 @@ func (a *App) rooms(ctx context.Context, st *store.Store, log *record.Log, vault
 	if h.Channels, err = a.channels(); err != nil {
 		return nil, err
 	}
+	h.Registry = &notify.Registry{Vault: vault, Clock: a.o.Clock, Taken: append(h.Channels.IDs(), webhookWay),
+		Web: outgoing.Guard{AllowPrivate: a.o.AllowPrivateWebhooks}.Client(10 * time.Second), Dial: outgoing.Guard{AllowPrivate: a.o.AllowPrivateMail}.Dialer().DialContext}
+	a.work("channels", func(ctx context.Context) error {
+		return h.Registry.Follow(ctx, st, h.Channels, func(err error) { a.log.Error("a channel cannot be opened", "error", err) })
+	})
 	if a.o.Webhook != "" {
 		h.StaffWay = webhookWay
 	}

@@ -49,6 +49,9 @@ type Config struct {
 		SecretFile   string `yaml:"secret_file"`
 		AllowPrivate bool   `yaml:"allow_private"`
 	} `yaml:"webhook"`
+	Mail struct {
+		AllowPrivate bool `yaml:"allow_private"`
+	} `yaml:"mail"`
 	OIDC struct {
 		AllowPrivate bool `yaml:"allow_private"`
 	} `yaml:"oidc"`
@@ -86,7 +89,7 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 		return app.Options{}, err
 	}
 	o := app.Options{DataDir: pick(c.Data, f.Data), KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: pick(c.Listen, f.Listen), GatewayListen: pick(c.GatewayListen, f.GatewayListen), PublicURL: pick(c.PublicURL, f.PublicURL),
-		AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate, AllowPrivateOIDC: f.OIDC.AllowPrivate,
+		AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate, AllowPrivateMail: f.Mail.AllowPrivate, AllowPrivateOIDC: f.OIDC.AllowPrivate,
 		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))}
 	if f.Webhook.SecretFile != "" {
 		secret, err := os.ReadFile(f.Webhook.SecretFile)

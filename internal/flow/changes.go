@@ -41,6 +41,7 @@ func Hears(a store.Actor, kind string) bool {
 		{" lexicon lexicon_entry ", "lexicon.read"},
 		{" plan ", "plan.read"},
 		{" person token session passkey invitation oidc_provider oidc_binding ", "person.manage"},
+		{" channel ", "setting.vouch"},
 		{" setting secret kek ", "setting.manage"},
 		{" record list scope scope.reapplied erasure hold legal_hold signer restore failover telemetry_day telemetry_segment ", "record.read"},
 	} {

@@ -45,6 +45,7 @@ type House struct {
 	Dispatch  *dispatch.Desk
 	Telemetry *telemetry.Log
 	Channels  *notify.Directory
+	Registry  *notify.Registry // the channels that two persons set up
 	Acks      notify.AckLinks
 	StaffWay  string // id of the channel on which the duty desk is told
 
@@ -72,7 +73,7 @@ func (h *House) tellStaff(ctx context.Context, tx *store.Tx, key, template, inci
 }
 
 // onDuty is whoever has the watch.
-const onDuty = "duty"
+const onDuty = notify.OnDuty
 
 func (h *House) tell(ctx context.Context, tx *store.Tx, to, key, template, incidentKind, objectKind, objectID string, args ...notify.Arg) error {
 	m, err := h.Channels.Address(notify.Message{IdemKey: key, Channel: h.StaffWay, Recipient: to, Lang: locale.ZH, IncidentKind: incidentKind,
@@ -80,7 +81,16 @@ func (h *House) tell(ctx context.Context, tx *store.Tx, to, key, template, incid
 	if err != nil {
 		return err
 	}
-	return notify.Queue(ctx, tx, m)
+	more, err := notify.Copy(ctx, tx, m)
+	if err != nil {
+		return err
+	}
+	for _, m := range append(more, m) {
+		if err := notify.Queue(ctx, tx, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Page makes the House the pager of internal/respond/containment.

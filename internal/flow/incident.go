@@ -107,6 +107,11 @@ func (h *House) DecideSecond(ctx context.Context, tx *store.Tx, id string, confi
 			err = h.releaseHold(ctx, tx, s)
 		}
 		return s, err
+	case "channel":
+		if s, err = identity.DecideSecond(ctx, tx, id, confirm); err == nil {
+			err = h.Registry.Settle(ctx, tx, s, confirm)
+		}
+		return s, err
 	case obligation.FactKind, obligation.CACKind:
 		if s, err = obligation.Decide(ctx, tx, h.Book, id, confirm); err == nil && confirm {
 			err = h.Reckon(ctx, tx, s.IncidentID)
@@ -141,7 +146,11 @@ func (h *House) WithdrawSecond(ctx context.Context, tx *store.Tx, id string) (id
 	if n == 0 {
 		return identity.SecondSignature{}, fault.NotFound("id", "error.not_found", "field", "id")
 	}
-	return identity.Withdraw(ctx, tx, id)
+	s, err := identity.Withdraw(ctx, tx, id)
+	if err == nil && s.ObjectKind == "channel" {
+		err = h.Registry.Settle(ctx, tx, s, false)
+	}
+	return s, err
 }
 
 // Seconds lists what waits for a second person and concerns the actor.

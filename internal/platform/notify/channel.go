@@ -2,7 +2,9 @@ package notify
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 )
@@ -20,15 +22,20 @@ type Endpoint struct {
 	Class     Class
 	Simulated bool
 	Channel   Channel
+	Rev       string // differs when the same id leads elsewhere; "" for one that is always there
 }
 
-// Directory holds the endpoints; it does not change while it is used.
-type Directory struct{ byID map[string]Endpoint }
+// Directory holds the endpoints: those that are always there, and the configured ones, which may change.
+type Directory struct {
+	mu      sync.RWMutex
+	byID    map[string]Endpoint
+	changed chan struct{}
+}
 
 // NewDirectory checks the endpoints. Errors: fault invalid for an id that is empty or used twice, an
 // unknown class or a missing channel.
 func NewDirectory(endpoints ...Endpoint) (*Directory, error) {
-	d := &Directory{byID: map[string]Endpoint{}}
+	d := &Directory{byID: map[string]Endpoint{}, changed: make(chan struct{})}
 	for _, e := range endpoints {
 		if _, twice := d.byID[e.ID]; twice || e.ID == "" || e.Channel == nil {
 			return nil, fault.Invalid("channels", "notify.endpoint_invalid", "id", e.ID)
@@ -42,23 +49,73 @@ func NewDirectory(endpoints ...Endpoint) (*Directory, error) {
 }
 
 // Endpoint gives the endpoint with this id.
-func (d *Directory) Endpoint(id string) (Endpoint, bool) { e, ok := d.byID[id]; return e, ok }
+func (d *Directory) Endpoint(id string) (Endpoint, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	e, ok := d.byID[id]
+	return e, ok
+}
 
 // IDs lists the ids of all endpoints, sorted.
 func (d *Directory) IDs() []string {
-	ids := make([]string, 0, len(d.byID))
-	for id := range d.byID {
-		ids = append(ids, id)
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Sorted(maps.Keys(d.byID))
+}
+
+// all gives the endpoints that are always there (fixed), or the configured ones, by id.
+func (d *Directory) all(fixed bool) (out []Endpoint) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, id := range slices.Sorted(maps.Keys(d.byID)) {
+		if e := d.byID[id]; (e.Rev == "") == fixed {
+			out = append(out, e)
+		}
 	}
-	slices.Sort(ids)
-	return ids
+	return out
+}
+
+func (d *Directory) fixed() []Endpoint { return d.all(true) }
+
+// Set puts these in the place of the configured endpoints. One that has the id of an endpoint that is
+// always there is left out.
+func (d *Directory) Set(configured ...Endpoint) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next, same := map[string]Endpoint{}, true
+	for id, e := range d.byID {
+		if e.Rev == "" {
+			next[id] = e
+		}
+	}
+	for _, e := range configured {
+		if _, taken := next[e.ID]; taken || e.Rev == "" {
+			continue
+		}
+		same = same && d.byID[e.ID].Rev == e.Rev
+		next[e.ID] = e
+	}
+	if same && len(next) == len(d.byID) {
+		return
+	}
+	d.byID = next
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// configured gives the configured endpoints, and what is closed when they change.
+func (d *Directory) configured() ([]Endpoint, <-chan struct{}) {
+	d.mu.RLock()
+	changed := d.changed
+	d.mu.RUnlock()
+	return d.all(false), changed
 }
 
 // Address fills in the class of m's channel and whether it is simulated.
 // Errors: fault not-found for an unknown channel; fault forbidden for a drill or test that would tell
 // an authority.
 func (d *Directory) Address(m Message) (Message, error) {
-	e, ok := d.byID[m.Channel]
+	e, ok := d.Endpoint(m.Channel)
 	if !ok {
 		return m, fault.NotFound("channel", "notify.channel_unknown", "channel", m.Channel)
 	}

@@ -58,27 +58,34 @@ func (o Options) withDefaults() Options {
 // Deliverer takes messages from the outbox to their channels. Each channel has a loop of its own, so
 // that one that hangs holds back nobody else.
 type Deliverer struct {
-	loops []*loop
+	dir   *Directory
+	make  func(Endpoint) *loop
+	loops []*loop    // of the endpoints that are always there
+	more  *due.Cycle // of all configured ones together, which come and go
 }
 
 // NewDeliverer makes a deliverer for the endpoints of dir. A message for a channel that dir does not
 // know stays pending and is paged about.
 func NewDeliverer(st *store.Store, dir *Directory, c *locale.Catalog, o Options) *Deliverer {
-	d, o := &Deliverer{}, o.withDefaults()
-	for _, id := range dir.IDs() {
-		e, _ := dir.Endpoint(id)
-		d.loops = append(d.loops, &loop{st: st, e: e, catalog: c, o: o, clock: st.Clock(), cycle: due.NewCycle("outbox:"+id, clock.Ms(st.Clock()))})
+	o = o.withDefaults()
+	d := &Deliverer{dir: dir, more: due.NewCycle("outbox:configured", clock.Ms(st.Clock()))}
+	d.make = func(e Endpoint) *loop {
+		return &loop{st: st, e: e, catalog: c, o: o, clock: st.Clock(), cycle: due.NewCycle("outbox:"+e.ID, clock.Ms(st.Clock()))}
+	}
+	for _, e := range dir.fixed() {
+		d.loops = append(d.loops, d.make(e))
 	}
 	return d
 }
 
-// Cycles are the heartbeats of the loops, one for each channel ("outbox:<channel>").
+// Cycles are the heartbeats of the loops, one for each channel that is always there ("outbox:<channel>") and
+// one for all configured ones, which is as old as that of the slowest among them.
 func (d *Deliverer) Cycles() []*due.Cycle {
 	var out []*due.Cycle
 	for _, l := range d.loops {
 		out = append(out, l.cycle)
 	}
-	return out
+	return append(out, d.more)
 }
 
 // Run delivers until ctx ends; sendings under way are cut short then and made again by the next run.
@@ -87,8 +94,53 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	for _, l := range d.loops {
 		wg.Go(func() { l.run(ctx) })
 	}
+	d.follow(ctx)
 	wg.Wait()
 	return nil
+}
+
+// follow runs a loop for each configured endpoint, as they come and go.
+func (d *Deliverer) follow(ctx context.Context) {
+	type running struct {
+		loop *loop
+		stop func()
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	now := map[string]running{} // by revision
+	probe := d.make(Endpoint{})
+	for ctx.Err() == nil {
+		ends, changed := d.dir.configured()
+		wanted := map[string]bool{}
+		for _, e := range ends {
+			wanted[e.Rev] = true
+			if _, runs := now[e.Rev]; runs {
+				continue
+			}
+			own, stop := context.WithCancel(ctx)
+			l := d.make(e)
+			now[e.Rev] = running{l, stop}
+			wg.Go(func() { l.run(own) })
+		}
+		beat := clock.Ms(probe.clock)
+		for rev, r := range now {
+			if !wanted[rev] {
+				r.stop()
+				delete(now, rev)
+				continue
+			}
+			beat = min(beat, r.loop.cycle.LastMs())
+		}
+		d.more.Beat(beat)
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-probe.clock.After(probe.o.Poll):
+		}
+	}
+	for _, r := range now {
+		r.stop()
+	}
 }
 
 type loop struct {

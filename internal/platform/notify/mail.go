@@ -3,9 +3,11 @@ package notify
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	netmail "net/mail"
 	"strings"
 	"time"
@@ -19,9 +21,10 @@ import (
 // MailOptions say which server takes our mail.
 type MailOptions struct {
 	Host     string
-	Port     int    // default 587, with TLS "tls" 465
-	From     string // address, with a name if wanted
-	Username string // empty: no log-in
+	Port     int      // default 587, with TLS "tls" 465
+	From     string   // address, with a name if wanted
+	To       []string // who gets every message; default: the recipient of each
+	Username string   // empty: no log-in
 	Password string
 	TLS      string // "starttls" (default, required), "tls" (from the first byte), "none" (loopback or a trusted network; no log-in)
 	Hello    string // name in EHLO; default: the domain of From
@@ -61,7 +64,11 @@ func NewMail(o MailOptions) (*Mail, error) {
 		m.opts = append(m.opts, mail.WithTLSPolicy(mail.TLSMandatory))
 	case "tls":
 		port = 465
-		m.opts = append(m.opts, mail.WithSSL())
+		if o.Dial == nil {
+			m.opts = append(m.opts, mail.WithSSL())
+		} else { // our dialer has TLS already, which this policy finds out; with WithSSL no log-in would be safe in its eyes
+			m.opts = append(m.opts, mail.WithTLSPolicy(mail.TLSOpportunistic))
+		}
 	case "none":
 		m.opts = append(m.opts, mail.WithTLSPolicy(mail.NoTLS))
 	default:
@@ -75,12 +82,31 @@ func NewMail(o MailOptions) (*Mail, error) {
 		m.opts = append(m.opts, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(o.Username), mail.WithPassword(o.Password))
 	}
 	if o.Dial != nil {
-		m.opts = append(m.opts, mail.WithDialContextFunc(o.Dial))
+		m.opts = append(m.opts, mail.WithDialContextFunc(o.dial()))
 	}
 	if _, err := mail.NewClient(o.Host, m.opts...); err != nil {
 		return nil, fault.Invalid("mail", "notify.mail_invalid", "problem", err.Error())
 	}
 	return m, nil
+}
+
+// dial is Dial with TLS from the first byte where that is asked for: the library leaves it to a dialer that is given.
+func (o MailOptions) dial() mail.DialContextFunc {
+	if o.TLS != "tls" {
+		return o.Dial
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		plain, err := o.Dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		conn := tls.Client(plain, &tls.Config{ServerName: o.Host, MinVersion: tls.VersionTLS12})
+		if err := conn.HandshakeContext(ctx); err != nil {
+			plain.Close()
+			return nil, err
+		}
+		return conn, nil
+	}
 }
 
 // Send hands r to the server; the receipt is the server's answer. The Message-ID follows from the
@@ -90,7 +116,11 @@ func (m *Mail) Send(ctx context.Context, r Rendered) (string, error) {
 	if err := msg.From(m.o.From); err != nil {
 		return "", errors.New("mail: bad sender address")
 	}
-	if err := msg.To(r.Recipient()); err != nil {
+	to := m.o.To
+	if len(to) == 0 {
+		to = []string{r.Recipient()}
+	}
+	if err := msg.To(to...); err != nil {
 		return "", errors.New("mail: bad recipient address")
 	}
 	sum := sha256.Sum256([]byte(r.IdemKey()))
