@@ -5,12 +5,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/fengsui/fengsui/internal/app"
+	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/login"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
@@ -119,34 +123,41 @@ func TestASessionEndsWithItsTimeItsPersonAndTheirRoles(t *testing.T) {
 	}
 }
 
+// The clock moves only where it is moved here: how slow the machine is does not count.
 func TestGuessingWaitsLongerEachTimeAndNoRestartForgetsIt(t *testing.T) {
-	b := newBench(t)
+	now := clock.NewFake(time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC))
+	b := newBenchWith(t, app.Options{Clock: now})
 	b.account(t, "engineer", "li.si")
 	w := b.browser(t)
+	later := func(s int) { now.Advance(time.Duration(s) * time.Second) }
 	for _, account := range []string{"li.si", "nobody"} { // whether an account exists cannot be told
-		n := 0
-		for ; n < 10; n++ {
-			code, body, h := w.do(t, "POST", "/login/password", `{"account":"`+account+`","password":"wrong password"}`)
-			if code == 429 {
-				if h.Get("Retry-After") == "" || !strings.Contains(body, "login.too_many") {
-					t.Errorf("%v %s", h, body)
-				}
-				break
+		try := func(status int, says, retry string) {
+			t.Helper()
+			if h := w.want(t, status, says, "POST", "/login/password", `{"account":"`+account+`","password":"wrong password"}`); h.Get("Retry-After") != retry {
+				t.Errorf("%s: Retry-After is %q, want %q", account, h.Get("Retry-After"), retry)
 			}
 		}
-		if n != 6 {
-			t.Errorf("%s: %d tries were free", account, n)
+		for range 5 {
+			try(401, "login.refused", "")
 		}
+		for _, wait := range []int{2, 4, 8} {
+			try(401, "login.refused", "")
+			try(429, "login.too_many", strconv.Itoa(wait))
+			later(wait - 1)
+			try(429, "login.too_many", "1")
+			later(1)
+		}
+		try(401, "login.refused", "")
 	}
-	w.want(t, 429, "too_many", "POST", "/login/password", `{"account":"li.si","password":"`+goodPassword+`"}`)
+	w.want(t, 429, "too_many", "POST", "/login/password", `{"account":"nobody","password":"`+goodPassword+`"}`)
 	fresh := login.New(b.app.House.Store, b.app.House.Secrets) // as after a restart
-	if _, err := fresh.Password(t.Context(), login.Attempt{Account: "li.si", Password: goodPassword, From: login.From{Address: "192.0.2.1:1"}}); err == nil {
-		t.Error("a new process forgot the tries")
+	if _, err := fresh.Password(t.Context(), login.Attempt{Account: "li.si", Password: goodPassword, From: login.From{Address: "192.0.2.1:1"}}); !fault.Is(err, "login.too_many") {
+		t.Errorf("a new process forgot the tries: %v", err)
 	}
-	if n := b.count(t, "SELECT COUNT(*) FROM record_entries WHERE action = 'login.refused' AND object_id = ?", b.person["engineer"]); n != 3 {
-		t.Errorf("%d entries for six refusals", n)
+	if n := b.count(t, "SELECT COUNT(*) FROM record_entries WHERE action = 'login.refused' AND object_id = ?", b.person["engineer"]); n != 4 {
+		t.Errorf("%d entries for nine refusals", n)
 	}
-	b.exec(t, "UPDATE login_attempt SET until_ms = 0") // the wait is over
+	later(16)
 	w.want(t, 200, "in", "POST", "/login/password", `{"account":"li.si","password":"`+goodPassword+`"}`)
 }
 
