@@ -1,10 +1,8 @@
 package api_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fengsui/fengsui/internal/api"
+	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
@@ -83,6 +82,19 @@ func (b *bench) plant(t testing.TB, doc document, ops []api.Op) secret {
 	return s
 }
 
+// recorded appends entries about all that hangs on the secret, for the stream to tell, and gives where they begin.
+func (b *bench) recorded(t testing.TB, s secret) (from int) {
+	t.Helper()
+	from = b.count(t, "SELECT COUNT(*) FROM record_entries")
+	for kind, id := range map[string]string{"awareness": "RWaware", "statement": "RWstatement", "service_test": "RWtest", "outside_spread": "RWspread", "closing": "RWclosing", "nonconformity": "RWnon"} {
+		b.note(t, kind, "incident:RWinc", id)
+	}
+	for kind, id := range map[string]string{"incident": "RWinc", "obligation": "RWobligation", "order": "RWorder", "gate_review": "RWgate", "anomaly": "RWanomaly", "evidence": "RWevidence", "action": "RWaction", "complaint": s.complaint, "directive": s.directive} {
+		b.note(t, kind, "", id)
+	}
+	return from
+}
+
 // parameters are the places of an operation's path and query, from the document that clients read.
 type parameters struct {
 	Paths map[string]map[string]struct {
@@ -135,9 +147,6 @@ func doors(p parameters, s secret) []string {
 			case q.In == "query" && q.Name == "limit":
 				queries = append(queries, "?limit=200")
 			}
-		}
-		if path == "/api/v1/events" {
-			queries = []string{"?after=0"} // all of it, as one who was away
 		}
 		for _, a := range at {
 			if strings.Contains(a, "{") {
@@ -201,7 +210,18 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 		}
 		return nil
 	})
+	// An administrator who holds every office besides: the most that one person can be and not be on the list.
+	admins := slices.DeleteFunc(identity.Roles(), func(r string) bool { return !strings.HasSuffix(r, "_admin") })
+	for _, role := range admins {
+		name := role + " with every office"
+		if b.person[name], b.tokens[name], err = b.app.AddPerson(t.Context(), name, append(slices.Clone(every), role)...); err != nil {
+			t.Fatal(err)
+		}
+	}
 	outside := append(identity.Roles(), "every office", "seat", "other seat", "")
+	for _, role := range admins {
+		outside = append(outside, role+" with every office")
+	}
 	var inside []string
 	for _, role := range append(identity.Roles(), "every office") {
 		roles := []string{role}
@@ -254,12 +274,7 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 				if asked == "" {
 					asked = d
 				}
-				a := answer{}
-				if strings.HasPrefix(d, "/events") {
-					a.body = b.listen(t, role, d)
-				} else {
-					a = b.call(t, role, "GET", d, "")
-				}
+				a := b.call(t, role, "GET", d, "")
 				if a.status >= 500 {
 					t.Errorf("%s as %s: %d %s", d, role, a.status, a.body)
 				}
@@ -275,7 +290,35 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 	if len(open) < 35 || len(openAt) < 60 {
 		t.Errorf("an open incident shows %d things at %d doors: the search is blind (%v)", len(open), len(openAt), slices.Sorted(maps.Keys(open)))
 	}
+	// The stream is a door that the document does not list. Who may hear of incidents hears of this one as long
+	// as nothing keeps them from it, so that their silence afterwards is the wall's.
+	stream := func(when string, roles []string, shows bool) (told int) {
+		t.Helper()
+		from := b.recorded(t, s)
+		for _, role := range roles {
+			if role == "" {
+				if a := b.call(t, "", "GET", "/events?after=0", ""); a.status != 401 {
+					t.Errorf("the stream as nobody: %d", a.status)
+				}
+				continue
+			}
+			a := b.actor(t, role)
+			hears := shows && a.Drill == "" && flow.Hears(a, "incident")
+			what := s.told(b.streamed(t, role, fmt.Sprintf("?after=%d", from), func() { b.note(t, "task", "incident:RWinc", "RWtask") }), "")
+			told += len(what)
+			if was, comes := slices.Contains(what, "RWinc"), slices.Contains(what, "RWtask"); was != hears || comes != hears || !shows && len(what) > 0 {
+				t.Errorf("%s: the stream tells %s of %v, and may tell of the incident: %v", when, role, what, hears)
+			}
+		}
+		return told
+	}
+	openTold := stream("open", outside, true)
+	if openTold < 100 {
+		t.Errorf("the stream tells of an open incident %d times only", openTold)
+	}
 	b.exec(t, "UPDATE incident SET restricted = TRUE")
+	insideTold := stream("restricted, on the list", inside, true)
+	stream("restricted, not on the list", outside, false)
 	listed, _ := look([]string{"inside every office"})
 	for what := range open {
 		if !listed[what] && what != b.person["every office"] {
@@ -285,6 +328,20 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 	_, leaks := look(outside)
 	for where, what := range leaks {
 		t.Errorf("%s shows %v", where, what)
+	}
+	for _, admin := range admins {
+		for _, role := range []string{admin, admin + " with every office"} {
+			t.Run("an administrator does not see a restricted incident: "+role, func(t *testing.T) {
+				if a := b.call(t, role, "GET", "/incidents/RWinc", ""); a.status != 404 && (role != admin || a.status != 403) {
+					t.Errorf("%d %s", a.status, cut(a.body))
+				}
+				for where, what := range leaks {
+					if strings.HasSuffix(where, " as "+role) {
+						t.Errorf("%s shows %v", where, what)
+					}
+				}
+			})
+		}
 	}
 	after := map[string]string{}
 	count(after)
@@ -326,31 +383,142 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 			}
 		}
 	}
+	// Taken away, the wall is missed at once: the same streams tell again.
+	b.exec(t, "UPDATE incident SET restricted = FALSE")
+	if again := stream("open again", outside, true); again < openTold {
+		t.Errorf("without the wall the streams tell %d things, before it %d", again, openTold)
+	}
+	t.Logf("the stream: %d things told while open, %d to the list while restricted", openTold, insideTold)
 	t.Logf("%d reads (%d doors) and %d deeds as %d persons, %d kinds of things to find, %d counts compared", combinations, len(ways), tried, len(outside)+len(inside), len(open), len(before))
 	if tried < 500 {
 		t.Errorf("only %d deeds were tried", tried)
 	}
 }
 
-// listen reads what a stream sends within half a second.
-func (b *bench) listen(t testing.TB, role, path string) string {
+// actor is a person of the bench as the policies see them.
+func (b *bench) actor(t testing.TB, role string) store.Actor {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.app.URL()+"/api/v1"+path, nil)
+	var p struct{ Roles, DrillID string }
+	if err := b.app.House.Store.Read().NewRaw("SELECT roles, drill_id FROM person WHERE id = ?", b.person[role]).Scan(t.Context(), &p); err != nil {
+		t.Fatal(err)
+	}
+	a := store.Actor{ID: b.person[role], Drill: p.DrillID}
+	if err := json.Unmarshal([]byte(p.Roles), &a.Roles); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// streamed is what the stream of changes tells an actor of what was and, while meanwhile is done, of what comes. It is read up to a mark that this actor may hear: silence is never for want of time.
+func (b *bench) streamed(t testing.TB, role, query string, meanwhile func()) string {
+	t.Helper()
+	a := b.actor(t, role)
+	e, _ := b.tune(t, b.app.URL(), role, query)
+	defer e.stop()
+	if hello, ok := e.next(t); !ok || hello.name != "hello" {
+		t.Fatalf("%s: the stream begins with %+v", role, hello)
+	}
+	meanwhile()
+	kinds := []string{"order", "lexicon", "person", "service", "signer", "incident", "complaint", "setting"}
+	k := slices.IndexFunc(kinds, func(kind string) bool { return flow.Hears(a, kind) })
+	if k < 0 {
+		t.Fatalf("%s hears of nothing that can be a mark", role)
+	}
+	mark := fmt.Sprintf("MARK-%d", b.count(t, "SELECT COUNT(*) FROM record_entries"))
+	by := store.System("test")
+	by.Drill = a.Drill // a seat hears of what its own drill does
+	if err := b.app.House.Store.Write(t.Context(), by, func(tx *store.Tx) error {
+		tx.Record(store.Entry{Action: "test.note", ObjectKind: kinds[k], ObjectID: mark})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(e.until(t, mark))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if role != "" {
-		req.Header.Set("Authorization", "Bearer "+b.tokens[role])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	sent, _ := io.ReadAll(res.Body) // ends with the time
-	return string(sent)
+	return string(raw)
 }
 
 func cut(s string) string { return s[:min(len(s), 400)] }
+
+// Nothing of a drill reaches who sits in another drill, and all of it who sits in this one. The control: given
+// to the other drill, the same doors show it there.
+func TestNothingOfADrillLeaksToAnotherDrillByAnyDoor(t *testing.T) {
+	b := newBench(t)
+	ops, err := api.Operations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := b.call(t, "", "GET", "/openapi.json", "")
+	var doc document
+	b.must(t, raw, &doc)
+	var params parameters
+	if err := json.Unmarshal([]byte(raw.body), &params); err != nil {
+		t.Fatal(err)
+	}
+	every := slices.DeleteFunc(identity.Roles(), func(r string) bool { return strings.HasSuffix(r, "_admin") })
+	b.exec(t, `INSERT INTO drill (id, number, scenario, state, started_by, started_ms) VALUES ('01DRILLY', 'D-DR-Y', 'A.1', 'running', 'x', 1)`)
+	if b.person["every office"], b.tokens["every office"], err = b.app.AddPerson(t.Context(), "every office", every...); err != nil {
+		t.Fatal(err)
+	}
+	b.sit(t, "this drill", every...)
+	b.sit(t, "other drill", every...)
+	b.exec(t, "UPDATE person SET drill_id = '01DRILLY' WHERE name = 'other drill'")
+	s := b.plant(t, doc, ops)
+	belongs := func(drill string) {
+		for _, table := range []string{"incident", "anomaly", "disposal_order", "service", "second_signature"} {
+			b.exec(t, "UPDATE "+table+" SET drill_id = '"+drill+"'")
+		}
+		for _, table := range []string{"incident", "anomaly", "disposal_order", "service", "gate_review", "evidence"} {
+			b.exec(t, "UPDATE "+table+" SET kind = 'drill'")
+		}
+		b.exec(t, "UPDATE outbox SET incident_kind = 'drill' WHERE id = 'RWmessage'", "UPDATE drill SET incident_id = '' WHERE id = 'RWdrill'", "UPDATE drill SET incident_id = 'RWinc' WHERE id = '"+drill+"'")
+	}
+	belongs("01DRILLX")
+	ways := doors(params, s)
+	from := b.recorded(t, s)
+	look := func(role string) (seen map[string]bool) {
+		seen = map[string]bool{}
+		for _, d := range ways {
+			_, asked, _ := strings.Cut(d, "?q=")
+			if asked == "" {
+				asked = d
+			}
+			a := b.call(t, role, "GET", d, "")
+			if a.status >= 500 {
+				t.Errorf("%s as %s: %d %s", d, role, a.status, a.body)
+			}
+			for _, what := range s.told(a.body, asked) {
+				seen[what+" at "+d] = true
+			}
+		}
+		for _, what := range s.told(b.streamed(t, role, fmt.Sprintf("?after=%d", from), func() { b.note(t, "task", "incident:RWinc", "RWtask") }), "") {
+			seen[what+" by the stream"] = true
+		}
+		return seen
+	}
+	things := func(seen map[string]bool) map[string]bool {
+		out := map[string]bool{}
+		for where := range seen {
+			what, _, _ := strings.Cut(where, " ")
+			out[what] = true
+		}
+		return out
+	}
+	office, own := look("every office"), look("this drill")
+	t.Logf("%d doors: a real person sees %d things, a seat of the drill %d", len(ways), len(things(office)), len(things(own)))
+	if len(things(office)) < 35 || len(things(own)) < 20 || !own["RWinc by the stream"] || !own["RWtask by the stream"] {
+		t.Errorf("a real person sees %d things of the drill, a seat of it %d: the search is blind", len(things(office)), len(things(own)))
+	}
+	for where := range look("other drill") {
+		t.Errorf("a seat of another drill is shown %s", where)
+	}
+	belongs("01DRILLY")
+	theirs := things(look("other drill"))
+	for what := range things(own) {
+		if !theirs[what] {
+			t.Errorf("the control: given to the other drill, it is not shown %s there", what)
+		}
+	}
+}

@@ -30,15 +30,15 @@ func hiddenNames(a store.Actor) schema.QueryAppender {
 		UNION SELECT id FROM evidence WHERE incident_id IN (SELECT id FROM gone_incident) OR anomaly_id IN (SELECT id FROM gone_anomaly)`, incidents, anomalies)
 }
 
-// LexiconEntries lists entries; the name of an incident that the actor may not know of is not told as
-// the source of one.
+// LexiconEntries lists entries; the name of an incident that the actor may not know of, or that is not of a
+// seat's own drill, is not told as the source of one.
 func (h *House) LexiconEntries(ctx context.Context, a store.Actor, f lexicon.Filter) ([]lexicon.Entry, error) {
 	list, err := lexicon.List(ctx, h.Store.Read(), a, f)
 	if err != nil || a.IsSystem() {
 		return list, err
 	}
 	var hidden []string
-	if err := h.Store.Read().NewRaw("SELECT 'incident:' || id FROM incident WHERE id IN (?)", incident.Hidden(a)).Scan(ctx, &hidden); err != nil {
+	if err := h.Store.Read().NewRaw("SELECT 'incident:' || id FROM incident WHERE id IN (?) OR ? <> '' AND drill_id <> ?", incident.Hidden(a), a.Drill, a.Drill).Scan(ctx, &hidden); err != nil {
 		return nil, err
 	}
 	for k := range list {
