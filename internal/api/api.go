@@ -60,6 +60,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.events()
 	a.drills()
 	a.govern()
+	a.rules()
 	a.exports()
 	a.search()
 	inner.HandleFunc("/api/", a.nowhere)

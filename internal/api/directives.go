@@ -3,10 +3,10 @@ package api
 import (
 	"context"
 
+	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/setting"
 	"github.com/fengsui/fengsui/internal/platform/store"
-	"github.com/fengsui/fengsui/internal/platform/telemetry"
 	"github.com/fengsui/fengsui/internal/respond/directive"
 )
 
@@ -29,14 +29,10 @@ type DirectiveRead struct {
 
 type settingBody struct {
 	Body struct {
-		Name  string `json:"name" maxLength:"100"`
-		Value string `json:"value" maxLength:"200"`
+		Name   string `json:"name" maxLength:"100"`
+		Value  string `json:"value" maxLength:"200"`
+		Reason string `json:"reason,omitempty" maxLength:"500" doc:"required where a second person confirms"`
 	}
-}
-
-// settingRules are the settings there are; 180 days is the least that the law on networks asks of logs.
-func settingRules() map[string]setting.Rule {
-	return map[string]setting.Rule{telemetry.SettingRetention: setting.AtLeast(telemetry.DefaultRetentionDays), telemetry.SettingCapture: setting.OneOf("flagged", "all")}
 }
 
 func (a *API) directives() {
@@ -60,10 +56,10 @@ func (a *API) directives() {
 		return directive.Answer(ctx, tx, in.ID, in.Body.Answer)
 	})
 	get(a, operation{path: "/settings", id: "list-settings", room: "status", summary: "Every setting with its value, its default and what it may be"}, func(ctx context.Context, actor store.Actor, _ *none) ([]setting.Ruled, error) {
-		return setting.List(ctx, a.Store.Read(), actor, settingRules())
+		return setting.List(ctx, a.Store.Read(), actor, flow.SettingRules())
 	})
-	post(a, operation{path: "/settings", id: "change-setting", room: "status", summary: "Change a setting"}, func(ctx context.Context, tx *store.Tx, in *settingBody) (setting.Setting, error) {
-		return setting.Set(ctx, tx, settingRules(), in.Body.Name, in.Body.Value)
+	post(a, operation{path: "/settings", id: "change-setting", room: "status", summary: "Change a setting, or ask for it where a second person is needed"}, func(ctx context.Context, tx *store.Tx, in *settingBody) (setting.Ruled, error) {
+		return setting.Change(ctx, tx, flow.SettingRules(), in.Body.Name, in.Body.Value, in.Body.Reason)
 	})
 	post(a, operation{path: "/incidents/{id}/hold", id: "hold-incident", room: "incident", summary: "Put an incident under legal hold: nothing of it can be erased"}, func(ctx context.Context, tx *store.Tx, in *reasonBody) (done, error) {
 		return done{true}, a.Hold(ctx, tx, in.ID, in.Body.Reason)

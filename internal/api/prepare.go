@@ -33,6 +33,12 @@ type idsBody struct {
 	}
 }
 
+type sourceBody struct {
+	Body struct {
+		Source string `json:"source" maxLength:"100" example:"import:01J..."`
+	}
+}
+
 type lexiconImportBody struct {
 	Body struct {
 		Format string `json:"format" enum:"tsv,json"`
@@ -40,7 +46,8 @@ type lexiconImportBody struct {
 	}
 }
 
-// LexiconImported says what an import added; it lives for a day until another person approves source.
+// LexiconImported says what an import added, which lives for a day until another person approves source; or how
+// much of it was approved.
 type LexiconImported struct {
 	Source string `json:"source"`
 	Added  int    `json:"added"`
@@ -65,6 +72,10 @@ func (a *API) prepare() {
 	})
 	post(a, operation{path: "/lexicon/approve", id: "approve-lexicon", room: room, summary: "Approve entries to stay; not by who published them"}, func(ctx context.Context, tx *store.Tx, in *idsBody) ([]lexicon.Entry, error) {
 		return a.Lexicon.Approve(ctx, tx, in.Body.IDs...)
+	})
+	post(a, operation{path: "/lexicon/approve-source", id: "approve-lexicon-source", room: room, summary: "Approve all that still waits of one source, such as an import; not by who imported it"}, func(ctx context.Context, tx *store.Tx, in *sourceBody) (LexiconImported, error) {
+		out, err := a.Lexicon.ApproveSource(ctx, tx, in.Body.Source)
+		return LexiconImported{in.Body.Source, len(out)}, err
 	})
 	post(a, operation{path: "/lexicon/import", id: "import-lexicon", room: room, summary: "Import a lexicon file"}, func(ctx context.Context, tx *store.Tx, in *lexiconImportBody) (LexiconImported, error) {
 		if err := identity.Require(tx.Actor, "lexicon.publish"); err != nil {

@@ -226,6 +226,7 @@ func enumerations() map[string][]string {
 		"lexicon.action":        strs(posture.Observe, posture.Mask, posture.Replace, posture.Block),
 		"message.state":         strs(notify.Pending, notify.Sent, notify.Refused, notify.Failed, notify.Dismissed),
 		"channel.class":         strs(notify.Staff, notify.Authority, notify.Platform, notify.Public),
+		"rule_list":             {"type", "risk", "factor", "grading", "level", "cac", "obligation", "report_item", "number", "detection"},
 		"channel.kind":          {notify.KindWebhook, notify.KindMail},
 		"channel.state":         {notify.ChannelWaiting, notify.ChannelActive, notify.ChannelRemoved},
 		"channel.waits":         {"set", "remove"},
@@ -266,7 +267,7 @@ func enumerations() map[string][]string {
 			lists["milestone"] = append(lists["milestone"], t.Milestone)
 		}
 	}
-	for name, rule := range settingRules() {
+	for name, rule := range flow.SettingRules() {
 		lists["setting"] = append(lists["setting"], name)
 		if len(rule.Options) > 0 {
 			lists["setting."+name] = rule.Options

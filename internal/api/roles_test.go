@@ -32,7 +32,7 @@ var needs = map[string]string{
 	"add-person": "person.manage", "issue-token": "person.manage", "list-persons": "person.manage", "list-directory": "person.pick", "list-tokens": "person.manage", "revoke-token": "person.manage", "deactivate-person": "person.manage",
 	"add-operator": "service.manage", "list-operators": "service.read", "add-service": "service.manage", "list-services": "service.read", "add-deployment": "service.manage", "list-deployments": "service.read",
 	"add-object": "service.manage", "list-objects": "service.read", "set-importance": "service.manage", "issue-key": "service.manage", "list-keys": "service.read", "revoke-key": "service.manage", "put-secret": "service.manage", "compile-posture": "service.manage",
-	"list-lexicon": "lexicon.read", "publish-lexicon": "lexicon.publish", "import-lexicon": "lexicon.publish", "approve-lexicon": "lexicon.approve", "retire-lexicon": "lexicon.publish",
+	"list-lexicon": "lexicon.read", "publish-lexicon": "lexicon.publish", "import-lexicon": "lexicon.publish", "approve-lexicon": "lexicon.approve", "approve-lexicon-source": "lexicon.approve", "list-rules": "", "retire-lexicon": "lexicon.publish",
 	"list-plans": "plan.read", "import-plan": "plan.draft", "approve-plan": "plan.approve", "start-plan": "incident.handle", "list-tasks": "incident.read", "finish-task": "task.do", "skip-task": "incident.handle",
 	"list-anomalies": "anomaly.read", "get-anomaly": "anomaly.read", "assess-anomaly": "anomaly.assess", "dismiss-anomaly": "anomaly.assess", "merge-anomaly": "anomaly.assess", "promote-anomaly": "incident.declare",
 	"list-complaints": "complaint.read", "read-complaint": "complaint.read", "answer-complaint": "complaint.answer",

@@ -10,6 +10,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/notify"
+	"github.com/fengsui/fengsui/internal/platform/setting"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/prepare/drill"
 	"github.com/fengsui/fengsui/internal/respond/incident"
@@ -112,6 +113,8 @@ func (h *House) DecideSecond(ctx context.Context, tx *store.Tx, id string, confi
 			err = h.Registry.Settle(ctx, tx, s, confirm)
 		}
 		return s, err
+	case "setting":
+		return setting.Decide(ctx, tx, SettingRules(), id, confirm)
 	case obligation.FactKind, obligation.CACKind:
 		if s, err = obligation.Decide(ctx, tx, h.Book, id, confirm); err == nil && confirm {
 			err = h.Reckon(ctx, tx, s.IncidentID)

@@ -4,6 +4,7 @@ package setting
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -23,6 +24,7 @@ type Setting struct {
 	Value         string `json:"value"`
 	ChangedBy     string `json:"changed_by"`
 	ChangedMs     int64  `json:"changed_ms"`
+	ConfirmedBy   string `json:"confirmed_by,omitempty" doc:"the second person, where one is needed"`
 }
 
 // Rule says what a setting is before anybody changed it, and which values will do.
@@ -31,6 +33,8 @@ type Rule struct {
 	Default string   `json:"default"`
 	Min     int      `json:"min" doc:"least value of a number"`
 	Options []string `json:"options" doc:"values of a choice"`
+	Two     bool     `json:"two" doc:"a change takes a second person"`
+	Law     string   `json:"law,omitempty" doc:"translation key of the law that sets the least value"`
 }
 
 // AtLeast accepts whole numbers that are not below n, which is the default.
@@ -41,64 +45,151 @@ func AtLeast(n int) Rule {
 // OneOf accepts the values named; the first is the default.
 func OneOf(values ...string) Rule { return Rule{Type: "choice", Default: values[0], Options: values} }
 
-func (r Rule) takes(value string) bool {
-	if r.Type == "choice" {
-		return slices.Contains(r.Options, value)
-	}
-	k, err := strconv.Atoi(value)
-	return err == nil && k >= r.Min
+// ByTwo is the rule with a second person for each change, and the law that sets the least value.
+func (r Rule) ByTwo(law string) Rule {
+	r.Two, r.Law = true, law
+	return r
 }
 
-// Ruled is a setting as it is now, with its rule. ChangedMs is 0 while it is as it was delivered.
+func (r Rule) check(name, value string) error {
+	if r.Type == "choice" {
+		if !slices.Contains(r.Options, value) {
+			return fault.Invalid("value", "setting.bad_value", "name", name)
+		}
+		return nil
+	}
+	k, err := strconv.Atoi(value)
+	if err == nil && k < r.Min && r.Law != "" {
+		return fault.Invalid("value", r.Law, "min", r.Min)
+	}
+	if err != nil || k < r.Min {
+		return fault.Invalid("value", "setting.bad_value", "name", name)
+	}
+	return nil
+}
+
+// Ruled is a setting as it is now, with its rule. ChangedMs is 0 while it is as it was delivered. Asked is the
+// change that waits for a second person.
 type Ruled struct {
 	Setting
 	Rule
+	Asked *Asked `json:"asked,omitempty"`
 }
 
-// Set changes a setting that rules knows. Errors: forbidden without setting.manage; invalid.
-func Set(ctx context.Context, tx *store.Tx, rules map[string]Rule, name, value string) (Setting, error) {
-	s := Setting{Name: name, Value: value, ChangedBy: tx.Actor.ID, ChangedMs: tx.NowMs}
+// Asked is a change of a setting that one person asked for.
+type Asked struct {
+	ID    string `json:"id"` // of the second signature
+	Value string `json:"value"`
+	By    string `json:"by"`
+	AtMs  int64  `json:"at_ms"`
+}
+
+const objectKind = "setting"
+
+// Change changes a setting that rules knows, or asks for it where a second person is needed. Errors: forbidden
+// without setting.manage; invalid, by the key of the law where it is the law that is in the way; conflict
+// setting.waits.
+func Change(ctx context.Context, tx *store.Tx, rules map[string]Rule, name, value, reason string) (Ruled, error) {
 	if err := identity.Require(tx.Actor, "setting.manage"); err != nil {
-		return s, err
+		return Ruled{}, err
 	}
 	rule, ok := rules[name]
 	if !ok {
-		names := []string{}
-		for n := range rules {
-			names = append(names, n)
-		}
-		slices.Sort(names)
-		return s, fault.Invalid("name", "error.unknown_value", "value", name, "valid", strings.Join(names, ", "))
+		return Ruled{}, fault.Invalid("name", "error.unknown_value", "value", name, "valid", strings.Join(slices.Sorted(maps.Keys(rules)), ", "))
 	}
-	if !rule.takes(value) {
-		return s, fault.Invalid("value", "setting.bad_value", "name", name)
+	if err := rule.check(name, value); err != nil {
+		return Ruled{}, err
 	}
-	_, err := tx.NewInsert().Model(&s).On("CONFLICT (name) DO UPDATE").Set("value = EXCLUDED.value, changed_by = EXCLUDED.changed_by, changed_ms = EXCLUDED.changed_ms").Exec(ctx)
-	tx.Record(store.Entry{Action: "setting.set", ObjectKind: "setting", ObjectID: name, Content: map[string]string{"value": value}})
-	tx.Touch("setting")
-	return s, err
+	if !rule.Two {
+		s := Setting{Name: name, Value: value, ChangedBy: tx.Actor.ID, ChangedMs: tx.NowMs}
+		return Ruled{Setting: s, Rule: rule}, set(ctx, tx, s)
+	}
+	now, waits, err := read(ctx, tx)
+	if err != nil {
+		return Ruled{}, err
+	}
+	if _, ok := waits[name]; ok {
+		return Ruled{}, fault.Conflict("name", "setting.waits", "name", name)
+	}
+	second, err := identity.AskSecond(ctx, tx, identity.SecondSignature{Action: "setting.vouch", ObjectKind: objectKind, ObjectID: name, Reason: reason}, value)
+	if err != nil {
+		return Ruled{}, err
+	}
+	return ruled(now, name, rule, &Asked{second.ID, value, tx.Actor.ID, tx.NowMs}), nil
 }
 
-// List gives every setting that rules knows, by name: as it was changed, or its default.
+// Decide settles a change that Change asked for. The rule is asked again: it may have become stricter.
+func Decide(ctx context.Context, tx *store.Tx, rules map[string]Rule, id string, confirm bool) (identity.SecondSignature, error) {
+	s, err := identity.DecideSecond(ctx, tx, id, confirm)
+	if err != nil || !confirm {
+		return s, err
+	}
+	var value string
+	if err := json.Unmarshal([]byte(s.Request), &value); err != nil {
+		return s, err
+	}
+	if err := rules[s.ObjectID].check(s.ObjectID, value); err != nil {
+		return s, err
+	}
+	return s, set(ctx, tx, Setting{Name: s.ObjectID, Value: value, ChangedBy: s.RequestedBy, ChangedMs: tx.NowMs, ConfirmedBy: tx.Actor.ID})
+}
+
+func set(ctx context.Context, tx *store.Tx, s Setting) error {
+	_, err := tx.NewInsert().Model(&s).On("CONFLICT (name) DO UPDATE").Set("value = EXCLUDED.value, changed_by = EXCLUDED.changed_by, changed_ms = EXCLUDED.changed_ms, confirmed_by = EXCLUDED.confirmed_by").Exec(ctx)
+	tx.Record(store.Entry{Action: "setting.set", ObjectKind: objectKind, ObjectID: s.Name, Content: map[string]string{"value": s.Value, "by": s.ChangedBy, "confirmed_by": s.ConfirmedBy}})
+	tx.Touch("setting")
+	return err
+}
+
+// read gives what was changed, and what waits, by name.
+func read(ctx context.Context, db bun.IDB) (map[string]Setting, map[string]Asked, error) {
+	var rows []Setting
+	if err := db.NewSelect().Model(&rows).Scan(ctx); err != nil {
+		return nil, nil, err
+	}
+	now := map[string]Setting{}
+	for _, s := range rows {
+		now[s.Name] = s
+	}
+	var open []identity.SecondSignature
+	if err := db.NewSelect().Model(&open).Where("object_kind = ? AND state = 'requested'", objectKind).Scan(ctx); err != nil {
+		return nil, nil, err
+	}
+	waits := map[string]Asked{}
+	for _, o := range open {
+		a := Asked{ID: o.ID, By: o.RequestedBy, AtMs: o.RequestedMs}
+		if err := json.Unmarshal([]byte(o.Request), &a.Value); err != nil {
+			return nil, nil, err
+		}
+		waits[o.ObjectID] = a
+	}
+	return now, waits, nil
+}
+
+func ruled(now map[string]Setting, name string, rule Rule, asked *Asked) Ruled {
+	s, ok := now[name]
+	if !ok {
+		s = Setting{Name: name, Value: rule.Default}
+	}
+	return Ruled{s, rule, asked}
+}
+
+// List gives every setting that rules knows, by name: as it was changed, or its default, and what waits.
 func List(ctx context.Context, db bun.IDB, a store.Actor, rules map[string]Rule) ([]Ruled, error) {
 	if err := identity.Require(a, "status.read"); err != nil {
 		return nil, err
 	}
-	var rows []Setting
-	if err := db.NewSelect().Model(&rows).Scan(ctx); err != nil {
+	now, waits, err := read(ctx, db)
+	if err != nil {
 		return nil, err
-	}
-	changed := map[string]Setting{}
-	for _, s := range rows {
-		changed[s.Name] = s
 	}
 	out := make([]Ruled, 0, len(rules))
 	for _, name := range slices.Sorted(maps.Keys(rules)) {
-		s, ok := changed[name]
-		if !ok {
-			s = Setting{Name: name, Value: rules[name].Default}
+		var asked *Asked
+		if w, ok := waits[name]; ok {
+			asked = &w
 		}
-		out = append(out, Ruled{s, rules[name]})
+		out = append(out, ruled(now, name, rules[name], asked))
 	}
 	return out, nil
 }

@@ -261,6 +261,9 @@ func (l *Library) Approve(ctx context.Context, tx *store.Tx, ids ...string) ([]E
 
 // ApproveSource approves all entries of one source, such as an import, that still wait.
 func (l *Library) ApproveSource(ctx context.Context, tx *store.Tx, source string) ([]Entry, error) {
+	if err := identity.Require(tx.Actor, "lexicon.approve"); err != nil { // before it is said whether there is such a source
+		return nil, err
+	}
 	var ids []string
 	if err := tx.NewSelect().Model((*Entry)(nil)).Column("id").Where("source = ? AND state = ? AND expires_ms > ?", source, StateLive, tx.NowMs).Order("id").Scan(ctx, &ids); err != nil {
 		return nil, err
