@@ -21,6 +21,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/notify"
+	"github.com/fengsui/fengsui/internal/platform/setting"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/prepare/drill"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
@@ -226,6 +227,7 @@ func enumerations() map[string][]string {
 		"lexicon.action":        strs(posture.Observe, posture.Mask, posture.Replace, posture.Block),
 		"message.state":         strs(notify.Pending, notify.Sent, notify.Refused, notify.Failed, notify.Dismissed),
 		"channel.class":         strs(notify.Staff, notify.Authority, notify.Platform, notify.Public),
+		"setting_law":           {setting.NetworkLogs},
 		"rule_list":             {"type", "risk", "factor", "grading", "level", "cac", "obligation", "report_item", "number", "detection"},
 		"channel.kind":          {notify.KindWebhook, notify.KindMail},
 		"channel.state":         {notify.ChannelWaiting, notify.ChannelActive, notify.ChannelRemoved},

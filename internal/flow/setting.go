@@ -9,7 +9,7 @@ import (
 // the other, so no single person changes it.
 func SettingRules() map[string]setting.Rule {
 	return map[string]setting.Rule{
-		telemetry.SettingRetention: setting.AtLeast(telemetry.DefaultRetentionDays).ByTwo("setting.law.network_logs"),
+		telemetry.SettingRetention: setting.AtLeast(telemetry.DefaultRetentionDays).ByTwo(setting.NetworkLogs),
 		telemetry.SettingCapture:   setting.OneOf("flagged", "all"),
 	}
 }

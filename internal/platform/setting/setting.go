@@ -34,8 +34,11 @@ type Rule struct {
 	Min     int      `json:"min" doc:"least value of a number"`
 	Options []string `json:"options" doc:"values of a choice"`
 	Two     bool     `json:"two" doc:"a change takes a second person"`
-	Law     string   `json:"law,omitempty" doc:"translation key of the law that sets the least value"`
+	Law     string   `json:"law,omitempty" enum:"network_logs" doc:"the law that sets the least value"`
 }
+
+// NetworkLogs is the Cybersecurity Law's demand on network logs: six months.
+const NetworkLogs = "network_logs"
 
 // AtLeast accepts whole numbers that are not below n, which is the default.
 func AtLeast(n int) Rule {
@@ -59,8 +62,8 @@ func (r Rule) check(name, value string) error {
 		return nil
 	}
 	k, err := strconv.Atoi(value)
-	if err == nil && k < r.Min && r.Law != "" {
-		return fault.Invalid("value", r.Law, "min", r.Min)
+	if err == nil && k < r.Min && r.Law == NetworkLogs {
+		return fault.Invalid("value", "setting.law.network_logs", "min", r.Min)
 	}
 	if err != nil || k < r.Min {
 		return fault.Invalid("value", "setting.bad_value", "name", name)
