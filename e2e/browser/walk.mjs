@@ -30,7 +30,7 @@ class Walk {
   /** act presses a button of a panel, fills in the form that opens, and sends it. Fields are by label: text, or {pick} of choices. */
   async act(where, button, fields = {}, submit = zh('common.submit')) {
     await where.getByRole('button', { name: button instanceof RegExp ? button : said(button) }).first().click()
-    const form = this.page.getByRole('dialog').filter({ visible: true }).last()
+    const form = this.page.locator('.ant-modal').filter({ visible: true }).last() // panels are drawers, forms are not
     for (const [label, value] of Object.entries(fields)) {
       if (typeof value === 'string') await form.getByLabel(label, { exact: true }).fill(value)
       else await this.pick(form, label, value.pick)
@@ -46,7 +46,7 @@ class Walk {
     if ((await radio.count()) > 0) return radio.first().click()
     const box = item.getByRole('combobox')
     await box.click()
-    await box.fill(choice).catch(() => undefined) // some lists cannot be searched
+    if (await box.isEditable()) await box.fill(choice) // some lists cannot be searched
     await this.page.locator('.ant-select-dropdown:visible .ant-select-item-option').filter({ hasText: choice }).first().click()
   }
 
@@ -116,7 +116,7 @@ async function course(w) {
   // Facts, category, level; another person confirms the level.
   await w.act(w.panel('outside'), zh('incident.check_fact'), { [zh('incident.claim')]: '某药品害死了参加试验的病人', [zh('incident.held_against')]: '虚构的药品数据库：没有这种药品', [zh('incident.verdict')]: { pick: w.word('factcheck.verdict', 'false') } })
   await w.act(w.panel('level'), zh('incident.categorise'))
-  await w.act(w.panel('level'), zh('incident.assess'), { [zh('incident.social_harm')]: { pick: w.word('social_harm', 'major') } })
+  await w.act(w.panel('level'), zh('incident.assess'), { [zh('incident.social_harm')]: { pick: w.word('social_harm', 'major') }, [zh('incident.importance')]: { pick: w.word('importance', 'important') } })
   await w.panel('plan').getByRole('button', { name: said(zh('incident.start_plan')) }).click()
   await w.panel('plan').getByRole('listitem').first().waitFor()
   await w.at('commander')
@@ -192,7 +192,6 @@ async function course(w) {
 
   // Ended, closed by another person, and learnt from.
   await w.at('duty')
-  await w.act(w.panel('closing'), zh('incident.recover'), { [zh('common.reason')]: '已修复' })
   await w.act(w.panel('closing'), zh('incident.end_handling'), { [zh('common.reason')]: '复查通过' })
   await w.act(w.panel('closing'), zh('incident.apply'), { [zh('incident.summary')]: '原因查明，措施落实，无未了事项' })
   await w.at('compliance')

@@ -70,8 +70,12 @@ func settled(ctx context.Context, tx *store.Tx, id string) error {
 		return err
 	}
 	// One object that is only guessed at could still turn out to be the gravest.
-	if levelOf(rows, objects).Final == nil || slices.ContainsFunc(standingRows(rows), func(r Assessment) bool { return r.Stage == "preliminary" }) {
+	standing := standingRows(rows)
+	if len(standing) == 0 || len(standing) < objects || slices.ContainsFunc(standing, func(r Assessment) bool { return r.Stage == "preliminary" }) {
 		return fault.Conflict("incident_id", "incident.unconfirmed_level")
+	}
+	if levelOf(rows, objects).Final == nil {
+		return fault.Conflict("incident_id", "incident.no_final_level")
 	}
 	return nil
 }

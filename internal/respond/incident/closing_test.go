@@ -58,7 +58,7 @@ func TestClosingIsRefusedWhileAnythingIsOpen(t *testing.T) {
 		"a report to decide on": {`INSERT INTO obligation (id, incident_id, operator_id, rule_id, authority, edition, state, clock_start_ms) VALUES ('x','ID','op','r','a','e','decision',1)`, `UPDATE obligation SET state = 'struck_off'`, "incident.open_obligations"},
 		"a second signature":    {`INSERT INTO second_signature (id, action, object_kind, object_id, incident_id, request, reason, state, requested_by, requested_ms) VALUES ('x','order.lift','order','o','ID','{}','r','requested','officer',1)`, `UPDATE second_signature SET state = 'rejected'`, "incident.open_seconds"},
 		"an unconfirmed level":  {`UPDATE assessment SET stage = 'preliminary' WHERE incident_id = 'ID'`, `UPDATE assessment SET stage = 'confirmed'`, "incident.unconfirmed_level"},
-		"an empty cell":         {`UPDATE assessment SET final_level = NULL WHERE incident_id = 'ID'`, `UPDATE assessment SET final_level = 4`, "incident.unconfirmed_level"},
+		"an empty cell":         {`UPDATE assessment SET final_level = NULL WHERE incident_id = 'ID'`, `UPDATE assessment SET final_level = 4`, "incident.no_final_level"},
 		"an ungraded object":    {`INSERT INTO incident_object (incident_id, object_id, added_ms) VALUES ('ID', 'o2', 1)`, `DELETE FROM incident_object WHERE object_id = 'o2'`, "incident.unconfirmed_level"},
 		"a lesser object that is a guess": {`INSERT INTO assessment (id, incident_id, object_id, stage, source, facts, importance, final_level, working_level, grading, edition, assessed_by, at_ms) VALUES ('x', 'ID', 'o2', 'preliminary', 'self', '{}', 'important', 4, 4, '{}', 'e', 'x', 1)`,
 			`UPDATE assessment SET stage = 'confirmed'`, "incident.unconfirmed_level"},

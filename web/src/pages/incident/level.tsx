@@ -141,6 +141,7 @@ function Assess() {
       initial={{
         object_id: d.objects.length === 1 ? d.objects[0].id : undefined,
         stage: confirming ? 'confirmed' : 'preliminary',
+        importance: last?.importance || undefined, // what was judged before is confirmed, not what is registered
         source: 'self',
         social_harm: last?.social_harm || undefined,
         business_loss: last?.business_loss || undefined,
