@@ -1,5 +1,5 @@
 // Package browser walks the console in a real browser: Debian's Chromium, driven by playwright-core, in front
-// of a whole instance with its simulated model and team. What is walked stands in desk.test.mjs and what it imports.
+// of a whole instance with its simulated model and team. What is walked stands in the files *.test.mjs and what they import.
 package browser
 
 import (
@@ -17,13 +17,13 @@ import (
 
 const oldestNode = 20 // which the console asks for to be built
 
-// TestTheConsoleInARealBrowser runs desk.test.mjs. What is missing fails it: a check that is left out in silence
+// TestTheConsoleInARealBrowser runs desk.test.mjs and walk.test.mjs, each on an instance of its own, at once. What is missing fails it: a check that is left out in silence
 // proves nothing.
 func TestTheConsoleInARealBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("walks the console for minutes")
 	}
-	node(t, 7*time.Minute, "--test", "--test-reporter=spec", "desk.test.mjs")
+	node(t, 7*time.Minute, "--test", "--test-concurrency=2", "--test-reporter=spec", "desk.test.mjs", "walk.test.mjs")
 }
 
 // TestScreens takes a picture of every page into the folder that make screens names.

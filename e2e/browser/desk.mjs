@@ -1,13 +1,12 @@
 // A whole Fengsui with its simulated model and team, and a browser in front of it.
 import { spawn } from 'node:child_process'
 import { createHmac } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 
 const bin = process.env.FENGSUI_BIN
-const folder = process.env.FENGSUI_DATA
 
 export const sizes = { desk: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } }
 
@@ -46,11 +45,16 @@ async function free() {
   })
 }
 
-/** Desk is one instance. What it says is kept in `said`, what the browser complains of in `complaints`. */
+/** Desk is one instance with a data folder of its own, so that several can be walked at once. What it says is kept in `said`, what the browser complains of in `complaints`. */
 export class Desk {
   said = ''
   violations = [] // of the content security policy, seen by a page or reported by the browser
   broken = [] // errors that no page caught
+
+  constructor(name) {
+    this.folder = join(process.env.FENGSUI_DATA, name)
+    mkdirSync(this.folder, { recursive: true })
+  }
 
   async open() {
     this.ports = [await free(), await free(), await free()]
@@ -58,7 +62,7 @@ export class Desk {
     this.console = `${this.url}/console`
     this.model = `http://127.0.0.1:${this.ports[2]}`
     await this.start()
-    this.password = readFileSync(join(folder, 'demo-password.txt'), 'utf8').trim()
+    this.password = readFileSync(join(this.folder, 'demo-password.txt'), 'utf8').trim()
     this.browser = await chromium.launch({
       executablePath: process.env.FENGSUI_CHROMIUM,
       args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
@@ -67,13 +71,13 @@ export class Desk {
 
   async start() {
     const [api, gateway, model] = this.ports.map((p) => `127.0.0.1:${p}`)
-    const server = spawn(bin, ['demo', '--data', folder, '--listen', api, '--gateway-listen', gateway, '--model-listen', model, '--rate', '4'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const server = spawn(bin, ['demo', '--data', this.folder, '--listen', api, '--gateway-listen', gateway, '--model-listen', model, '--rate', '4'], { stdio: ['ignore', 'pipe', 'pipe'] })
     this.server = server
     for (const out of [server.stdout, server.stderr]) out.on('data', (d) => (this.said += d))
     this.ended = new Promise((done) => server.once('exit', done))
     for (let n = 0; ; n++) {
       const ready = await fetch(`http://${api}/readyz`).catch(() => undefined)
-      if (ready?.ok && existsSync(join(folder, 'demo-password.txt'))) return
+      if (ready?.ok && existsSync(join(this.folder, 'demo-password.txt'))) return
       if (n > 600 || server.exitCode !== null) throw new Error(`the server does not come up:\n${this.said}`)
       await new Promise((soon) => setTimeout(soon, 100))
     }
@@ -136,7 +140,7 @@ export class Desk {
 
   /** token is the API token of a role of the team. */
   token(role) {
-    return readFileSync(join(folder, 'demo-tokens.txt'), 'utf8').match(new RegExp(`^${role}\\s+(\\S+)`, 'm'))[1]
+    return readFileSync(join(this.folder, 'demo-tokens.txt'), 'utf8').match(new RegExp(`^${role}\\s+(\\S+)`, 'm'))[1]
   }
 
   /** call asks the API as a role of the team. */

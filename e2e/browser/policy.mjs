@@ -63,3 +63,12 @@ export function policy(desk) {
     await c.close()
   })
 }
+
+/** whole is the last test of a desk. */
+export function whole(desk) {
+  test('through all of this no page broke, and nothing was forbidden by the content security policy', () => {
+    assert.deepEqual(desk.broken, [])
+    assert.deepEqual(desk.violations, [])
+    assert.doesNotMatch(desk.said, /content security policy broken/)
+  })
+}

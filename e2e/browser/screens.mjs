@@ -6,7 +6,7 @@ import { settled } from './pages.mjs'
 
 const to = process.argv[2]
 mkdirSync(to, { recursive: true })
-const desk = new Desk()
+const desk = new Desk('screens')
 try {
   await desk.open()
   const paths = await story(desk)

@@ -72,7 +72,7 @@ export function walk(desk) {
         await course(w)
       } catch (e) {
         const saw = await w.page?.locator('#main, .ant-modal, .ant-drawer').last().ariaSnapshot().catch(() => '')
-        await w.page?.screenshot({ path: `${process.env.FENGSUI_DATA}/../walk-${size}.png` }).catch(() => undefined)
+        await w.page?.screenshot({ path: `${desk.folder}/walk-${size}.png` }).catch(() => undefined)
         throw new Error(`${e.stack}\n${w.page?.url()}\n${(await w.page?.getByRole('alert').allInnerTexts())?.join('\n')}\n${saw?.slice(0, 6000)}`)
       } finally {
         await w.close()

@@ -7,7 +7,7 @@ export function Words({ name, label, required = true, rows = 3, placeholder, max
   const { t } = useTranslation()
   return (
     <Form.Item name={name} label={label} rules={required ? [{ required: true, whitespace: true, message: t('common.required', { name: label }) }] : []}>
-      {rows > 1 ? <Input.TextArea autoSize={{ minRows: rows, maxRows: 12 }} maxLength={max} placeholder={placeholder} autoFocus={focus} /> : <Input maxLength={max} placeholder={placeholder} autoFocus={focus} />}
+      {rows > 1 ? <Input.TextArea className="grow" style={{ minHeight: `calc(${rows}lh + 10px)` }} maxLength={max} placeholder={placeholder} autoFocus={focus} /> : <Input maxLength={max} placeholder={placeholder} autoFocus={focus} />}
     </Form.Item>
   )
 }
