@@ -58,6 +58,10 @@ func (a *API) oidc() {
 		err := a.Login.RemoveProvider(ctx, tx, in.ID)
 		return done{err == nil}, err
 	})
+	act(a, operation{path: "/oidc-providers/{id}/test", id: "test-oidc-provider", room: room, summary: "Ask an identity provider about itself, as a log-in would"}, func(ctx context.Context, _ *wire, actor store.Actor, in *ByID) (done, error) {
+		err := a.Login.TryProvider(ctx, actor, in.ID)
+		return done{err == nil}, err
+	})
 	get(a, operation{path: "/persons/{id}/oidc", id: "list-bindings", room: room, summary: "What identity providers call a person"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]login.Binding, error) {
 		if err := identity.Require(actor, "person.manage"); err != nil { // one's own are at /me/oidc
 			return nil, err

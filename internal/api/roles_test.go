@@ -25,7 +25,7 @@ var needs = map[string]string{
 	"status": "status.read", "overview": "status.read", "list-messages": "incident.read", "list-settings": "status.read", "change-setting": "setting.manage",
 	"list-channels": "setting.vouch", "set-channel": "setting.manage", "remove-channel": "setting.manage", "test-channel": "setting.manage",
 	"change-password": "", "begin-totp": "", "confirm-totp": "", "remove-totp": "", "list-passkeys": "", "begin-passkey": "", "finish-passkey": "", "remove-passkey": "", "list-sessions": "", "end-session": "", "logout": "", "logout-everywhere": "",
-	"list-oidc-providers": "person.manage", "add-oidc-provider": "person.manage", "remove-oidc-provider": "person.manage", "list-bindings": "person.manage", "bind-person": "person.manage", "unbind-person": "person.manage",
+	"list-oidc-providers": "person.manage", "add-oidc-provider": "person.manage", "remove-oidc-provider": "person.manage", "test-oidc-provider": "person.manage", "list-bindings": "person.manage", "bind-person": "person.manage", "unbind-person": "person.manage",
 	"list-my-bindings": "", "begin-binding": "", "remove-my-binding": "",
 	"login-ways": "public", "login-password": "public", "login-passkey-begin": "public", "login-passkey-finish": "public",
 	"invite-person": "person.manage", "list-waiting-credentials": "person.vouch", "decide-credential": "person.vouch",

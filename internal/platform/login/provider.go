@@ -148,6 +148,20 @@ func (d *Desk) RemoveProvider(ctx context.Context, tx *store.Tx, id string) erro
 	return nil
 }
 
+// TryProvider asks a provider about itself, as a log-in would. Errors: forbidden without person.manage; not
+// found; those of discover.
+func (d *Desk) TryProvider(ctx context.Context, a store.Actor, id string) error {
+	if err := mayManage(a); err != nil {
+		return err
+	}
+	p, err := provider(ctx, d.st.Read(), id)
+	if err != nil {
+		return err
+	}
+	_, err = d.discover(ctx, d.st.Read(), p)
+	return err
+}
+
 func mayManage(a store.Actor) error {
 	if err := identity.Require(a, "person.manage"); err != nil {
 		return err

@@ -66,6 +66,8 @@ export function Jump({ close }: { close: () => void }) {
 
 /** pathOf is where a found thing is shown. */
 export function pathOf(h: { kind: string; id: string }): string {
+  const part = { channel: 'channels', setting: 'figures' }[h.kind]
+  if (part) return `/settings/${part}`
   const place = { incident: '/incidents', anomaly: '/anomalies', order: '/orders', complaint: '/complaints', drill: '/drills', service: '/services', plan: '/plans' }[h.kind]
   return place ? `${place}/${h.id}` : '/'
 }

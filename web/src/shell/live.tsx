@@ -30,6 +30,10 @@ const stale: Record<string, string[]> = {
   erasure: ['/record/erasures'],
   scope: ['/record/erasures'],
   setting: ['/settings'],
+  channel: ['/channels'],
+  oidc_provider: ['/oidc-providers', '/login/ways'],
+  oidc_binding: ['/me/oidc', '/persons', '/credentials'],
+  lexicon_entry: ['/lexicon'],
 }
 
 /** pathsOf gives the API paths below /api/v1 that a change makes stale. */

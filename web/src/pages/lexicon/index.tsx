@@ -20,6 +20,8 @@ export default function Lexicon() {
   const service = useServiceName()
   const [chosen, setChosen] = useState<string[]>([])
   const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/lexicon', { params: { query: { limit: 5000 } } })
+  const first = data?.find((r) => r.id === chosen[0])
+  const batch = first?.source.startsWith('import:') ? data!.filter((r) => r.source === first.source && r.state === 'live' && !r.approved_by) : []
   const must = (label: string) => [{ required: true, message: t('common.required', { name: label }) }]
   return (
     <Page
@@ -81,7 +83,20 @@ export default function Lexicon() {
         empty={t('lexicon.empty')}
         choose={may('lexicon.approve') ? { chosen, set: setChosen } : undefined}
         actions={
-          chosen.length > 0 && (
+          <>
+          {batch.length > 0 && (
+            <ActButton
+              title={t('lexicon.approve_source_what')}
+              call={(header) => client.POST('/api/v1/lexicon/approve-source', { params: { header }, body: { source: batch[0].source } })}
+              then={() => {
+                setChosen([])
+                void refetch()
+              }}
+            >
+              {t('lexicon.approve_source', { n: batch.length })}
+            </ActButton>
+          )}
+          {chosen.length > 0 && (
             <ActButton
               type="primary"
               call={(header) => client.POST('/api/v1/lexicon/approve', { params: { header }, body: { ids: chosen } })}
@@ -92,7 +107,8 @@ export default function Lexicon() {
             >
               {t('lexicon.approve', { n: chosen.length })}
             </ActButton>
-          )
+          )}
+          </>
         }
         filters={[
           { key: 'state', title: t('lexicon.state'), options: options('lexicon.state'), of: (r) => r.state },

@@ -38,6 +38,7 @@ export default function MePage() {
             <Passkeys changed={() => void again.refetch()} />
           </Card>
         </Col>
+        <Providers />
         <Col xs={24} lg={12}>
           <Card size="small" title={<h2>{t('me.sessions')}</h2>}>
             <Sessions />
@@ -159,6 +160,43 @@ function Passkeys({ changed }: { changed: () => void }) {
         />
       }
     />
+  )
+}
+
+/** What identity providers call this person; nothing where no provider is registered. */
+function Providers() {
+  const { t } = useTranslation()
+  const ways = api.useQuery('get', '/api/v1/login/ways')
+  const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/me/oidc')
+  const all = ways.data?.oidc ?? []
+  if (all.length === 0) return null
+  const name = (id: string) => all.find((p) => p.id === id)?.name ?? id
+  return (
+    <Col xs={24} lg={12}>
+      <Card size="small" title={<h2>{t('me.providers')}</h2>}>
+        <List<Schema<'LoginBinding'>>
+          name={t('me.providers')}
+          inAddress={false}
+          rows={data}
+          error={error ?? undefined}
+          loading={isLoading}
+          rowKey={(b) => b.id}
+          empty={t('me.no_bindings')}
+          columns={[
+            { key: 'provider', title: t('me.provider'), text: (b) => name(b.provider_id), show: (b) => <>{name(b.provider_id)} {b.waiting && <Tag variant="outlined">{t('me.waiting')}</Tag>}</> },
+            { key: 'subject', title: t('me.subject'), text: (b) => b.subject, show: (b) => <span className="mono">{b.subject}</span> },
+            { key: 'act', title: t('me.act'), text: () => '', show: (b) => <ActButton size="small" danger call={(header) => client.POST('/api/v1/me/oidc/{id}/remove', { params: { path: { id: b.id }, header } as never })} then={() => void refetch()}>{t('me.unbind')}</ActButton> },
+          ]}
+          actions={all
+            .filter((p) => !data?.some((b) => b.provider_id === p.id && !b.waiting))
+            .map((p) => (
+              <ActButton key={p.id} size="small" call={() => client.POST('/api/v1/me/oidc/{id}/begin', { params: { path: { id: p.id } } })} then={(away: { url: string }) => window.location.assign(away.url)}>
+                {t('me.bind', { name: p.name })}
+              </ActButton>
+            ))}
+        />
+      </Card>
+    </Col>
   )
 }
 

@@ -1,4 +1,4 @@
-import { Form, InputNumber, Select, Space, Tag } from 'antd'
+import { Form, Input, InputNumber, Select, Space, Tag } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
@@ -6,6 +6,7 @@ import { api, client, type Schema } from '../../api/client'
 import { ActButton, ActForm } from '../../parts/act'
 import { Failed } from '../../parts/failed'
 import { List, usePhone } from '../../parts/list'
+import { usePersonName } from '../../parts/names'
 import { useServed } from '../../parts/served'
 import { stamp, When } from '../../parts/when'
 import { KindTag, useWords } from '../../parts/word'
@@ -17,7 +18,7 @@ export function Credentials() {
   const { t } = useTranslation()
   const me = useMe()
   const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/credentials/waiting')
-  const kinds: Record<string, string> = { invitation: t('settings.invitation'), token: t('settings.token') }
+  const kinds: Record<string, string> = { invitation: t('settings.invitation'), token: t('settings.token'), oidc_binding: t('settings.binding') }
   const decide = (id: string, approve: boolean) => (header: { 'Idempotency-Key': string }) => client.POST('/api/v1/credentials/{id}/decide', { params: { path: { id }, header }, body: { approve } })
   return (
     <>
@@ -153,6 +154,7 @@ export function Figures() {
   const { word } = useWords()
   const may = useMay()
   const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/settings')
+  const person = usePersonName()
   const says = (s: Figure, v: string) => (s.type === 'choice' ? word(`setting.${s.name}`, v) : v)
   return (
     <List<Figure>
@@ -164,28 +166,32 @@ export function Figures() {
       rowKey={(s) => s.name}
       empty={t('settings.no_figures')}
       columns={[
-        { key: 'name', title: t('settings.figure'), text: (s) => word('setting', s.name), show: (s) => <>{word('setting', s.name)}<br /><span className="mono">{s.name}</span></> },
-        { key: 'value', title: t('settings.value'), text: (s) => says(s, s.value), show: (s) => <strong>{says(s, s.value)}</strong> },
+        { key: 'name', title: t('settings.figure'), text: (s) => word('setting', s.name), show: (s) => <>{word('setting', s.name)}<br /><span className="mono">{s.name}</span>{s.law && <><br />{word('setting_law', s.law)}</>}</> },
+        { key: 'value', title: t('settings.value'), text: (s) => says(s, s.value), show: (s) => <><strong>{says(s, s.value)}</strong>{s.asked && <><br />⏳ {t('settings.asked_value', { value: says(s, s.asked.value) })} · {t('settings.asked_by', { name: person(s.asked.by) })}</>}</> },
         { key: 'default', title: t('settings.default'), wide: true, text: (s) => says(s, s.default) },
-        { key: 'changed', title: t('settings.changed'), text: (s) => stamp(s.changed_ms), show: (s) => (s.changed_ms ? <When ms={s.changed_ms} /> : t('settings.as_delivered')) },
+        { key: 'changed', title: t('settings.changed'), text: (s) => stamp(s.changed_ms), show: (s) => (s.changed_ms ? <><When ms={s.changed_ms} /><br />{t('settings.changed_by', { name: person(s.changed_by) })}{s.confirmed_by && ` · ${t('settings.confirmed_by', { name: person(s.confirmed_by) })}`}</> : t('settings.as_delivered')) },
         {
           key: 'act',
           title: t('settings.act'),
           text: () => '',
           show: (s) =>
-            may('setting.manage') && (
-              <ActForm<{ value: string }>
+            may('setting.manage') && !s.asked && (
+              <ActForm<{ value: string; reason?: string }>
                 label={t('settings.change')}
                 title={word('setting', s.name)}
                 draft={`settings.${s.name}`}
                 button={{ size: 'small' }}
                 initial={{ value: s.value }}
+                done={s.two ? t('settings.asked_done') : undefined}
                 fields={
+                  <>
                   <Form.Item name="value" label={t('settings.value')} extra={s.type === 'number' ? t('settings.at_least', { n: s.min }) : undefined} rules={[{ required: true, message: t('common.required', { name: t('settings.value') }) }]}>
                     {s.type === 'choice' ? <Select options={s.options.map((v) => ({ value: v, label: says(s, v) }))} /> : <InputNumber stringMode min={String(s.min)} precision={0} />}
                   </Form.Item>
+                  {s.two && <Form.Item name="reason" label={t('common.reason')} extra={t('settings.two')} rules={[{ required: true, message: t('common.required', { name: t('common.reason') }) }]}><Input.TextArea rows={2} maxLength={500} /></Form.Item>}
+                  </>
                 }
-                call={(v, header) => client.POST('/api/v1/settings', { params: { header }, body: { name: s.name, value: String(v.value) } })}
+                call={(v, header) => client.POST('/api/v1/settings', { params: { header }, body: { name: s.name, value: String(v.value), ...(s.two ? { reason: v.reason ?? '' } : {}) } })}
                 then={() => void refetch()}
               />
             ),
