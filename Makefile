@@ -2,7 +2,7 @@
 # Every target installs what it needs or says in one sentence what is missing; see scripts/need.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build console check test screens torture bench lint clean need-go need-node need-browser tally
+.PHONY: help run build console check test screens torture bench lint clean need-go need-node need-browser need-postgres engines tally
 
 # Caches go to HOME as usual, or into the clone where there is no HOME that can be written.
 ifneq ($(shell d="$$HOME"; [ -n "$$d" ] && { [ -w "$$d" ] || mkdir -p "$$d" 2>/dev/null; } && [ -w "$$d" ] && echo yes),yes)
@@ -41,9 +41,13 @@ check: need-go need-node tally ## the quick round before a commit: vet, gofmt, b
 	@go build ./...
 	@bin/tally -- -short -p $(strip $(JOBS)) -timeout 2m ./...
 
-test: need-go need-node need-browser console tally ## the whole suite, with the official OpenAI clients for Go and Node, and the console in a browser
+test: need-go need-node need-browser need-postgres console tally ## the whole suite: both databases, the official OpenAI clients for Go and Node, and the console in a browser
 	@go -C tools test ./tally
-	@bin/tally -- -p $(strip $(JOBS)) -timeout 9m ./...
+	@bin/tally -- -p $(strip $(JOBS)) -timeout 9m $$(scripts/engines --others)
+	@scripts/engines -p $(strip $(JOBS)) -timeout 9m
+
+engines: need-go need-postgres tally ## only the tests that open a store, on SQLite and on PostgreSQL
+	@scripts/engines -p $(strip $(JOBS)) -timeout 9m
 
 screens: need-go need-node need-browser console ## a picture of every page, in both languages and shades, wide and narrow, into dist/screens
 	@rm -rf dist/screens && FENGSUI_SCREENS=$(CURDIR)/dist/screens go test -count=1 -timeout 20m -run TestScreens ./e2e/browser && ls dist/screens | wc -l
@@ -76,6 +80,9 @@ need-node:
 
 need-browser:
 	@scripts/need browser
+
+need-postgres:
+	@scripts/need postgres
 
 tally: need-go
 	@go -C tools build -o ../bin/tally ./tally

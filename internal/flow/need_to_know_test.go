@@ -15,6 +15,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/respond/containment"
 	"github.com/fengsui/fengsui/internal/respond/incident"
 )
@@ -26,7 +27,7 @@ func (quiet) Append(context.Context, bun.Tx, int64, []store.Entry) error { retur
 
 // Lists filter in SQL and single things are asked of Cedar. Whoever, whatever: both say the same.
 func TestTheFilterOfListsAndThePoliciesHideTheSame(t *testing.T) {
-	st, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Clock: clock.NewFake(time.UnixMilli(1_800_000_000_000)), Recorder: quiet{}})
+	st, err := store.Open(t.Context(), storetest.With(t, store.Options{Dir: t.TempDir(), Clock: clock.NewFake(time.UnixMilli(1_800_000_000_000)), Recorder: quiet{}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
@@ -48,7 +49,7 @@ func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{dir: t.TempDir(), clock: clock.NewFake(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)), ledger: &ledger{}}
 	var err error
-	if b.st, err = store.Open(ctx, store.Options{Dir: b.dir, Clock: b.clock, Recorder: b.ledger}); err != nil {
+	if b.st, err = store.Open(ctx, storetest.With(t, store.Options{Dir: b.dir, Clock: b.clock, Recorder: b.ledger})); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.st.Close() })
@@ -263,7 +264,7 @@ func TestAGatewayKeyIsShownOnceAndKeptAsAHash(t *testing.T) {
 	if k.OperatorID != b.operator.ID || k.Hash != service.HashKey(clear) || clear[:4] != "fsk-" || len(clear) < 40 {
 		t.Errorf("%+v", k)
 	}
-	files, _ := filepath.Glob(filepath.Join(b.dir, "*"))
+	files := storetest.Files(t, b.dir)
 	found := false
 	for _, f := range files {
 		raw, err := os.ReadFile(f)

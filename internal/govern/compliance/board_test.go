@@ -12,6 +12,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/standard"
 )
 
@@ -25,7 +26,7 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	st, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Clock: clock.NewFake(now)})
+	st, err := store.Open(t.Context(), storetest.With(t, store.Options{Dir: t.TempDir(), Clock: clock.NewFake(now)}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ var queries = map[string]query{
 	"lexicon_fresh": {newest: "SELECT id, created_ms AS at_ms FROM lexicon_entry WHERE state = 'live' AND created_ms >= ?1 - 604800000 ORDER BY created_ms DESC LIMIT 1",
 		lacking: "SELECT COUNT(*) FROM lexicon_entry WHERE state = 'live' AND expires_ms > ?1"},
 	"lexicon_hot": {newest: "SELECT topic AS id, MAX(created_ms) AS at_ms FROM lexicon_entry WHERE state = 'live' AND topic <> '' AND (expires_ms = 0 OR expires_ms > ?1) GROUP BY topic ORDER BY 2 DESC LIMIT 1",
-		lacking: "SELECT COUNT(*) FROM (SELECT topic FROM lexicon_entry WHERE state = 'live' AND topic <> '' AND (expires_ms = 0 OR expires_ms > ?1) GROUP BY topic HAVING COUNT(*) < 20)"},
+		lacking: "SELECT COUNT(*) FROM (SELECT topic FROM lexicon_entry WHERE state = 'live' AND topic <> '' AND (expires_ms = 0 OR expires_ms > ?1) GROUP BY topic HAVING COUNT(*) < 20) AS short"},
 	"gateway": {kind: "gateway",
 		newest:  "SELECT id, last_seen_ms AS at_ms FROM gateway WHERE effective AND last_seen_ms >= ?1 - 30000 ORDER BY last_seen_ms DESC LIMIT 1",
 		lacking: "SELECT COUNT(*) FROM gateway WHERE NOT effective OR last_seen_ms < ?1 - 30000"},

@@ -12,6 +12,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/respond/incident"
 )
 
@@ -39,7 +40,7 @@ func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{clock: clock.NewFake(time.Date(2026, 3, 1, 20, 0, 0, 0, time.UTC)), ledger: &ledger{}}
 	var err error
-	if b.st, err = store.Open(ctx, store.Options{Dir: t.TempDir(), Clock: b.clock, Recorder: b.ledger}); err != nil {
+	if b.st, err = store.Open(ctx, storetest.With(t, store.Options{Dir: t.TempDir(), Clock: b.clock, Recorder: b.ledger})); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.st.Close() })

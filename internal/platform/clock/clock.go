@@ -28,6 +28,9 @@ type system struct{}
 // System is the machine's clock.
 func System() Clock { return system{} }
 
+// IsSystem reports whether c is the machine's clock itself.
+func IsSystem(c Clock) bool { _, ok := c.(system); return ok }
+
 func (system) Now() time.Time                         { return time.Now().UTC() }
 func (system) After(d time.Duration) <-chan time.Time { return time.After(d) }
 

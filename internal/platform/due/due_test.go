@@ -14,6 +14,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 )
 
@@ -23,7 +24,7 @@ var start = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 // it has no unique key, so a row that fires twice is seen.
 func open(t testing.TB, c clock.Clock) *store.Store {
 	t.Helper()
-	st, err := store.Open(context.Background(), store.Options{Dir: t.TempDir(), Clock: c, Hub: watch.New()})
+	st, err := store.Open(context.Background(), storetest.With(t, store.Options{Dir: t.TempDir(), Clock: c, Hub: watch.New()}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 )
 
@@ -26,7 +27,7 @@ func child() bool {
 	if dir == "" {
 		return false
 	}
-	st, err := store.Open(context.Background(), store.Options{Dir: dir, Clock: clock.System(), Hub: watch.New()})
+	st, err := store.Open(context.Background(), storetest.Inherit(store.Options{Dir: dir, Clock: clock.System(), Hub: watch.New()}))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

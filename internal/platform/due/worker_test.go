@@ -16,6 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 )
 
@@ -81,7 +82,7 @@ func TestSettingARowWakesTheWorkerWithoutWaitingForItsPoll(t *testing.T) {
 
 func TestWithoutAHubTheWorkerStillLooksEachSecond(t *testing.T) {
 	c := clock.NewFake(start)
-	st, err := store.Open(context.Background(), store.Options{Dir: t.TempDir(), Clock: c})
+	st, err := store.Open(context.Background(), storetest.With(t, store.Options{Dir: t.TempDir(), Clock: c}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +318,7 @@ func (r *recorder) Append(_ context.Context, _ bun.Tx, _ int64, entries []store.
 
 func TestEntriesOfARowThatFailsAreNotRecordedAndOneThatTheRecordRefusesStopsNobodyElse(t *testing.T) {
 	c, rec := clock.NewFake(start), &recorder{refuse: "refused"}
-	st, err := store.Open(context.Background(), store.Options{Dir: t.TempDir(), Clock: c, Hub: watch.New(), Recorder: rec})
+	st, err := store.Open(context.Background(), storetest.With(t, store.Options{Dir: t.TempDir(), Clock: c, Hub: watch.New(), Recorder: rec}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,7 +417,7 @@ func TestTwoWorkersOnOneDatabaseFireEachRowOnce(t *testing.T) {
 	dir := t.TempDir()
 	var stores []*store.Store
 	for range 2 {
-		st, err := store.Open(context.Background(), store.Options{Dir: dir, Clock: c, Hub: watch.New()})
+		st, err := store.Open(context.Background(), storetest.With(t, store.Options{Dir: dir, Clock: c, Hub: watch.New()}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -455,22 +456,8 @@ func TestTheQueriesOfEachRoundUseAnIndex(t *testing.T) {
 		"due_next": "SELECT id FROM due WHERE state = 'pending' AND attempts = 0 AND next_ms <= 5 ORDER BY next_ms LIMIT 9",
 		"due_open": due.OverdueRowsSQL,
 	} {
-		rows, err := st.Read().QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+strings.ReplaceAll(q, "?", "5"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var plan strings.Builder
-		for rows.Next() {
-			var a, b, d int
-			var detail string
-			if err := rows.Scan(&a, &b, &d, &detail); err != nil {
-				t.Fatal(err)
-			}
-			plan.WriteString(detail + "; ")
-		}
-		rows.Close()
-		if !strings.Contains(plan.String(), "INDEX "+name) || strings.Contains(plan.String(), "TEMP B-TREE") {
-			t.Errorf("%s: %s", name, plan.String())
+		if plan := storetest.Plan(t, st.Read(), strings.ReplaceAll(q, "?", "5")); !plan.Uses(name) || plan.Sorts() {
+			t.Errorf("%s: %s", name, plan)
 		}
 	}
 }

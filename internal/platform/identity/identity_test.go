@@ -16,6 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 var (
@@ -46,7 +47,7 @@ func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{dir: t.TempDir(), clock: clock.NewFake(time.Date(2026, 12, 31, 15, 59, 0, 0, time.UTC)), ledger: &ledger{}}
 	var err error
-	if b.st, err = store.Open(ctx, store.Options{Dir: b.dir, Clock: b.clock, Recorder: b.ledger}); err != nil {
+	if b.st, err = store.Open(ctx, storetest.With(t, store.Options{Dir: b.dir, Clock: b.clock, Recorder: b.ledger})); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.st.Close() })
@@ -197,8 +198,7 @@ func TestATokenIsNowhereOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := false
-	files, _ := filepath.Glob(filepath.Join(b.dir, "*"))
-	for _, f := range files {
+	for _, f := range storetest.Files(t, b.dir) {
 		raw, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)

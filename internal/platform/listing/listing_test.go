@@ -16,6 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/listing"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 type thing struct {
@@ -47,7 +48,7 @@ var somebody = store.Actor{ID: "p1"}
 
 func open(t testing.TB) *store.Store {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Clock: clock.NewFake(time.UnixMilli(1_800_000_000_000))})
+	st, err := store.Open(t.Context(), storetest.With(t, store.Options{Dir: t.TempDir(), Clock: clock.NewFake(time.UnixMilli(1_800_000_000_000))}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 func phone(c notify.Channel) notify.Endpoint {
@@ -307,13 +308,8 @@ func TestTheQueriesOfEachRoundUseAnIndex(t *testing.T) {
 		"outbox_next": "SELECT next_ms FROM outbox WHERE state = 'pending' AND channel = 'phone' ORDER BY next_ms LIMIT 1",
 		"outbox_open": strings.ReplaceAll(notify.StuckMessagesSQL, "?", "5"),
 	} {
-		var id, parent, unused int
-		var detail string
-		if err := st.Read().QueryRowContext(context.Background(), "EXPLAIN QUERY PLAN "+q).Scan(&id, &parent, &unused, &detail); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(detail, "INDEX "+name) {
-			t.Errorf("%s: %s", name, detail)
+		if plan := storetest.Plan(t, st.Read(), q); !plan.Uses(name) {
+			t.Errorf("%s: %s", name, plan)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 )
 
@@ -43,7 +44,7 @@ func child() bool {
 			os.Exit(1)
 		}
 	}
-	st, err := store.Open(context.Background(), store.Options{Dir: dir, Clock: clock.System(), Hub: watch.New()})
+	st, err := store.Open(context.Background(), storetest.Inherit(store.Options{Dir: dir, Clock: clock.System(), Hub: watch.New()}))
 	die(err)
 	c, err := locale.LoadFS(os.DirFS(dir), "texts")
 	die(err)

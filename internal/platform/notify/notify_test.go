@@ -18,6 +18,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 )
 
@@ -34,7 +35,7 @@ func open(t testing.TB, c clock.Clock) *store.Store { t.Helper(); return openIn(
 
 func openIn(t testing.TB, c clock.Clock, dir string) *store.Store {
 	t.Helper()
-	st, err := store.Open(context.Background(), store.Options{Dir: dir, Clock: c, Hub: watch.New()})
+	st, err := store.Open(context.Background(), storetest.With(t, store.Options{Dir: dir, Clock: c, Hub: watch.New()}))
 	if err != nil {
 		t.Fatal(err)
 	}

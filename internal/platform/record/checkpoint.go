@@ -173,12 +173,14 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// scrub moves the write-ahead log into the database file and empties it: it may still hold pages from
-// before an erasure. Readers may delay it; then it is tried again.
+// scrub takes what an erasure left out of the files. SQLite's write-ahead log is moved into the database file and
+// emptied, since it may still hold pages from before; readers may delay it, then it is tried again. PostgreSQL
+// rewrites the small table of keys; what they sealed may stay in free room of its pages, and opens no more.
 func (l *Log) scrub(ctx context.Context) error {
 	db := l.st.Read()
-	if db.Dialect().Name() != dialect.SQLite {
-		return nil
+	if db.Dialect().Name() == dialect.PG {
+		_, err := db.ExecContext(ctx, `VACUUM FULL record_keys`)
+		return err
 	}
 	var busy, frames, moved int
 	if err := db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved); err != nil {

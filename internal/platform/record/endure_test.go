@@ -21,6 +21,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 func TestWhateverHappensTheRecordVerifiesAndASingleChangeIsFound(t *testing.T) {
@@ -122,11 +123,8 @@ func TestWhateverHappensTheRecordVerifiesAndASingleChangeIsFound(t *testing.T) {
 
 // truncated verifies a record whose entries from size on were removed as well as an attacker could.
 func truncated(rt *rapid.T, h *house, size int64, o record.VerifyOptions) *record.Report {
-	db, err := store.OpenSQLite(ctx, filepath.Join(h.dir, store.MainFile), store.Relaxed, 1)
-	if err != nil {
-		rt.Fatal(err)
-	}
-	defer db.Close()
+	db, done := storetest.Raw(h.t, h.dir)
+	defer done()
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		rt.Fatal(err)
@@ -166,7 +164,7 @@ func TestAProcessThatAppends(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := record.New(record.Options{Keys: keys, Exporters: []record.Exporter{exp}, Entries: 20})
-	st, err := store.Open(ctx, store.Options{Dir: filepath.Join(base, "data"), Clock: clock.System(), Recorder: log})
+	st, err := store.Open(ctx, storetest.With(t, store.Options{Dir: filepath.Join(base, "data"), Clock: clock.System(), Recorder: log}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,6 +206,7 @@ func TestAProcessThatAppends(t *testing.T) {
 
 func TestAKilledProcessLosesNothingThatItHadCommitted(t *testing.T) {
 	base := t.TempDir()
+	storetest.With(t, store.Options{Dir: filepath.Join(base, "data")}) // the child finds it
 	rounds := 6
 	if testing.Short() {
 		rounds = 2

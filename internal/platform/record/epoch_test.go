@@ -1,41 +1,24 @@
 package record_test
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/fengsui/fengsui/internal/platform/record"
-	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 func backup(t *testing.T, h *house) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), store.MainFile)
-	db, err := store.OpenSQLite(ctx, filepath.Join(h.dir, store.MainFile), store.Durable, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(ctx, `VACUUM INTO ?`, path); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	dir := filepath.Join(t.TempDir(), "copy")
+	storetest.Copy(t, h.dir, dir)
+	return dir
 }
 
-func from(t *testing.T, h *house, path string) *house {
+func from(t *testing.T, h *house, kept string) *house {
 	t.Helper()
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := filepath.Join(t.TempDir(), "data")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, store.MainFile), raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	storetest.Copy(t, kept, dir)
 	old := &house{t: t, dir: dir, outside: filepath.Join(t.TempDir(), "other"), keys: h.keys, clock: h.clock}
 	old.open()
 	t.Cleanup(func() { old.st.Close() })

@@ -16,6 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 )
 
@@ -53,7 +54,7 @@ func (h *house) open() {
 		h.t.Fatal(err)
 	}
 	h.log = record.New(record.Options{Keys: h.keys, Exporters: []record.Exporter{exp}})
-	h.st, err = store.Open(context.Background(), store.Options{Dir: h.dir, Clock: h.clock, Recorder: h.log, Hub: watch.New()})
+	h.st, err = store.Open(context.Background(), storetest.With(h.t, store.Options{Dir: h.dir, Clock: h.clock, Recorder: h.log, Hub: watch.New()}))
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package record_test
 import (
 	"bytes"
 	"context"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 var ctx = context.Background()
@@ -169,11 +171,8 @@ func TestAnUntouchedRecordPasses(t *testing.T) {
 func TestEveryAlteredColumnOfEveryTableIsFound(t *testing.T) {
 	t.Parallel()
 	h := eventful(t)
-	db, err := store.OpenSQLite(ctx, filepath.Join(h.dir, store.MainFile), store.Relaxed, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db, done := storetest.Raw(t, h.dir)
+	defer done()
 	// in runs fn on the database, verifies, and undoes it.
 	in := func(fn func(tx bun.Tx) error) (*record.Report, error) {
 		tx, err := db.BeginTx(ctx, nil)
@@ -194,28 +193,27 @@ func TestEveryAlteredColumnOfEveryTableIsFound(t *testing.T) {
 	if rep, err := in(func(bun.Tx) error { return nil }); err != nil || !rep.OK {
 		t.Fatalf("the control does not pass: %v %v", rep, err)
 	}
-	var tables []string
-	if err := db.NewRaw(`SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'record\_%' ESCAPE '\' ORDER BY name`).Scan(ctx, &tables); err != nil {
-		t.Fatal(err)
-	}
+	tables := storetest.Columns(t, db)
+	maps.DeleteFunc(tables, func(name string, _ []storetest.Column) bool { return !strings.HasPrefix(name, "record_") })
 	if len(tables) != 8 {
 		t.Fatalf("tables: %v", tables)
 	}
 	tried := map[string]int{}
-	for _, table := range tables {
+	at := bun.Ident(storetest.RowID())
+	for _, table := range slices.Sorted(maps.Keys(tables)) {
 		var columns []string
-		if err := db.NewRaw(`SELECT name FROM pragma_table_info(?)`, table).Scan(ctx, &columns); err != nil {
-			t.Fatal(err)
+		for _, c := range tables[table] {
+			columns = append(columns, c.Name)
 		}
-		var rows []int64
-		if err := db.NewRaw(`SELECT rowid FROM ?`, bun.Ident(table)).Scan(ctx, &rows); err != nil || len(rows) == 0 {
+		var rows []string
+		if err := db.NewRaw(`SELECT CAST(? AS TEXT) FROM ?`, at, bun.Ident(table)).Scan(ctx, &rows); err != nil || len(rows) == 0 {
 			t.Fatalf("%s has no rows to alter: %v", table, err)
 		}
 		for _, row := range rows {
 			for _, col := range columns {
 				for _, how := range alterations(t, db, table, col, row) {
 					rep, err := in(func(tx bun.Tx) error {
-						res, err := tx.ExecContext(ctx, `UPDATE ? SET ? = ? WHERE rowid = ?`, bun.Ident(table), bun.Ident(col), how, row)
+						res, err := tx.ExecContext(ctx, `UPDATE ? SET ? = ? WHERE ? = ?`, bun.Ident(table), bun.Ident(col), how, at, row)
 						if err == nil {
 							if n, _ := res.RowsAffected(); n != 1 {
 								t.Fatalf("%s.%s: %d rows altered", table, col, n)
@@ -231,7 +229,7 @@ func TestEveryAlteredColumnOfEveryTableIsFound(t *testing.T) {
 					}
 					tried[table+"."+col]++
 					if rep.OK {
-						t.Errorf("%s.%s of row %d altered to %.60v, and verify passes", table, col, row, how)
+						t.Errorf("%s.%s of row %s altered to %.60v, and verify passes", table, col, row, how)
 					}
 				}
 			}
@@ -239,10 +237,10 @@ func TestEveryAlteredColumnOfEveryTableIsFound(t *testing.T) {
 				continue // the record's own copy of a checkpoint may be missing; those outside count
 			}
 			if rep, err := in(func(tx bun.Tx) error {
-				_, err := tx.ExecContext(ctx, `DELETE FROM ? WHERE rowid = ?`, bun.Ident(table), row)
+				_, err := tx.ExecContext(ctx, `DELETE FROM ? WHERE ? = ?`, bun.Ident(table), at, row)
 				return err
 			}); err != nil || rep.OK {
-				t.Errorf("row %d of %s deleted, and verify passes (%v)", row, table, err)
+				t.Errorf("row %s of %s deleted, and verify passes (%v)", row, table, err)
 			}
 		}
 		for _, col := range columns {
@@ -252,10 +250,10 @@ func TestEveryAlteredColumnOfEveryTableIsFound(t *testing.T) {
 		}
 	}
 	for _, extra := range []string{
-		`INSERT INTO record_hashes (pos, hash) VALUES (100000, x'00')`,
-		`INSERT INTO record_payloads (idx, sealed) VALUES (100000, x'00')`,
+		`INSERT INTO record_hashes (pos, hash) VALUES (100000, '\x00')`,
+		`INSERT INTO record_payloads (idx, sealed) VALUES (100000, '\x00')`,
 		`INSERT INTO record_payloads (idx, sealed) SELECT 1 + 1, sealed FROM record_payloads WHERE idx = 1`,
-		`INSERT INTO record_keys (scope, since, wrapped) VALUES ('subject:9', 1, x'00')`,
+		`INSERT INTO record_keys (scope, since, wrapped) VALUES ('subject:9', 1, '\x00')`,
 		`INSERT INTO record_keys (scope, since, wrapped) SELECT 'incident:77', since, wrapped FROM record_keys LIMIT 1`,
 		`INSERT INTO record_entries SELECT 100000, leaf, at_ms, action, object_kind, object_id, actor, scope FROM record_entries WHERE idx = 3`,
 		`INSERT INTO record_epochs (epoch, known) VALUES (7, '')`,
@@ -270,9 +268,9 @@ func TestEveryAlteredColumnOfEveryTableIsFound(t *testing.T) {
 
 // alterations gives other values for one cell: a number one off; a text or blob with a byte changed at
 // places spread over it, cut short, and grown.
-func alterations(t *testing.T, db bun.IDB, table, col string, row int64) []any {
+func alterations(t *testing.T, db bun.IDB, table, col, row string) []any {
 	var v any
-	if err := db.QueryRowContext(ctx, `SELECT ? FROM ? WHERE rowid = ?`, bun.Ident(col), bun.Ident(table), row).Scan(&v); err != nil {
+	if err := db.QueryRowContext(ctx, `SELECT ? FROM ? WHERE ? = ?`, bun.Ident(col), bun.Ident(table), bun.Ident(storetest.RowID()), row).Scan(&v); err != nil {
 		t.Fatal(err)
 	}
 	var b []byte

@@ -20,12 +20,13 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 func open(t *testing.T, keys *secret.Keys) (*store.Store, *secret.Vault, *record.Log) {
 	t.Helper()
 	log := record.New(record.Options{Keys: keys})
-	st, err := store.Open(context.Background(), store.Options{Dir: filepath.Join(t.TempDir(), "data"), Clock: clock.NewFake(time.Unix(1e9, 0)), Recorder: log})
+	st, err := store.Open(context.Background(), storetest.With(t, store.Options{Dir: filepath.Join(t.TempDir(), "data"), Clock: clock.NewFake(time.Unix(1e9, 0)), Recorder: log}))
 	if err != nil {
 		t.Fatal(err)
 	}

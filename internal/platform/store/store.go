@@ -9,17 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect/sqlitedialect"
-	_ "modernc.org/sqlite" // the "sqlite" driver
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
@@ -29,7 +25,7 @@ import (
 //go:embed migrations/*.sql
 var migrationFS embed.FS
 
-// MainFile is the name of the main database inside the data folder.
+// MainFile is the name of the main database inside the data folder, where that is SQLite.
 const MainFile = "fengsui.db"
 
 // TopicRecord is touched by every transaction that appends to the record.
@@ -44,6 +40,7 @@ type Recorder interface {
 // Options say where the data lives and who keeps the record.
 type Options struct {
 	Dir      string      // the data folder; created with mode 0700
+	Database string      // "postgres://…": the main database; "" is SQLite in the data folder
 	Clock    clock.Clock // the one clock
 	Recorder Recorder    // nil only in tests of packages that append no entry
 	Hub      *watch.Hub  // woken after a commit for every touched topic; may be nil
@@ -54,6 +51,7 @@ type Options struct {
 // Store is the main database: one writer connection, a pool of readers.
 type Store struct {
 	w, r     *bun.DB
+	pg       *postgres // nil on SQLite
 	clock    clock.Clock
 	recorder Recorder
 	hub      *watch.Hub
@@ -62,18 +60,22 @@ type Store struct {
 	fullMs   atomic.Int64 // when a write last found the disk full; 0 for never
 }
 
-// Open opens or creates the main database in o.Dir and brings its schema up to date.
-// Errors: fault kind unavailable with store.old_sqlite or store.newer_schema; else I/O errors.
+// Open opens or creates the main database, in o.Dir or where o.Database says, and brings its schema up to date.
+// Errors: fault kind unavailable with store.old_sqlite, store.newer_schema, store.old_postgres or
+// store.collation; fault kind invalid store.bad_database; else I/O errors.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
+	}
+	if o.Database != "" {
+		return openPostgres(ctx, o)
 	}
 	path := filepath.Join(o.Dir, MainFile)
 	w, err := OpenSQLite(ctx, path, Durable, 1)
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, w.DB); err != nil {
+	if err := migrate(ctx, goose.DialectSQLite3, w.DB); err != nil {
 		w.Close()
 		return nil, err
 	}
@@ -82,16 +84,26 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		w.Close()
 		return nil, err
 	}
-	return &Store{w: w, r: r, clock: o.Clock, recorder: o.Recorder, hub: o.Hub, dir: o.Dir, onWrite: o.OnWrite}, nil
+	return o.store(w, r), nil
+}
+
+func (o Options) store(w, r *bun.DB) *Store {
+	return &Store{w: w, r: r, clock: o.Clock, recorder: o.Recorder, hub: o.Hub, dir: o.Dir, onWrite: o.OnWrite}
 }
 
 // Close closes both pools.
-func (s *Store) Close() error { return errors.Join(s.r.Close(), s.w.Close()) }
+func (s *Store) Close() error {
+	if s.pg != nil {
+		s.pg.close()
+	}
+	return errors.Join(s.r.Close(), s.w.Close())
+}
 
 // Dir is the data folder.
 func (s *Store) Dir() string { return s.dir }
 
-// Clock is the store's clock, the one by which due times are judged.
+// Clock is the store's clock, the one by which due times are judged: on PostgreSQL, the machine's corrected
+// to the database's.
 func (s *Store) Clock() clock.Clock { return s.clock }
 
 // Hub wakes watchers after commits; nil if none was given.
@@ -100,66 +112,17 @@ func (s *Store) Hub() *watch.Hub { return s.hub }
 // Read is the pool of read connections. Nothing may be written through it.
 func (s *Store) Read() bun.IDB { return s.r }
 
-// Durability is how a database file treats the power switch.
-type Durability string
-
-// The main database must not lose a commit (FULL); telemetry may lose the last moment (NORMAL).
-const (
-	Durable Durability = "FULL"
-	Relaxed Durability = "NORMAL"
-)
-
-// OpenSQLite opens one SQLite file with the house's pragmas. Write transactions begin immediate, so
-// that two writers wait for each other rather than fail at the first write.
-func OpenSQLite(ctx context.Context, path string, d Durability, conns int) (*bun.DB, error) {
-	return openSQLite(ctx, path, d, conns)
-}
-
-func openSQLite(ctx context.Context, path string, d Durability, conns int, more ...string) (*bun.DB, error) {
-	q := url.Values{}
-	q.Set("_txlock", "immediate")
-	// busy_timeout comes first: the pragmas after it may already need to wait for another process.
-	// secure_delete overwrites what is deleted: an erasure must not leave its bytes in a free page.
-	for _, p := range append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + string(d) + ")", "foreign_keys(1)",
-		"secure_delete(1)", "temp_store(MEMORY)", "cache_size(-16000)"}, more...) {
-		q.Add("_pragma", p)
-	}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+// migrations gives the one list of schema changes, which both engines run.
+func migrations(engine goose.Dialect, db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrationFS, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	var version string
-	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("open %s: %w", filepath.Base(path), err)
-	}
-	if olderThan(version, 3, 51, 3) {
-		db.Close()
-		return nil, fault.Unavailable("store.old_sqlite", "version", version)
-	}
-	return bun.NewDB(db, sqlitedialect.New()), nil
+	return goose.NewProvider(engine, db, files)
 }
 
-// olderThan reports whether a dotted version is older than the WAL-reset fix.
-func olderThan(version string, want ...int) bool {
-	var got [3]int
-	fmt.Sscanf(version, "%d.%d.%d", &got[0], &got[1], &got[2])
-	for i, w := range want {
-		if got[i] != w {
-			return got[i] < w
-		}
-	}
-	return false
-}
-
-func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrationFS, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+func migrate(ctx context.Context, engine goose.Dialect, db *sql.DB) error {
+	p, err := migrations(engine, db)
 	if err != nil {
 		return err
 	}
@@ -176,13 +139,15 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // Write runs fn in one transaction as actor. All that fn did through tx commits together or not at
-// all. fn may run more than once and must do no I/O but through tx. Errors of fn come back as they
-// are; a database that stays locked is fault store.busy, a full disk is fault store.full.
+// all. fn may run more than once and must do no I/O but through tx. No other Write, of this process or
+// another, runs between its first statement and its commit. Errors of fn come back as they are; a
+// database that stays locked or away is fault store.busy, a full disk is fault store.full, and a commit of
+// which nobody can say whether it took place is fault store.unknown.
 func (s *Store) Write(ctx context.Context, actor Actor, fn func(tx *Tx) error) (err error) {
 	if s.onWrite != nil {
 		defer func(began time.Time) { s.onWrite(s.clock.Now().Sub(began), err) }(s.clock.Now())
 	}
-	for attempt := 0; attempt < 5; attempt++ {
+	for again := (patience{}); ; {
 		var tx *Tx
 		tx, err = s.try(ctx, actor, fn)
 		if err == nil {
@@ -195,16 +160,19 @@ func (s *Store) Write(ctx context.Context, actor Actor, fn func(tx *Tx) error) (
 			s.fullMs.Store(clock.Ms(s.clock))
 			return fault.Unavailable("store.full").Because(err)
 		}
-		if !isBusy(err) {
+		wait, ok := again.after(err)
+		if wait == 0 {
 			return err
+		}
+		if !ok {
+			return fault.Unavailable("store.busy").Because(err)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Duration(attempt+1) * 20 * time.Millisecond):
+		case <-time.After(wait):
 		}
 	}
-	return fault.Unavailable("store.busy").Because(err)
 }
 
 func (s *Store) try(ctx context.Context, actor Actor, fn func(tx *Tx) error) (*Tx, error) {
@@ -213,6 +181,12 @@ func (s *Store) try(ctx context.Context, actor Actor, fn func(tx *Tx) error) (*T
 		return nil, err
 	}
 	defer btx.Rollback() //nolint:errcheck // after a commit it only says that the transaction is done
+	id := ""
+	if s.pg != nil {
+		if id, err = s.pg.enter(ctx, btx); err != nil {
+			return nil, err
+		}
+	}
 	tx := &Tx{Tx: btx, Actor: actor, NowMs: clock.Ms(s.clock)}
 	if err := fn(tx); err != nil {
 		return nil, err
@@ -226,7 +200,13 @@ func (s *Store) try(ctx context.Context, actor Actor, fn func(tx *Tx) error) (*T
 		}
 		tx.Touch(TopicRecord)
 	}
-	return tx, btx.Commit()
+	if s.pg == nil {
+		return tx, btx.Commit()
+	}
+	if err := s.pg.tell(ctx, btx, tx.topics); err != nil {
+		return nil, err
+	}
+	return tx, s.pg.fate(ctx, id, btx.Commit())
 }
 
 // roomAgain is how long after a write found the disk full the store is still said to be without room.
@@ -239,14 +219,4 @@ func (s *Store) Room() error {
 		return fault.Unavailable("store.full")
 	}
 	return nil
-}
-
-// isFull reports SQLite's result code for a full disk (SQLITE_FULL).
-func isFull(err error) bool {
-	var e interface{ Code() int }
-	return errors.As(err, &e) && e.Code()&0xff == 13
-}
-
-func isBusy(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "SQLITE_BUSY") || strings.Contains(err.Error(), "database is locked"))
 }

@@ -39,6 +39,17 @@ func (h *Hub) Bump(names ...string) {
 	}
 }
 
+// BumpAll marks every topic that anybody watches or has changed.
+func (h *Hub) BumpAll() {
+	h.mu.Lock()
+	names := make([]string, 0, len(h.topics))
+	for n := range h.topics {
+		names = append(names, n)
+	}
+	h.mu.Unlock()
+	h.Bump(names...)
+}
+
 // Watch gives the topic's revision and a channel that is closed at its next change. Take both,
 // read the store, then wait: no change can fall between.
 func (h *Hub) Watch(name string) (rev uint64, changed <-chan struct{}) {

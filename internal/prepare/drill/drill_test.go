@@ -13,6 +13,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/prepare/drill"
 	"github.com/fengsui/fengsui/internal/service"
 )
@@ -35,7 +36,7 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, kept: &keeper{}, clock: clock.NewFake(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC))}
-	st, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Clock: h.clock, Recorder: h.kept})
+	st, err := store.Open(t.Context(), storetest.With(t, store.Options{Dir: t.TempDir(), Clock: h.clock, Recorder: h.kept}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
 	"github.com/fengsui/fengsui/internal/standard"
@@ -48,7 +49,7 @@ type bench struct {
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{clock: clock.NewFake(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)), ledger: &ledger{}, hub: watch.New()}
-	st, err := store.Open(context.Background(), store.Options{Dir: t.TempDir(), Clock: b.clock, Recorder: b.ledger, Hub: b.hub})
+	st, err := store.Open(context.Background(), storetest.With(t, store.Options{Dir: t.TempDir(), Clock: b.clock, Recorder: b.ledger, Hub: b.hub}))
 	if err != nil {
 		t.Fatal(err)
 	}

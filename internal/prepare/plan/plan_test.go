@@ -13,6 +13,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/prepare/plan"
 	"github.com/fengsui/fengsui/internal/standard"
@@ -52,7 +53,7 @@ func rules(t testing.TB) plan.Rules {
 func open(t testing.TB) (*store.Store, *clock.Fake) {
 	t.Helper()
 	c := clock.NewFake(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
-	st, err := store.Open(ctx, store.Options{Dir: t.TempDir(), Clock: c, Recorder: nothing{}})
+	st, err := store.Open(ctx, storetest.With(t, store.Options{Dir: t.TempDir(), Clock: c, Recorder: nothing{}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/respond/containment"
@@ -128,7 +129,7 @@ func newBench(t testing.TB) *bench {
 func (b *bench) open(t testing.TB) {
 	t.Helper()
 	b.hub = watch.New()
-	st, err := store.Open(ctx, store.Options{Dir: b.dir, Clock: b.clock, Recorder: b.ledger, Hub: b.hub})
+	st, err := store.Open(ctx, storetest.With(t, store.Options{Dir: b.dir, Clock: b.clock, Recorder: b.ledger, Hub: b.hub}))
 	if err != nil {
 		t.Fatal(err)
 	}

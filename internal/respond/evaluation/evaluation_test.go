@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 	"github.com/fengsui/fengsui/internal/respond/evaluation"
 	"github.com/fengsui/fengsui/internal/service"
@@ -109,7 +109,7 @@ func newBench(t testing.TB) *bench {
 func (b *bench) open(t testing.TB) {
 	t.Helper()
 	var err error
-	if b.st, err = store.Open(ctx, store.Options{Dir: b.dir, Clock: b.clock, Recorder: b.ledger, Hub: watch.New()}); err != nil {
+	if b.st, err = store.Open(ctx, storetest.With(t, store.Options{Dir: b.dir, Clock: b.clock, Recorder: b.ledger, Hub: watch.New()})); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.st.Close() })
@@ -288,7 +288,7 @@ func TestAResultNamesContentAndQuotesNone(t *testing.T) {
 	if err := json.Unmarshal([]byte(s.Results), &results); err != nil || len(results) != 6 || results[0].Ref != "C-1" || results[5].Ref != "C-2" || results[0].Rules[0] != "rule-1" {
 		t.Fatalf("%s %v", s.Results, err)
 	}
-	files, _ := filepath.Glob(filepath.Join(b.dir, "*"))
+	files := storetest.Files(t, b.dir)
 	found := false
 	for _, f := range files {
 		raw, err := os.ReadFile(f)

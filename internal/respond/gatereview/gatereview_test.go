@@ -14,6 +14,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/respond/containment"
 	"github.com/fengsui/fengsui/internal/respond/gatereview"
@@ -51,7 +52,7 @@ type bench struct {
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{clock: clock.NewFake(time.Date(2026, 3, 1, 20, 0, 0, 0, time.UTC)), pages: &pages{}}
-	st, err := store.Open(ctx, store.Options{Dir: t.TempDir(), Clock: b.clock, Recorder: nothing{}})
+	st, err := store.Open(ctx, storetest.With(t, store.Options{Dir: t.TempDir(), Clock: b.clock, Recorder: nothing{}}))
 	if err != nil {
 		t.Fatal(err)
 	}

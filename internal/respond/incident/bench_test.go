@@ -11,6 +11,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/standard"
 )
@@ -48,7 +49,7 @@ func newBench(t testing.TB) *bench {
 		t.Fatal(err)
 	}
 	b.log = record.New(record.Options{Keys: keys})
-	if b.st, err = store.Open(ctx, store.Options{Dir: b.dir, Clock: b.clock, Recorder: b.log}); err != nil {
+	if b.st, err = store.Open(ctx, storetest.With(t, store.Options{Dir: b.dir, Clock: b.clock, Recorder: b.log})); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.st.Close() })
@@ -161,9 +162,9 @@ func (b *bench) count(t testing.TB, query string, args ...any) (n int) {
 func (b *bench) snapshot(t testing.TB) string {
 	t.Helper()
 	var out string
-	if err := b.st.Read().NewRaw(`SELECT (SELECT size FROM record_head) || '/' || (SELECT COALESCE(GROUP_CONCAT(id || state || version || restricted), '') FROM incident) || '/' || (SELECT COUNT(*) FROM closing)
-		|| '/' || (SELECT COALESCE(GROUP_CONCAT(incident_id || name || times || last_ms), '') FROM milestone) || '/' || (SELECT COUNT(*) FROM assessment) || '/' || (SELECT COALESCE(GROUP_CONCAT(id || state), '') FROM second_signature)
-		|| '/' || (SELECT COALESCE(GROUP_CONCAT(id || withdrawn_by), '') FROM awareness)|| '/' || (SELECT COALESCE(SUM(next), 0) FROM number_series)`).Scan(ctx, &out); err != nil {
+	if err := b.st.Read().NewRaw(`SELECT (SELECT size FROM record_head) || '/' || (SELECT COALESCE(STRING_AGG(id || state || version || restricted, ','), '') FROM incident) || '/' || (SELECT COUNT(*) FROM closing)
+		|| '/' || (SELECT COALESCE(STRING_AGG(incident_id || name || times || last_ms, ','), '') FROM milestone) || '/' || (SELECT COUNT(*) FROM assessment) || '/' || (SELECT COALESCE(STRING_AGG(id || state, ','), '') FROM second_signature)
+		|| '/' || (SELECT COALESCE(STRING_AGG(id || withdrawn_by, ','), '') FROM awareness)|| '/' || (SELECT COALESCE(SUM(next), 0) FROM number_series)`).Scan(ctx, &out); err != nil {
 		t.Fatal(err)
 	}
 	return out

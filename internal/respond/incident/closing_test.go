@@ -2,15 +2,14 @@ package incident_test
 
 import (
 	"bytes"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/respond/incident"
 )
 
@@ -211,15 +210,12 @@ func TestAStatementGoesOutByTwoPeople(t *testing.T) {
 func (b *bench) onDisk(t testing.TB, what string) bool {
 	t.Helper()
 	found := false
-	if err := filepath.WalkDir(b.dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
+	for _, path := range storetest.Files(t, b.dir) {
 		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
 		found = found || bytes.Contains(raw, []byte(what))
-		return err
-	}); err != nil {
-		t.Fatal(err)
 	}
 	return found
 }

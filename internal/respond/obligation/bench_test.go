@@ -14,6 +14,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/respond/incident"
 	"github.com/fengsui/fengsui/internal/respond/obligation"
 	"github.com/fengsui/fengsui/internal/standard"
@@ -48,7 +49,7 @@ func newBench(t testing.TB) *bench {
 		t.Fatal(err)
 	}
 	log := record.New(record.Options{Keys: keys})
-	if b.st, err = store.Open(ctx, store.Options{Dir: filepath.Join(base, "data"), Clock: b.clock, Recorder: log}); err != nil {
+	if b.st, err = store.Open(ctx, storetest.With(t, store.Options{Dir: filepath.Join(base, "data"), Clock: b.clock, Recorder: log})); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.st.Close() })

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/telemetry"
 )
 
@@ -130,7 +131,7 @@ func (r *Recorder) Of(action string) []Entry {
 // OpenStore opens a main database in dir, closed when the test ends.
 func OpenStore(t testing.TB, dir string, c clock.Clock, r store.Recorder) *store.Store {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Options{Dir: dir, Clock: c, Recorder: r})
+	st, err := store.Open(t.Context(), storetest.With(t, store.Options{Dir: dir, Clock: c, Recorder: r}))
 	if err != nil {
 		t.Fatal(err)
 	}

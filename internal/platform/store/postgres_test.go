@@ -1,0 +1,238 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
+	"github.com/fengsui/fengsui/internal/platform/watch"
+)
+
+// These tests are about what only PostgreSQL can do to us, so they run on it whatever the engine of the run is.
+
+func onPostgres(t *testing.T, address string) *store.Store {
+	t.Helper()
+	st, err := store.Open(ctx, store.Options{Dir: t.TempDir(), Database: address, Clock: clock.System(), Recorder: &ledger{}, Hub: watch.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	return st
+}
+
+func TestATransactionWhoseConnectionIsCutIsMadeAgainAndTakesEffectOnce(t *testing.T) {
+	st := onPostgres(t, storetest.Database(t, t.TempDir()))
+	tries := 0
+	err := st.Write(ctx, actor, func(tx *store.Tx) error {
+		if err := put(ctx, tx, "state", actor.ID); err != nil {
+			return err
+		}
+		if tries++; tries > 1 {
+			return nil
+		}
+		var pid int
+		if err := tx.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+			return err
+		}
+		// A superuser may end it from a reader's connection.
+		_, err := st.Read().ExecContext(ctx, "SELECT pg_terminate_backend(?)", pid)
+		return err
+	})
+	if err != nil || tries != 2 || count(t, st) != 1 {
+		t.Errorf("%v after %d tries, %d rows", err, tries, count(t, st))
+	}
+}
+
+// wire stands between a store and its server. While cut is set it lets the next commit through and loses the answer.
+type wire struct {
+	net.Listener
+	server string
+	cut    atomic.Bool
+	lost   atomic.Int32
+}
+
+func between(t *testing.T, s storetest.Server) (w *wire, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	l, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	w = &wire{Listener: l, server: filepath.Join(s.Socket(), ".s.PGSQL.5432")}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go w.carry(c)
+		}
+	}()
+	return w, folder
+}
+
+func (w *wire) carry(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("unix", w.server)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var losing atomic.Bool
+	go func() {
+		buf := make([]byte, 1<<16)
+		for {
+			n, err := client.Read(buf)
+			if err != nil {
+				server.Close()
+				return
+			}
+			if bytes.Contains(bytes.ToLower(buf[:n]), []byte("commit")) && w.cut.CompareAndSwap(true, false) {
+				losing.Store(true)
+			}
+			if _, err := server.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := server.Read(buf)
+		if err != nil {
+			return
+		}
+		if losing.Load() {
+			w.lost.Add(1)
+			return // the commit took place, and nobody hears of it
+		}
+		if _, err := client.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func TestACommitWhoseAnswerIsLostIsFoundOutAndNotMadeTwice(t *testing.T) {
+	address := storetest.Database(t, t.TempDir())
+	server := storetest.Cluster(t)
+	w, folder := between(t, server)
+	st := onPostgres(t, strings.Replace(address, server.Socket(), folder, 1))
+	for n := range 5 {
+		tries := 0
+		w.cut.Store(true)
+		if err := st.Write(ctx, actor, func(tx *store.Tx) error {
+			tries++
+			return put(ctx, tx, fmt.Sprint("state", n), actor.ID)
+		}); err != nil || tries != 1 {
+			t.Fatalf("%v after %d tries", err, tries)
+		}
+	}
+	if w.lost.Load() != 5 || count(t, st) != 5 {
+		t.Errorf("%d answers were lost, %d rows", w.lost.Load(), count(t, st))
+	}
+}
+
+func TestANodeThatStopsInsideATransactionDoesNotKeepTheOthersFromWriting(t *testing.T) {
+	t.Parallel()
+	address := storetest.Database(t, t.TempDir())
+	stuck, other := onPostgres(t, address), onPostgres(t, address)
+	inside, release, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	var once sync.Once
+	go func() {
+		done <- stuck.Write(ctx, actor, func(tx *store.Tx) error {
+			err := put(ctx, tx, "stuck", actor.ID)
+			once.Do(func() { close(inside); <-release })
+			return err
+		})
+	}()
+	<-inside
+	if err := other.Write(ctx, actor, func(tx *store.Tx) error { return put(ctx, tx, "other", actor.ID) }); err != nil {
+		t.Errorf("the other node: %v", err)
+	}
+	if n := count(t, other); n != 1 {
+		t.Errorf("%d rows while the one is stuck", n)
+	}
+	close(release)
+	if err := <-done; err != nil || count(t, other) != 2 {
+		t.Errorf("the node that was stuck goes on with %v, %d rows", err, count(t, other))
+	}
+}
+
+func TestAChangeAtOneNodeWakesTheWatchersAtAnother(t *testing.T) {
+	address := storetest.Database(t, t.TempDir())
+	here, there := onPostgres(t, address), onPostgres(t, address)
+	for _, topics := range [][]string{{"orders"}, {"orders", strings.Repeat("x", 9000)}} { // the second is longer than a notice
+		_, changed := there.Hub().Watch("orders")
+		_, calm := there.Hub().Watch("calm")
+		if err := here.Write(ctx, actor, func(tx *store.Tx) error {
+			for _, topic := range topics {
+				tx.Touch(topic)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-changed:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d topics: nobody was woken", len(topics))
+		}
+		select {
+		case <-calm:
+			if len(topics) == 1 {
+				t.Error("a topic that was not touched was woken")
+			}
+		default:
+		}
+	}
+}
+
+func TestAClockThatIsVisiblyApartFromTheDatabasesIsPutRight(t *testing.T) {
+	for name, c := range map[string]struct{ database, asked, answered, want int64 }{
+		"the same":               {1_000_000, 999_999, 1_000_001, 0},
+		"a little off":           {1_000_060, 1_000_000, 1_000_002, 0},
+		"behind":                 {1_005_000, 1_000_000, 1_000_002, 4_999},
+		"ahead":                  {995_000, 1_000_000, 1_000_002, -5_001},
+		"an answer that took":    {1_005_000, 1_000_000, 1_000_900, 0},
+		"stepped back meanwhile": {1_005_000, 1_000_000, 999_000, 0},
+	} {
+		base := clock.NewFake(time.UnixMilli(1_000_000))
+		fixed, correct := store.CorrectedClock(base)
+		correct(c.database, c.asked, c.answered)
+		if got := fixed.Now().UnixMilli() - 1_000_000; got != c.want {
+			t.Errorf("%s: put right by %d ms, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestADatabaseThatDoesNotFitIsRefusedWithoutSayingItsPassword(t *testing.T) {
+	s := storetest.Cluster(t)
+	s.Exec(t, "postgres", `CREATE DATABASE latin TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'`)
+	t.Cleanup(func() { s.Exec(t, "postgres", "DROP DATABASE latin WITH (FORCE)") })
+	user := "postgres://u:" + "geheim" + "@"
+	for address, key := range map[string]string{
+		user + "[::1/x":          "store.bad_database",
+		user + "h/x?sslmode=huh": "store.bad_database",
+		s.URL("latin"):           "store.collation",
+	} {
+		_, err := store.Open(ctx, store.Options{Dir: t.TempDir(), Database: address, Clock: clock.System()})
+		if !fault.Is(err, key) || strings.Contains(fmt.Sprint(err, errors.Unwrap(err)), "geheim") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	_, err := store.Open(ctx, store.Options{Dir: t.TempDir(), Database: user + "/x?host=/nowhere", Clock: clock.System()})
+	if err == nil || strings.Contains(err.Error(), "geheim") {
+		t.Errorf("a server that is not there: %v", err)
+	}
+}

@@ -1,0 +1,168 @@
+// Package storetest opens stores for tests on the engine that FENGSUI_TEST_STORE names, sqlite or postgres, so that one
+// suite holds both to the same behaviour. What a test opens twice under one folder is one database.
+package storetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/uptrace/bun"
+
+	"github.com/fengsui/fengsui/internal/platform/store"
+)
+
+// Engine is the name of a database engine.
+type Engine string
+
+// The engines.
+const (
+	SQLite   Engine = "sqlite"
+	Postgres Engine = "postgres"
+)
+
+// Var names the engine of this run; the default is sqlite.
+const Var = "FENGSUI_TEST_STORE"
+
+// On is the engine of this run. A name that it does not know ends the process: silence would test the wrong engine.
+func On() Engine {
+	switch e := Engine(os.Getenv(Var)); e {
+	case "", SQLite:
+		return SQLite
+	case Postgres:
+		return e
+	default:
+		panic(Var + " is " + string(e) + "; it knows sqlite and postgres")
+	}
+}
+
+// Open opens the store of o.Dir on the engine of this run and closes it when the test ends.
+func Open(t testing.TB, o store.Options) *store.Store {
+	t.Helper()
+	st, err := store.Open(context.Background(), With(t, o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	return st
+}
+
+// With gives the options with the database of this run's engine. On PostgreSQL a folder that was not opened before
+// gets a database of its own, which is dropped when the test ends.
+func With(t testing.TB, o store.Options) store.Options {
+	t.Helper()
+	if On() == Postgres {
+		o.Database = Database(t, o.Dir)
+	}
+	return o
+}
+
+var (
+	mu   sync.Mutex
+	have = map[string]bool{}
+)
+
+// Database is the address of the PostgreSQL database that belongs to a folder.
+func Database(t testing.TB, dir string) string {
+	t.Helper()
+	c := Cluster(t)
+	name := nameOf(dir)
+	mu.Lock()
+	defer mu.Unlock()
+	if !have[name] && os.Getenv(clusterVar) != "" && c.exists(t, name) {
+		return c.URL(name) // a parent process made it, and drops it
+	}
+	if !have[name] {
+		c.create(t, name)
+		have[name] = true
+		t.Cleanup(func() {
+			mu.Lock()
+			defer mu.Unlock()
+			delete(have, name)
+			c.Exec(t, "postgres", `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`)
+		})
+	}
+	return c.URL(name)
+}
+
+func nameOf(dir string) string {
+	sum := sha256.Sum256([]byte(filepath.Clean(dir)))
+	return "t_" + hex.EncodeToString(sum[:10])
+}
+
+// Inherit is With for a process that a test starts: the database is there already.
+func Inherit(o store.Options) store.Options {
+	if On() == Postgres {
+		o.Database = Server{os.Getenv(clusterVar)}.URL(nameOf(o.Dir))
+	}
+	return o
+}
+
+// Raw opens the database of a folder past the store, for tests that look at, or spoil, what it keeps.
+func Raw(t testing.TB, dir string) (db *bun.DB, done func()) {
+	t.Helper()
+	if On() == Postgres {
+		db = Cluster(t).open(t, nameOf(dir))
+	} else {
+		var err error
+		if db, err = store.OpenSQLite(context.Background(), filepath.Join(dir, store.MainFile), store.Relaxed, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return db, func() { db.Close() }
+}
+
+// Copy copies the database of one folder to another, as a backup and its restoring would.
+func Copy(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if On() == Postgres {
+		Cluster(t).copy(t, Database(t, from), Database(t, to))
+		return
+	}
+	db, done := Raw(t, from)
+	defer done()
+	if _, err := db.ExecContext(context.Background(), `VACUUM INTO ?`, filepath.Join(to, store.MainFile)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// RowID is the column by which the engine tells rows apart that are alike.
+func RowID() string {
+	if On() == Postgres {
+		return "ctid"
+	}
+	return "rowid"
+}
+
+// Columns lists the columns of every table, by table, without those of the migrations.
+func Columns(t testing.TB, db bun.IDB) map[string][]Column {
+	t.Helper()
+	q := `SELECT m.name AS tbl, c.name AS name, c.type AS type FROM sqlite_master AS m, pragma_table_info(m.name) AS c
+		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE 'goose%' ORDER BY m.name, c.name`
+	if On() == Postgres {
+		q = `SELECT table_name AS tbl, column_name AS name, UPPER(data_type) AS type FROM information_schema.columns
+			WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%' ORDER BY 1, 2`
+	}
+	var rows []struct {
+		Tbl string
+		Column
+	}
+	if err := db.NewRaw(q).Scan(context.Background(), &rows); err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]Column{}
+	for _, r := range rows {
+		out[r.Tbl] = append(out[r.Tbl], r.Column)
+	}
+	return out
+}
+
+// Column is a column of a table.
+type Column struct{ Name, Type string }
