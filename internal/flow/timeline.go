@@ -31,7 +31,7 @@ type Moment struct {
 // ofAnIncident selects the indexes of what the record says about an incident and what hangs on it. What was
 // said before it belonged to the incident, such as of its orders and anomalies, has another scope.
 func ofAnIncident(id string) schema.QueryWithArgs {
-	return bun.SafeQuery(`WITH RECURSIVE family (id) AS (SELECT id FROM anomaly WHERE incident_id = ? UNION SELECT m.id FROM anomaly AS m JOIN family ON m.merged_into = family.id)
+	return bun.SafeQuery(`WITH RECURSIVE family (id) AS (SELECT id FROM anomaly WHERE incident_id = ? AND incident_id <> '' UNION SELECT m.id FROM anomaly AS m JOIN family ON m.merged_into = family.id WHERE m.merged_into <> '')
 		SELECT idx FROM record_entries WHERE scope = ?
 		UNION SELECT idx FROM record_entries WHERE object_kind = 'order' AND object_id IN (SELECT id FROM disposal_order WHERE incident_id = ?)
 		UNION SELECT idx FROM record_entries WHERE object_kind = 'gate_review' AND object_id IN (SELECT g.id FROM gate_review AS g JOIN disposal_order AS o ON o.id = g.order_id WHERE o.incident_id = ?)

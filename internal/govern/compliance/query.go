@@ -42,7 +42,7 @@ const yearMs int64 = 365 * 24 * 60 * 60 * 1000
 const (
 	openIncidents   = "(SELECT id FROM incident WHERE NOT restricted)"
 	hiddenAnomalies = `(WITH RECURSIVE hid(id) AS (SELECT h.id FROM anomaly h JOIN incident i ON i.id = h.incident_id WHERE i.restricted
-		UNION SELECT m.id FROM anomaly m JOIN hid ON m.merged_into = hid.id) SELECT id FROM hid)`
+		UNION SELECT m.id FROM anomaly m JOIN hid ON m.merged_into = hid.id WHERE m.merged_into <> '') SELECT id FROM hid)`
 )
 
 func (q query) look(ctx context.Context, in inquiry) (found, error) {

@@ -6,11 +6,13 @@ import (
 	"github.com/uptrace/bun"
 )
 
+// The queries below name what is merged into nothing, so that the index on merged_into, which leaves it out, may answer them.
+
 // Family gives an anomaly and all that were merged into it, directly or through others: its own id first.
 func Family(ctx context.Context, db bun.IDB, id string) ([]string, error) {
 	var out []string
 	err := db.NewRaw(`WITH RECURSIVE family(id, depth) AS (SELECT id, 0 FROM anomaly WHERE id = ?
-		UNION SELECT m.id, f.depth + 1 FROM anomaly m JOIN family f ON m.merged_into = f.id) SELECT id FROM family ORDER BY depth, id`, id).Scan(ctx, &out)
+		UNION SELECT m.id, f.depth + 1 FROM anomaly m JOIN family f ON m.merged_into = f.id WHERE m.merged_into <> '') SELECT id FROM family ORDER BY depth, id`, id).Scan(ctx, &out)
 	return out, err
 }
 
@@ -27,6 +29,6 @@ func IncidentOf(ctx context.Context, db bun.IDB, id string) (string, error) {
 // first. Who may see the incident, and has anomaly.read, may see them; the caller checks that.
 func OfIncident(ctx context.Context, db bun.IDB, incidentID string) ([]Anomaly, error) {
 	out := []Anomaly{}
-	return out, db.NewSelect().Model(&out).Where(`id IN (WITH RECURSIVE family(id) AS (SELECT id FROM anomaly WHERE incident_id = ?
-		UNION SELECT m.id FROM anomaly m JOIN family f ON m.merged_into = f.id) SELECT id FROM family)`, incidentID).Order("opened_ms", "id").Scan(ctx)
+	return out, db.NewSelect().Model(&out).Where(`id IN (WITH RECURSIVE family(id) AS (SELECT id FROM anomaly WHERE incident_id = ? AND incident_id <> ''
+		UNION SELECT m.id FROM anomaly m JOIN family f ON m.merged_into = f.id WHERE m.merged_into <> '') SELECT id FROM family)`, incidentID).Order("opened_ms", "id").Scan(ctx)
 }

@@ -53,7 +53,7 @@ func Compute(ctx context.Context, db bun.IDB, log *telemetry.Log, actor store.Ac
 	}
 	var anomalies []anomaly.Anomaly
 	if err := db.NewSelect().Model(&anomalies).Where(`id IN (WITH RECURSIVE family(id) AS (SELECT id FROM anomaly WHERE incident_id = ?
-		UNION SELECT m.id FROM anomaly m JOIN family f ON m.merged_into = f.id) SELECT id FROM family)`, incidentID).Scan(ctx); err != nil {
+		UNION SELECT m.id FROM anomaly m JOIN family f ON m.merged_into = f.id WHERE m.merged_into <> '') SELECT id FROM family)`, incidentID).Scan(ctx); err != nil {
 		return Reach{}, err
 	}
 	numbers := map[string]bool{}
