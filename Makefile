@@ -56,7 +56,7 @@ torture: need-go tally ## kill -9 at random instants and see that nothing is los
 	@[ -d e2e/torture ] || { echo "make $@: there are no torture tests in this tree (e2e/torture)." >&2; exit 1; }
 	@FENGSUI_TORTURE_KILLS=$(strip $(KILLS)) bin/tally -logs -- -count=1 -p 1 -run Torture -tags torture -timeout $(strip $(TORTURE_TIME)) ./e2e/torture/...
 
-bench: need-go ## measure; every figure in the documents comes from here
+bench: need-go console ## measure; every figure in the documents comes from here
 	@[ -d bench ] || { echo "make $@: there are no benchmarks in this tree (bench)." >&2; exit 1; }
 	@go run ./bench $(ARGS)
 

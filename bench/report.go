@@ -14,11 +14,12 @@ import (
 
 // report is everything that one call of bench found out.
 type report struct {
-	Command string  `json:"command"`
-	Machine machine `json:"machine"`
-	Runs    int     `json:"runs"`
-	TookS   float64 `json:"took_s"`
-	Tables  []table `json:"tables"`
+	Command string   `json:"command"`
+	Machine machine  `json:"machine"`
+	Runs    int      `json:"runs"`
+	TookS   float64  `json:"took_s"`
+	Tables  []table  `json:"tables"`
+	LeftOut []string `json:"left_out,omitempty"` // parts that could not be measured here, and why
 }
 
 // table holds figures of one kind. Keys are the headings of the columns that tell rows apart.
@@ -158,6 +159,9 @@ func (r report) writeMarkdown(w io.Writer) error {
 			}
 			fmt.Fprintf(&b, "- %s\n", n)
 		}
+	}
+	for _, why := range r.LeftOut {
+		fmt.Fprintf(&b, "\nLeft out: %s.\n", why)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -1,5 +1,3 @@
-// Package browser walks the console in a real browser: Debian's Chromium, driven by playwright-core, in front
-// of a whole instance with its simulated model and team. What is walked stands in the files *.test.mjs and what they import.
 package browser
 
 import (
@@ -7,15 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fengsui/fengsui/e2e/npm"
 )
-
-const oldestNode = 20 // which the console asks for to be built
 
 // TestTheConsoleInARealBrowser runs desk.test.mjs and walk.test.mjs, each on an instance of its own, at once. What is missing fails it: a check that is left out in silence
 // proves nothing.
@@ -43,25 +38,10 @@ func node(t *testing.T, limit time.Duration, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	version, err := exec.CommandContext(ctx, "node", "--version").Output()
-	major, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(string(version)), "v"), ".")
-	if n, bad := strconv.Atoi(major); err != nil || bad != nil || n < oldestNode {
-		t.Fatalf("the console is built and walked with Node.js %d or newer with npm, and there is none in PATH (found %q); everything but the console works without", oldestNode, strings.TrimSpace(string(version)))
+	chromium, err := Ready(ctx, ".")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join("..", "..", "web", "dist", "index.html")); err != nil {
-		t.Fatal("the console is not built, so there is nothing to walk: run 'make console' first")
-	}
-	chromium := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			chromium = path
-			break
-		}
-	}
-	if chromium == "" {
-		t.Fatal("no Chromium in PATH: run 'scripts/need browser', or as root on Debian 'apt-get install chromium fonts-noto-cjk'")
-	}
-	npm.Install(ctx, t, ".")
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "fengsui")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/fengsui/fengsui/cmd/fengsui").CombinedOutput(); err != nil {

@@ -10,6 +10,12 @@ const bin = process.env.FENGSUI_BIN
 
 export const sizes = { desk: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } }
 
+/** launched is how the browser is started. */
+export const launched = {
+  executablePath: process.env.FENGSUI_CHROMIUM,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+}
+
 const words = {}
 /** zh and en give the console's own text of a key such as common.search, so that a test and the page cannot drift apart. */
 export const zh = text('zh')
@@ -63,10 +69,7 @@ export class Desk {
     this.model = `http://127.0.0.1:${this.ports[2]}`
     await this.start()
     this.password = readFileSync(join(this.folder, 'demo-password.txt'), 'utf8').trim()
-    this.browser = await chromium.launch({
-      executablePath: process.env.FENGSUI_CHROMIUM,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-    })
+    this.browser = await chromium.launch(launched)
   }
 
   async start() {

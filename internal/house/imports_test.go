@@ -63,7 +63,7 @@ func laws() []law {
 		law{at: "cmd", may: []string{"internal/cli"}},
 		law{at: "internal/house", tests: platform},
 		law{at: "e2e", may: []string{"internal"}},
-		law{at: "bench", may: []string{"internal"}},
+		law{at: "bench", may: []string{"internal", "e2e"}},
 	)
 	return out
 }
