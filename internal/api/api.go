@@ -17,6 +17,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/platform/locale"
+	"github.com/fengsui/fengsui/internal/platform/login"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
@@ -119,7 +120,7 @@ const (
 	actorKey ctxKey = iota
 	langKey
 	idemKey
-	fromKey // the address that asks, without its port
+	fromKey // the network that asks
 	wireKey
 	againKey
 )
@@ -138,7 +139,7 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 	ctx = huma.WithValue(ctx, langKey, locale.Parse(ctx.Header("Accept-Language")))
 	ctx = huma.WithValue(ctx, catalogKey, a)
 	ctx = huma.WithValue(ctx, idemKey, ctx.Header("Idempotency-Key"))
-	ctx = huma.WithValue(ctx, fromKey, hostOf(ctx.RemoteAddr()))
+	ctx = huma.WithValue(ctx, fromKey, login.Network(ctx.RemoteAddr()))
 	w := &wire{}
 	w.r, w.w = humago.Unwrap(ctx)
 	ctx = huma.WithValue(ctx, wireKey, w)

@@ -1,13 +1,14 @@
 package api
 
 import (
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/fengsui/fengsui/internal/platform/login"
 )
 
 // Limiter allows each address a number of requests in a window, so that guessing codes and flooding the
@@ -27,22 +28,14 @@ func NewLimiter(n int, window time.Duration) *Limiter {
 
 // Allow counts a request from host:port at an instant and says whether it may go on.
 func (l *Limiter) Allow(now time.Time, remote string) bool {
-	host := hostOf(remote)
+	from := login.Network(remote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now.Sub(l.since) > l.window || len(l.seen) > 10_000 {
 		l.since, l.seen = now, map[string]int{}
 	}
-	l.seen[host]++
-	return l.seen[host] <= l.n
-}
-
-// hostOf is an address without its port.
-func hostOf(remote string) string {
-	if host, _, err := net.SplitHostPort(remote); err == nil {
-		return host
-	}
-	return remote
+	l.seen[from]++
+	return l.seen[from] <= l.n
 }
 
 // RetryAfter is the value of that header, in seconds (RFC 9110, 10.2.3).

@@ -46,6 +46,7 @@ func TestAnAddressMayComeAgainAfterTheWindowAndOthersAtAnyTime(t *testing.T) {
 	}{
 		{0, "10.0.0.1:1", true}, {0, "10.0.0.1:2", true}, {0, "10.0.0.1:3", false}, {0, "10.0.0.2:1", true},
 		{59 * time.Second, "10.0.0.1:4", false}, {2 * time.Second, "10.0.0.1:5", true},
+		{0, "[2001:db8::1]:1", true}, {0, "[2001:db8::2]:1", true}, {0, "[2001:db8::ffff:3]:1", false}, {0, "[2001:db8:0:1::1]:1", true}, // one person can hold a /64
 	} {
 		now = now.Add(c.after)
 		if got := l.Allow(now, c.remote); got != c.want {

@@ -97,6 +97,11 @@ func (a *API) people() {
 	get(a, operation{path: "/persons/directory", id: "list-directory", room: "identity", summary: "List whom one may put on an allow-list"}, func(ctx context.Context, actor store.Actor, _ *none) ([]identity.Named, error) {
 		return identity.Directory(ctx, a.Store.Read(), actor)
 	})
+	get(a, operation{path: "/persons/names", id: "names-of-persons", room: "identity", summary: "The names of persons whose ids one has met"}, func(ctx context.Context, actor store.Actor, in *struct {
+		IDs []string `query:"ids" maxItems:"200" doc:"separated by commas"`
+	}) ([]identity.NameOf, error) {
+		return identity.NamesOf(ctx, a.Store.Read(), actor, in.IDs)
+	})
 	post(a, operation{path: "/persons", id: "add-person", room: "identity", summary: "Add a person"}, func(ctx context.Context, tx *store.Tx, in *personBody) (identity.Person, error) {
 		return identity.AddPerson(ctx, tx, in.Body.Name, in.Body.Roles, "")
 	})

@@ -59,3 +59,25 @@ func TestARevokedTokenAndAPersonWhoLeftAreNobody(t *testing.T) {
 		t.Errorf("oneself: %d %s", a.status, a.body)
 	}
 }
+
+func TestWhoMetAnIDLearnsTheNameAndNobodyIsListed(t *testing.T) {
+	b := newBench(t)
+	ask := func(role, ids string) string {
+		a := b.call(t, role, "GET", "/persons/names"+ids, "")
+		if a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		return strings.TrimSpace(a.body)
+	}
+	if got := ask("engineer", "?ids="+b.person["commander"]+",nobody"); got != `[{"id":"`+b.person["commander"]+`","name":"commander"}]` {
+		t.Error(got)
+	}
+	for _, c := range []struct{ role, ids string }{{"engineer", ""}, {"engineer", "?ids=%25"}, {"seat", "?ids=" + b.person["commander"]}} {
+		if got := ask(c.role, c.ids); got != "[]" {
+			t.Errorf("%s %s: %s", c.role, c.ids, got)
+		}
+	}
+	if got := ask("seat", "?ids="+b.person["seat"]); !strings.Contains(got, `"seat"`) {
+		t.Error(got)
+	}
+}

@@ -29,7 +29,7 @@ var needs = map[string]string{
 	"list-my-bindings": "", "begin-binding": "", "remove-my-binding": "",
 	"login-ways": "public", "login-password": "public", "login-passkey-begin": "public", "login-passkey-finish": "public",
 	"invite-person": "person.manage", "list-waiting-credentials": "person.vouch", "decide-credential": "person.vouch",
-	"add-person": "person.manage", "issue-token": "person.manage", "list-persons": "person.manage", "list-directory": "person.pick", "list-tokens": "person.manage", "revoke-token": "person.manage", "deactivate-person": "person.manage",
+	"add-person": "person.manage", "issue-token": "person.manage", "list-persons": "person.manage", "list-directory": "person.pick", "names-of-persons": "", "list-tokens": "person.manage", "revoke-token": "person.manage", "deactivate-person": "person.manage",
 	"add-operator": "service.manage", "list-operators": "service.read", "add-service": "service.manage", "list-services": "service.read", "add-deployment": "service.manage", "list-deployments": "service.read",
 	"add-object": "service.manage", "list-objects": "service.read", "set-importance": "service.manage", "issue-key": "service.manage", "list-keys": "service.read", "revoke-key": "service.manage", "put-secret": "service.manage", "compile-posture": "service.manage",
 	"list-lexicon": "lexicon.read", "publish-lexicon": "lexicon.publish", "import-lexicon": "lexicon.publish", "approve-lexicon": "lexicon.approve", "approve-lexicon-source": "lexicon.approve", "list-rules": "", "retire-lexicon": "lexicon.publish",

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -29,12 +30,13 @@ import (
 
 // Options configure an instance. Zero values mean the default in brackets.
 type Options struct {
-	DataDir       string // the data folder [./data]
-	KeysDir       string // key-encryption keys, outside the data folder [<data>-keys]
-	OutsideDir    string // where signed checkpoints go, outside the data folder [<data>-checkpoints]
-	Listen        string // API and pages [127.0.0.1:8080]
-	GatewayListen string // the gateway [127.0.0.1:8081]
-	PublicURL     string // where browsers find API and pages [http:// and the address listened on]
+	DataDir        string         // the data folder [./data]
+	KeysDir        string         // key-encryption keys, outside the data folder [<data>-keys]
+	OutsideDir     string         // where signed checkpoints go, outside the data folder [<data>-checkpoints]
+	Listen         string         // API and pages [127.0.0.1:8080]
+	GatewayListen  string         // the gateway [127.0.0.1:8081]
+	TrustedProxies []netip.Prefix // reverse proxies in front of us, whose X-Forwarded-For is believed [none]
+	PublicURL      string         // where browsers find API and pages [http:// and the address listened on]
 
 	AllowPrivateUpstreams bool // upstream models may stand on private and loopback addresses
 	AllowPrivateWebhooks  bool // webhooks may too
@@ -254,7 +256,7 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 	a.api = api.Mount(mux, a.House, catalog, a.log)
 	a.work("answers", a.forgetAnswers)
 	a.pages(mux, catalog)
-	a.webSrv = &http.Server{Handler: secureHeaders(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
+	a.webSrv = &http.Server{Handler: behind(a.o.TrustedProxies, secureHeaders(mux)), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	a.webSrv.RegisterOnShutdown(a.api.EndStreams) // else Shutdown would wait for them
 	a.gwSrv = &http.Server{Handler: a.door, ConnContext: gateway.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,

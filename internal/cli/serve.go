@@ -20,28 +20,30 @@ import (
 // ServeCmd runs an instance. Flags win over the configuration file.
 type ServeCmd struct {
 	tongue
-	Config               string `help:"Configuration file (YAML); an unknown key is an error." type:"existingfile"`
-	Data                 string `help:"Data folder. Default: data." type:"path"`
-	Listen               string `help:"Address of API and pages. Default: 127.0.0.1:8080."`
-	GatewayListen        string `help:"Address of the gateway. Default: 127.0.0.1:8081."`
-	PublicURL            string `help:"Where browsers find the desk, such as https://fengsui.example.com; for links, passkeys and cookies. Default: the address listened on."`
-	Upstream             string `help:"OpenAI-compatible model to stand in front of, such as http://127.0.0.1:8000/v1 (with --allow-private-upstream); registers a first service at first start."`
-	UpstreamModel        string `help:"Name of the model at the upstream." default:"default"`
-	UpstreamKeyFile      string `help:"File that holds the upstream's API key." type:"existingfile"`
-	AllowPrivateUpstream bool   `help:"Let upstream models stand on private and loopback addresses."`
-	LogLevel             string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
-	IgnoreOrders         bool   `hidden:""`
+	Config               string   `help:"Configuration file (YAML); an unknown key is an error." type:"existingfile"`
+	Data                 string   `help:"Data folder. Default: data." type:"path"`
+	Listen               string   `help:"Address of API and pages. Default: 127.0.0.1:8080."`
+	GatewayListen        string   `help:"Address of the gateway. Default: 127.0.0.1:8081."`
+	PublicURL            string   `help:"Where browsers find the desk, such as https://fengsui.example.com; for links, passkeys and cookies. Default: the address listened on."`
+	TrustedProxy         []string `help:"Network of a reverse proxy in front of us, such as 10.0.0.5/32; its X-Forwarded-For is believed. May be given more than once." placeholder:"CIDR"`
+	Upstream             string   `help:"OpenAI-compatible model to stand in front of, such as http://127.0.0.1:8000/v1 (with --allow-private-upstream); registers a first service at first start."`
+	UpstreamModel        string   `help:"Name of the model at the upstream." default:"default"`
+	UpstreamKeyFile      string   `help:"File that holds the upstream's API key." type:"existingfile"`
+	AllowPrivateUpstream bool     `help:"Let upstream models stand on private and loopback addresses."`
+	LogLevel             string   `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
+	IgnoreOrders         bool     `hidden:""`
 }
 
 // Config is the configuration file.
 type Config struct {
-	Data          string `yaml:"data"`
-	Keys          string `yaml:"keys"`
-	Checkpoints   string `yaml:"checkpoints"`
-	Listen        string `yaml:"listen"`
-	GatewayListen string `yaml:"gateway_listen"`
-	PublicURL     string `yaml:"public_url"`
-	Upstream      struct {
+	Data           string   `yaml:"data"`
+	Keys           string   `yaml:"keys"`
+	Checkpoints    string   `yaml:"checkpoints"`
+	Listen         string   `yaml:"listen"`
+	GatewayListen  string   `yaml:"gateway_listen"`
+	PublicURL      string   `yaml:"public_url"`
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	Upstream       struct {
 		AllowPrivate bool `yaml:"allow_private"`
 	} `yaml:"upstream"`
 	Webhook struct {
@@ -91,6 +93,13 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 	o := app.Options{DataDir: pick(c.Data, f.Data), KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: pick(c.Listen, f.Listen), GatewayListen: pick(c.GatewayListen, f.GatewayListen), PublicURL: pick(c.PublicURL, f.PublicURL),
 		AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate, AllowPrivateMail: f.Mail.AllowPrivate, AllowPrivateOIDC: f.OIDC.AllowPrivate,
 		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))}
+	for _, s := range append(f.TrustedProxies, c.TrustedProxy...) {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return o, fault.Invalid("trusted-proxy", "cli.bad_network", "network", s)
+		}
+		o.TrustedProxies = append(o.TrustedProxies, p.Masked())
+	}
 	if f.Webhook.SecretFile != "" {
 		secret, err := os.ReadFile(f.Webhook.SecretFile)
 		if err != nil {

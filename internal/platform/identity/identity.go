@@ -122,6 +122,26 @@ func Directory(ctx context.Context, db bun.IDB, a store.Actor) ([]Named, error) 
 	return out, nil
 }
 
+// NameOf is what to call a person whose id one has met.
+type NameOf struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// NamesOf gives the names of persons by id, of those that there are. It lists nobody: who asks has the ids from
+// what they may read. A drill's stand-in learns the names of its drill.
+func NamesOf(ctx context.Context, db bun.IDB, a store.Actor, ids []string) ([]NameOf, error) {
+	out := []NameOf{}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	q := db.NewSelect().TableExpr("person").Column("id", "name").Where("id IN (?)", bun.List(ids)).Order("id")
+	if a.Drill != "" {
+		q = q.Where("drill_id = ?", a.Drill)
+	}
+	return out, q.Scan(ctx, &out)
+}
+
 // EndStandIns deactivates the stand-ins of a drill that has ended; their tokens are good no longer.
 func EndStandIns(ctx context.Context, tx *store.Tx, drillID string) error {
 	if err := Require(tx.Actor, "person.manage"); err != nil {

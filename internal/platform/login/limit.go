@@ -28,7 +28,7 @@ type try struct {
 }
 
 func tryOf(account, address string) try {
-	t := try{address: "address:" + network(address)}
+	t := try{address: "address:" + Network(address)}
 	if account != "" {
 		t.account = "account:" + digest(fold(account))
 	}
@@ -42,8 +42,8 @@ func host(address string) string {
 	return address
 }
 
-// network is what one person can be thought to hold: an IPv4 address, or the /64 of an IPv6 one.
-func network(address string) string {
+// Network is what one person can be thought to hold: an IPv4 address, or the /64 of an IPv6 one.
+func Network(address string) string {
 	a, err := netip.ParseAddr(host(address))
 	if err != nil {
 		return host(address)

@@ -112,6 +112,22 @@ const good = `s.ended_ms = 0 AND s.expires_ms > ? AND s.seen_ms > ? AND EXISTS
 // Authenticate turns a session's token into the actor it stands for, and notes the sign of life.
 // Errors: fault unauthenticated login.no_session, whatever is wrong with it.
 func (d *Desk) Authenticate(ctx context.Context, token string) (store.Actor, Session, error) {
+	a, s, err := d.Look(ctx, token)
+	if now := clock.Ms(d.st.Clock()); err == nil && now-s.SeenMs >= seenEvery.Milliseconds() {
+		err = d.st.Write(ctx, store.System("login"), func(tx *store.Tx) error {
+			_, err := tx.ExecContext(ctx, "UPDATE session SET seen_ms = ? WHERE id = ? AND seen_ms < ?", now, s.ID, now)
+			return err
+		})
+	}
+	if err != nil {
+		return store.Actor{}, s, err
+	}
+	return a, s, nil
+}
+
+// Look is Authenticate for what happens without a person, such as a stream that asks again whether it may go
+// on: it is no sign of life.
+func (d *Desk) Look(ctx context.Context, token string) (store.Actor, Session, error) {
 	now := clock.Ms(d.st.Clock())
 	var s Session
 	err := d.st.Read().NewSelect().Model(&s).ModelTableExpr("session AS s").ColumnExpr("s.*").Where("s.hash = ? AND "+good, digest(token), now, now-Idle.Milliseconds()).Scan(ctx)
@@ -124,15 +140,6 @@ func (d *Desk) Authenticate(ctx context.Context, token string) (store.Actor, Ses
 	a := store.Actor{ID: s.PersonID}
 	if err := json.Unmarshal([]byte(s.Roles), &a.Roles); err != nil {
 		return store.Actor{}, s, err
-	}
-	if now-s.SeenMs >= seenEvery.Milliseconds() {
-		err := d.st.Write(ctx, store.System("login"), func(tx *store.Tx) error {
-			_, err := tx.ExecContext(ctx, "UPDATE session SET seen_ms = ? WHERE id = ? AND seen_ms < ?", now, s.ID, now)
-			return err
-		})
-		if err != nil {
-			return store.Actor{}, s, err
-		}
 	}
 	return a, s, nil
 }

@@ -15,7 +15,12 @@ export function isProblem(e: unknown): e is Problem {
   return typeof e === 'object' && e !== null && 'key' in e && 'detail' in e
 }
 
+// A page that reads anew by itself keeps nobody signed in: after five minutes without a hand on it, its reads say so.
+let touched = Date.now()
+for (const sign of ['pointerdown', 'keydown', 'wheel', 'touchstart']) window.addEventListener(sign, () => (touched = Date.now()), { passive: true, capture: true })
+
 async function call(request: Request): Promise<Response> {
+  if (request.method === 'GET' && Date.now() - touched > 300_000) request.headers.set('Fengsui-Unattended', '1')
   request.headers.set('Accept-Language', language())
   try {
     const response = await fetch(request)
