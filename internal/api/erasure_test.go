@@ -14,6 +14,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 const mark = "测试标记甲9f3"
@@ -63,14 +64,15 @@ func (b *bench) written(t *testing.T) (id string) {
 func (b *bench) marked(t *testing.T) (out []string) {
 	t.Helper()
 	db := b.app.House.Store.Read()
-	var columns []struct{ Tbl, Col string }
-	if err := db.NewRaw("SELECT m.name AS tbl, c.name AS col FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%'").Scan(t.Context(), &columns); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range columns {
-		if b.count(t, `SELECT COUNT(*) FROM "`+c.Tbl+`" WHERE instr(CAST("`+c.Col+`" AS BLOB), CAST(? AS BLOB)) > 0`, mark) > 0 {
-			out = append(out, c.Tbl+"."+c.Col)
+	for table, columns := range storetest.Columns(t, db) {
+		for _, c := range columns {
+			if b.count(t, `SELECT COUNT(*) FROM "`+table+`" WHERE `+c.Contains(), mark) > 0 {
+				out = append(out, table+"."+c.Name)
+			}
 		}
+	}
+	if storetest.On() == storetest.Postgres {
+		return out // what was overwritten stays in its files until the room is used again, see decision 9
 	}
 	for busy, tries := 1, 0; busy != 0; tries++ { // it gives way to whoever reads or writes meanwhile
 		if tries == 500 {
@@ -137,13 +139,16 @@ func TestTextsThatARestoreBroughtBackAreErasedAgain(t *testing.T) {
 	}
 	b.exec(t, "UPDATE incident SET title = '"+mark+"' WHERE id = '"+id+"'", "UPDATE fix SET cause = '"+mark+"'",
 		"UPDATE anomaly SET incident_id = '', reason = '"+mark+"'", "UPDATE directive SET answer = '"+mark+"'")
-	if len(b.marked(t)) < 5 {
+	if len(b.marked(t)) < 4 {
 		t.Error("the control failed")
 	}
-	dir := b.app.House.Store.Dir()
+	dir, database := b.app.House.Store.Dir(), ""
+	if storetest.On() == storetest.Postgres {
+		database = storetest.Database(t, dir)
+	}
 	b.app.Stop()
 	var err error
-	if b.app, err = app.New(t.Context(), app.Options{DataDir: dir, Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0"}); err != nil {
+	if b.app, err = app.New(t.Context(), app.Options{DataDir: dir, Database: database, Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0"}); err != nil {
 		t.Fatal(err)
 	}
 	defer b.app.Stop()

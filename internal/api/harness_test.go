@@ -16,6 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/app"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 // logbook collects what the instance logs.
@@ -49,6 +50,9 @@ func newBenchWith(t testing.TB, o app.Options) *bench {
 	t.Helper()
 	b := &bench{log: &logbook{}, tokens: map[string]string{}, person: map[string]string{}}
 	o.DataDir, o.Listen, o.GatewayListen, o.AllowPrivateUpstreams, o.Logger = t.TempDir()+"/data", "127.0.0.1:0", "127.0.0.1:0", true, slog.New(slog.NewTextHandler(b.log, nil))
+	if storetest.On() == storetest.Postgres {
+		o.Database = storetest.Database(t, o.DataDir)
+	}
 	a, err := app.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

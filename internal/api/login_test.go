@@ -17,6 +17,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/login"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 const goodPassword = "correct horse 烽燧"
@@ -188,7 +189,7 @@ func TestACodeIsAskedForAndTakenOnce(t *testing.T) {
 	now := code(0)
 	w.want(t, 200, `{"state":"in"}`, "POST", "/login/password", in+`,"code":"`+now+`"}`)
 	w.want(t, 401, "login.refused", "POST", "/login/password", in+`,"code":"`+now+`"}`)
-	if n := b.count(t, "SELECT COUNT(*) FROM secrets WHERE instr(sealed, ?) > 0", s.Secret); n != 0 {
+	if n := b.count(t, "SELECT COUNT(*) FROM secrets WHERE "+storetest.Column{Name: "sealed", Type: "BYTEA"}.Contains(), s.Secret); n != 0 {
 		t.Error("the secret is in clear in the database")
 	}
 	w.want(t, 403, "login.needs_session", "POST", "/me/totp/remove", `{"code":"000000"}`, "Authorization", "Bearer "+b.tokens["engineer"])

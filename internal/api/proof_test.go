@@ -10,6 +10,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/platform/record"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 func TestAProofLeadsFromTheLeafToTheSignedRootAndFailsWhenAByteIsAltered(t *testing.T) {
@@ -74,8 +75,8 @@ func TestAProofLeadsFromTheLeafToTheSignedRootAndFailsWhenAByteIsAltered(t *test
 	kept := 0 // some hashes on the path are put together from several that are kept
 	for _, s := range p.Path {
 		h := hash(s)
-		if kept = b.count(t, fmt.Sprintf("SELECT COUNT(*) FROM record_hashes WHERE hash = x'%x'", h[:])); kept == 1 {
-			b.exec(t, fmt.Sprintf("UPDATE record_hashes SET hash = x'ff' || SUBSTR(hash, 2) WHERE hash = x'%x'", h[:]))
+		if kept = b.count(t, "SELECT COUNT(*) FROM record_hashes WHERE hash = "+storetest.Bytes(h[:])); kept == 1 {
+			b.exec(t, "UPDATE record_hashes SET hash = "+storetest.Bytes([]byte{0xff})+" || SUBSTR(hash, 2) WHERE hash = "+storetest.Bytes(h[:]))
 			break
 		}
 	}

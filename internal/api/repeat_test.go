@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 const operator = `{"name":"n","province":"p","kind":"other"}`
@@ -108,9 +110,8 @@ func TestWhatWasShownOnceIsNotShownAgainNorKept(t *testing.T) {
 				}
 				clear = shown[c.field].(string)[4:]
 			}
-			files, _ := filepath.Glob(filepath.Join(b.app.House.Store.Dir(), "*"))
 			found := false
-			for _, f := range files {
+			for _, f := range storetest.Files(t, b.app.House.Store.Dir()) {
 				raw, err := os.ReadFile(f)
 				if err != nil {
 					continue // a folder

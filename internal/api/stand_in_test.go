@@ -41,7 +41,7 @@ func TestTheInstancesOwnKeysAreNotSetThroughTheAPI(t *testing.T) {
 	b := newBench(t)
 	b.sit(t, "tester", "safety_engineer")
 	kept := func() (out string) {
-		if err := b.app.House.Store.Read().NewRaw("SELECT group_concat(hex(sealed)) FROM secrets WHERE name LIKE 'fengsui.%'").Scan(t.Context(), &out); err != nil {
+		if err := b.app.House.Store.Read().NewRaw("SELECT STRING_AGG(CAST(sealed AS TEXT), ',') FROM secrets WHERE name LIKE 'fengsui.%'").Scan(t.Context(), &out); err != nil {
 			t.Fatal(err)
 		}
 		return out

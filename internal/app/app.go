@@ -31,6 +31,7 @@ import (
 // Options configure an instance. Zero values mean the default in brackets.
 type Options struct {
 	DataDir        string         // the data folder [./data]
+	Database       string         // "postgres://…" [SQLite in the data folder]
 	KeysDir        string         // key-encryption keys, outside the data folder [<data>-keys]
 	OutsideDir     string         // where signed checkpoints go, outside the data folder [<data>-checkpoints]
 	Listen         string         // API and pages [127.0.0.1:8080]
@@ -122,7 +123,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	log := record.New(record.Options{Keys: keys, Exporters: outside, Logger: a.log})
-	st, err := store.Open(ctx, store.Options{Dir: a.o.DataDir, Clock: a.o.Clock, Recorder: log, Hub: watch.New(), OnWrite: func(took time.Duration, err error) { a.metrics.ObserveWrite(took, err) }})
+	st, err := store.Open(ctx, store.Options{Dir: a.o.DataDir, Database: a.o.Database, Clock: a.o.Clock, Recorder: log, Hub: watch.New(), OnWrite: func(took time.Duration, err error) { a.metrics.ObserveWrite(took, err) }})
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +134,11 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			return nil, err
 		}
 		a.teardown = append([]func() error{release}, a.teardown...) // last, after the store
+		served, err := st.ServeAlone(ctx)
+		if err != nil {
+			return nil, err
+		}
+		a.work("serving", served)
 	}
 	if err := log.Bind(ctx, st); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -124,6 +125,9 @@ func (a *App) channels() (*notify.Directory, error) {
 
 // cycles makes the loops that keep clocks and messages, the one that audits them, and what shows their
 // health from outside.
+// maxSkew is how far the machine's clock may be from the database's before somebody should see to it.
+const maxSkew = 2 * time.Second
+
 func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 	h, st := a.House, a.House.Store
 	worker := due.New(st, h.DueHandlers(), due.Options{Log: a.log, OnFired: func(_ due.Row, late time.Duration) { a.metrics.ObserveLateness(late) }})
@@ -148,6 +152,12 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 	a.checks.Add("store", func(ctx context.Context) error {
 		var one int
 		return errors.Join(st.Read().NewRaw("SELECT 1").Scan(ctx, &one), st.Room())
+	})
+	a.checks.Add("clock", func(context.Context) error {
+		if d := st.Skew().Abs(); d > maxSkew {
+			return fmt.Errorf("the clocks of this machine and of the database are %s apart, limit %s; the database's is used", d, maxSkew)
+		}
+		return nil
 	})
 	a.checks.Add("telemetry", func(context.Context) error { // tries again each second, so this clears by itself
 		if why := h.Telemetry.Status().Failing; why != "" {

@@ -94,6 +94,11 @@ func (l *Log) sign(ctx context.Context) (*Checkpoint, error) {
 		if err != nil {
 			return err
 		}
+		// Another node may have signed this head since it was looked at: one head, one signature.
+		if last, err := LastCheckpoint(ctx, tx); err != nil || last != nil && last.Epoch == h.epoch && last.Size == h.size {
+			c = last
+			return err
+		}
 		c = &Checkpoint{Origin: originOf(chain), Epoch: h.epoch, Size: h.size, Root: h.edge.root(), AtMs: tx.NowMs}
 		if c.Note, err = signNote(s, c.Origin, c.text()); err != nil {
 			return err

@@ -84,6 +84,9 @@ func topicsOf(payload string) (node string, topics []string) {
 }
 
 func (p *postgres) close() {
+	if p.served != nil {
+		p.served.Close(context.Background()) //nolint:errcheck // the server lets go when it is gone
+	}
 	if p.stop != nil {
 		p.stop()
 		<-p.done

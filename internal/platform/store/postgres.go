@@ -22,13 +22,15 @@ const (
 	lockSpace   = 0x0fe65012
 	lockWriter  = 1 // held by the one transaction that writes
 	lockMigrate = 2 // held by the one node that changes the schema
+	lockServing = 3 // held by the one node that serves
 )
 
 // What a connection of ours asks of the server. A node that stops in the middle of a transaction, or is cut
 // off in it, loses the transaction and with it the writer's lock after idle_in_transaction_session_timeout.
 var (
 	session = map[string]string{"application_name": "fengsui", "timezone": "UTC", "client_encoding": "UTF8", "standard_conforming_strings": "on",
-		"jit": "off"} // its compiling takes longer than any query of ours
+		"jit":                 "off",
+		"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"} // its compiling takes longer than any query of ours
 	writing = map[string]string{"lock_timeout": "10s", "idle_in_transaction_session_timeout": "5s"}
 	// One snapshot a transaction, as on SQLite; a reader that writes by mistake fails.
 	reading = map[string]string{"default_transaction_read_only": "on", "default_transaction_isolation": "repeatable read"}
@@ -39,6 +41,7 @@ type postgres struct {
 	config *pgx.ConnConfig
 	node   string // tells our own notices from those of others
 	clock  *corrected
+	served *pgx.Conn // holds the database for the one that serves; touched by one at a time
 	stop   context.CancelFunc
 	done   chan struct{}
 }

@@ -236,3 +236,38 @@ func TestADatabaseThatDoesNotFitIsRefusedWithoutSayingItsPassword(t *testing.T) 
 		t.Errorf("a server that is not there: %v", err)
 	}
 }
+
+func TestOneProcessServesADatabaseAtATime(t *testing.T) {
+	address := storetest.Database(t, t.TempDir())
+	first, second := onPostgres(t, address), onPostgres(t, address)
+	if _, err := first.ServeAlone(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.ServeAlone(ctx); !fault.Is(err, "store.served_elsewhere") {
+		t.Errorf("beside the first: %v", err)
+	}
+	first.Close()
+	held, err := second.ServeAlone(ctx)
+	for range 100 { // the server notices a moment later
+		if err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+		held, err = second.ServeAlone(ctx)
+	}
+	if err != nil {
+		t.Fatalf("after the first: %v", err)
+	}
+	// Its connection is cut, and another takes its place before it is back.
+	third := onPostgres(t, address)
+	for took := false; !took; time.Sleep(time.Millisecond) {
+		if _, err := third.Read().ExecContext(ctx, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 3"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := third.ServeAlone(ctx)
+		took = err == nil
+	}
+	if err := held(ctx); !fault.Is(err, "store.served_elsewhere") {
+		t.Errorf("whose place was taken goes on with %v", err)
+	}
+}

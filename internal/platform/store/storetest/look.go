@@ -105,3 +105,22 @@ func (p QueryPlan) SortsAll() bool {
 func (p QueryPlan) Sorts() bool {
 	return strings.Contains(string(p), "TEMP B-TREE") || strings.Contains(string(p), "Sort")
 }
+
+// Contains is the condition that the column holds the bytes of a text, which is its one parameter.
+func (c Column) Contains() string {
+	switch {
+	case On() == SQLite:
+		return `INSTR(CAST("` + c.Name + `" AS BLOB), CAST(? AS BLOB)) > 0`
+	case c.Type == "BYTEA":
+		return `POSITION(CONVERT_TO(?, 'UTF8') IN "` + c.Name + `") > 0`
+	}
+	return `POSITION(? IN CAST("` + c.Name + `" AS TEXT)) > 0`
+}
+
+// Bytes writes bytes as SQL.
+func Bytes(b []byte) string {
+	if On() == Postgres {
+		return fmt.Sprintf(`'\x%x'`, b)
+	}
+	return fmt.Sprintf("x'%x'", b)
+}
