@@ -106,7 +106,7 @@ export function ActForm<V extends object>(p: {
   }
   return (
     <>
-      {p.label && <Button {...p.button} onClick={() => setOpened(true)}>{p.label}</Button>}
+      {p.label && <Button {...p.button} aria-haspopup="dialog" onClick={() => setOpened(true)}>{p.label}</Button>}
       <Modal
         title={p.title ?? p.label}
         open={open}

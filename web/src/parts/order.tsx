@@ -147,7 +147,7 @@ export function EmergencyOffline(p: { cause: Cause; serviceId: string; serviceNa
   const { send, busy, error } = useSend()
   return (
     <>
-      <Button danger type="primary" icon={<PoweroffOutlined />} onClick={() => setOpen(true)}>{t('order.emergency')}</Button>
+      <Button danger type="primary" icon={<PoweroffOutlined />} aria-haspopup="dialog" onClick={() => setOpen(true)}>{t('order.emergency')}</Button>
       <Modal
         open={open}
         onCancel={() => setOpen(false)}

@@ -3,6 +3,7 @@ import { useDeferredValue, useEffect, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useNavigate } from 'react-router'
 import { api } from '../api/client'
+import { useWords } from '../parts/word'
 import { menu } from './menu'
 import { useMay } from './session'
 
@@ -12,19 +13,20 @@ type Hit = { path: string; label: string; tag: string }
 export function Jump({ close }: { close: () => void }) {
   const { t } = useTranslation()
   const may = useMay()
+  const { word } = useWords()
   const go = useNavigate()
   const [typed, setTyped] = useState('')
   const [chosen, setChosen] = useState(0)
   const q = useDeferredValue(typed.trim())
   const box = useRef<InputRef>(null)
   useEffect(() => box.current?.focus(), [])
-  const answer = api.useQuery('get', '/api/v1/search' as never, { params: { query: { q } } } as never, { enabled: q.length > 0 } as never)
-  const data = answer.data as { items: { kind: string; id: string; number?: string; title: string }[] } | undefined
+  const { data } = api.useQuery('get', '/api/v1/search', { params: { query: { q } } }, { enabled: q.length > 0 })
+  const named = (h: { kind: string; title: string }) => (h.kind === 'order' ? word('rung', h.title) : h.kind === 'anomaly' ? word('signal_rule', h.title) : h.title)
   const pages: Hit[] = menu
     .flatMap((g) => g.places)
     .filter((p) => (!p.needs || may(p.needs)) && t(p.label).toLowerCase().includes(q.toLowerCase()))
     .map((p) => ({ path: p.path, label: t(p.label), tag: t('shell.page') }))
-  const found: Hit[] = (data?.items ?? []).map((h) => ({ path: pathOf(h), label: [h.number, h.title].filter(Boolean).join(' · '), tag: t(`shell.hit_${h.kind}` as 'shell.hit_incident') }))
+  const found: Hit[] = (data ?? []).map((h) => ({ path: pathOf(h), label: [h.kind === 'order' ? '' : h.number, named(h)].filter(Boolean).join(' · '), tag: t(`shell.hit_${h.kind}` as 'shell.hit_incident') }))
   const hits = q ? [...found, ...pages] : pages
   const open = (h: Hit | undefined) => {
     if (!h) return

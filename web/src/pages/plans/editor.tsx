@@ -44,7 +44,7 @@ escalation: []
 export function PlanEditor(p: { label: string; draft: string; initial: string; open: boolean; set: (open: boolean) => void }) {
   return (
     <>
-      <Button onClick={() => p.set(true)}>{p.label}</Button>
+      <Button aria-haspopup="dialog" onClick={() => p.set(true)}>{p.label}</Button>
       {p.open && <Sheet {...p} />}
     </>
   )

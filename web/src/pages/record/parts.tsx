@@ -23,7 +23,7 @@ export function Verify() {
   }
   return (
     <>
-      <Button type="primary" loading={busy} onClick={() => void run()}>{t('record.verify')}</Button>
+      <Button type="primary" loading={busy} aria-haspopup="dialog" onClick={() => void run()}>{t('record.verify')}</Button>
       <Modal open={open} title={t('record.verify')} footer={null} width={720} onCancel={() => (setOpen(false), clear())}>
         {busy && <><p role="status">{t('record.verifying')}</p><Progress percent={100} status="active" showInfo={false} aria-label={t('record.verifying')} /></>}
         {error ? <Failed error={error} retry={() => void run()} /> : null}
