@@ -5,12 +5,14 @@ import { login } from './login.mjs'
 import { lost } from './lost.mjs'
 import { pages } from './pages.mjs'
 import { policy, whole } from './policy.mjs'
+import { welcome } from './welcome.mjs'
 
 const desk = new Desk('desk')
 before(() => desk.open(), { timeout: 90_000 })
 after(() => desk.close())
 
 pages(desk)
+welcome(desk)
 policy(desk)
 lost(desk)
 login(desk) // last: some of the team have codes afterwards

@@ -6,9 +6,9 @@ export function login(desk) {
   test('an administrator comes in by the one-time link, which sets account, password and code, and works once', async () => {
     const c = await desk.context()
     const page = await c.newPage()
-    const link = desk.link('security_admin')
+    const link = desk.link('audit_admin')
     await page.goto(link)
-    await page.locator('input[name=account]').fill('secadmin')
+    await page.locator('input[name=account]').fill('auditadmin')
     await page.locator('input[name=password]').fill('a long enough password')
     await page.locator('input[name=again]').fill('a long enough password')
     await page.locator('form button').first().click()
@@ -19,7 +19,7 @@ export function login(desk) {
     await page.locator('a[href="/console/"]').first().waitFor()
     // The same code is not taken twice, so the log-in uses the next one.
     await c.clearCookies()
-    await signIn(page, desk, 'secadmin', 'a long enough password', () => code(secret, 1))
+    await signIn(page, desk, 'auditadmin', 'a long enough password', () => code(secret, 1))
     await page.goto(link)
     assert.equal(await page.locator('input[name=password]').count(), 0, 'the link works a second time')
     await c.close()

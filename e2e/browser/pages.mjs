@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { serious } from './axe.mjs'
 import { en, menu, said, sizes, zh } from './desk.mjs'
+import { alone } from './signs.mjs'
 
 /** settled waits until a page shows what it is about: nothing spins and no request is under way. */
 export async function settled(page) {
@@ -13,24 +14,32 @@ export async function settled(page) {
 
 const plain = ['/complaint', '/complaint/status', '/status', '/welcome/no-such-link']
 
-// Each page is opened once and looked at from all sides; the tests below say what was found.
-async function look(desk, page, path, found) {
+const colours = { colours: true } // all that the dark shade can change
+
+// Each page is opened twice at the same time: by day with its lists and the other language, and by night and on a telephone.
+// The tests below say what was found.
+async function byDay(page, path, found) {
+  await page.goto(path)
+  await settled(page)
+  found.light.push(...(await serious(page)).map((s) => `${path}: ${s}`))
+  const marks = await alone(page)
+  found.alone.push(...marks.found.map((s) => `${path}: ${s}`))
+  found.marks += marks.seen
+}
+
+async function byNight(page, path, found) {
   await page.setViewportSize(sizes.desk)
   await page.goto(path)
   await settled(page)
-  for (const shade of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme: shade })
-    await page.waitForFunction((s) => document.documentElement.dataset.shade === s || !document.documentElement.dataset.shade, shade)
-    found[shade].push(...(await serious(page)).map((s) => `${path}: ${s}`))
-  }
-  await page.emulateMedia({ colorScheme: 'light' })
+  assert.notEqual(await page.evaluate(() => document.documentElement.dataset.shade), 'light', path) // plain pages have none
+  found.dark.push(...(await serious(page, colours)).map((s) => `${path}: ${s}`))
   await page.setViewportSize(sizes.phone)
   await settled(page)
   // Between the new size and its cards a list is as wide as its table: what counts is how it stays.
   await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth + 1, undefined, { timeout: 4000 }).catch(() => undefined)
   const [has, may] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
   if (has > may + 1) found.wide.push(`${path}: ${has} px`)
-  await page.setViewportSize(sizes.desk)
+  found.nights.push(path)
 }
 
 async function lists(page, path, found) {
@@ -54,15 +63,16 @@ async function lists(page, path, found) {
 }
 
 export function pages(desk) {
-  const found = { light: [], dark: [], wide: [], lists: [], lacking: [], chinese: [] }
+  const found = { light: [], dark: [], alone: [], marks: 0, wide: [], lists: [], lacking: [], chinese: [], days: [], nights: [] }
+  const places = menu().map(({ path, label }) => ({ path: `/console${path}`, label, who: path === '/record' ? 'auditor' : 'duty' })) // the record an officer on duty has not
+  const open = ['/console/login', ...plain]
 
-  test('every page of the menu and every plain page opens', { timeout: 300_000 }, async () => {
-    const duty = await desk.as('duty')
-    const auditor = await desk.as('auditor')
-    for (const { path, label } of menu()) {
-      const page = path === '/record' ? auditor : duty // which an officer on duty has not
-      await look(desk, page, `/console${path}`, found)
-      await lists(page, `/console${path}`, found)
+  async function days() {
+    const at = { duty: await desk.as('duty'), auditor: await desk.as('auditor'), stranger: await (await desk.context()).newPage() }
+    for (const { path, label, who } of places) {
+      const page = at[who]
+      await byDay(page, path, found)
+      await lists(page, path, found)
       await page.getByTestId('language').click()
       await page.waitForFunction(() => document.documentElement.lang === 'en')
       const nav = await page.getByRole('navigation').first().innerText()
@@ -70,15 +80,36 @@ export function pages(desk) {
       const heading = await page.locator('h1').first().innerText()
       if (/\p{Script=Han}/u.test(heading)) found.chinese.push(`${path}: ${heading}`)
       await page.getByTestId('language').click()
+      found.days.push(path)
     }
-    for (const page of [duty, auditor]) await page.context().close()
-    const stranger = await (await desk.context()).newPage()
-    for (const path of ['/console/login', ...plain]) await look(desk, stranger, path, found)
-    await stranger.context().close()
+    for (const path of open) {
+      await byDay(at.stranger, path, found)
+      found.days.push(path)
+    }
+    for (const page of Object.values(at)) await page.context().close()
+  }
+
+  async function nights() {
+    const how = { shade: 'dark' }
+    const at = { duty: await desk.as('duty', how), auditor: await desk.as('auditor', how), stranger: await (await desk.context(how)).newPage() }
+    for (const { path, who } of places) await byNight(at[who], path, found)
+    for (const path of open) await byNight(at.stranger, path, found)
+    for (const page of Object.values(at)) await page.context().close()
+  }
+
+  test('every page of the menu and every plain page opens', { timeout: 300_000 }, async () => {
+    for (const account of ['duty', 'auditor']) await (await desk.as(account)).context().close() // signed in once for both
+    await Promise.all([days(), nights()])
+    assert.deepEqual(found.days, [...places.map((p) => p.path), ...open])
+    assert.deepEqual(found.nights, found.days)
   })
 
   test('axe finds nothing serious on any page in the light shade', () => assert.deepEqual(found.light, []))
   test('axe finds nothing serious on any page in the dark shade', () => assert.deepEqual(found.dark, []))
+  test('no colour carries meaning alone', () => {
+    assert.deepEqual(found.alone, [])
+    assert.ok(found.marks > 20, `${found.marks} coloured marks were seen`)
+  })
   test('on a telephone nothing is wider than the screen', () => assert.deepEqual(found.wide, []))
   test('the other language changes menu and heading of every page', () => assert.deepEqual(found.chinese, []))
   test('every list has search, filter, empty state and an export that a spreadsheet opens in Chinese', () => {
@@ -98,6 +129,18 @@ export function pages(desk) {
     const found = await serious(page)
     assert.equal(found.length, 1, found.join('\n'))
     assert.match(found[0], /^button-name #planted/)
+    await page.context().close()
+  })
+
+  test('the look at colours finds a mark in which nothing is written, and two that differ in colour alone', async () => {
+    const page = await desk.as('duty')
+    await page.goto(`${desk.console}/anomalies`)
+    await settled(page)
+    await page.evaluate(() => {
+      for (const [name, text] of [['late', ''], ['late', '之前'], ['calm', '之前']]) document.querySelector('[role=main]').append(Object.assign(document.createElement('span'), { className: `clock ${name}`, textContent: text }), ' ')
+    })
+    const { found } = await alone(page)
+    assert.deepEqual(found.map((x) => x.split(':')[0]), ['nothing is written', 'the same in two colours'], found.join('\n'))
     await page.context().close()
   })
 
