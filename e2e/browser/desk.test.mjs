@@ -13,7 +13,7 @@ after(() => desk.close())
 
 pages(desk)
 welcome(desk)
+lost(desk) // before policy, which adds a service: the form that it fills in chooses the only one by itself
 policy(desk)
-lost(desk)
 login(desk) // last: some of the team have codes afterwards
 whole(desk)
