@@ -65,7 +65,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.exports()
 	a.search()
 	inner.HandleFunc("/api/", a.nowhere)
-	mux.Handle("/api/", a.guarded(http.MaxBytesHandler(inner, maxBody)))
+	mux.Handle("/api/", packed(a.guarded(http.MaxBytesHandler(inner, maxBody))))
 	return a
 }
 

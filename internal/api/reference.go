@@ -64,7 +64,7 @@ func (a *API) reference() {
 			panic(err) // maps of strings: cannot fail
 		}
 		sum := sha256.Sum256(raw)
-		return sealed{r, `"` + hex.EncodeToString(sum[:16]) + `"`}
+		return sealed{r, `W/"` + hex.EncodeToString(sum[:16]) + `"`} // weak: the same words, gzipped or not
 	})
 	o := operation{method: http.MethodGet, path: "/reference", id: "reference", room: "status", summary: "The words of every value, and the editions in force"}
 	huma.Register(a.huma, o.huma(), func(_ context.Context, in *struct {
