@@ -5,7 +5,7 @@
  */
 export async function alone(page) {
   return page.evaluate(() => {
-    const marks = '.ant-tag, .clock, .tile, .calm-board, .ant-alert, .ant-badge-status, .course li, .story strong[class], .ant-statistic-content, .bar'
+    const marks = '.ant-tag, .mark, .clock, .tile, .calm-board, .ant-alert, .ant-badge-status, .course li, .story strong[class], .ant-statistic-content, .bar'
     const grey = (colour) => {
       const [r, g, b] = (colour.match(/[\d.]+/g) ?? []).map(Number)
       return Math.max(r, g, b) - Math.min(r, g, b) < 24
@@ -29,8 +29,8 @@ export async function alone(page) {
       const said = heard(x)
       const name = `${x.className} “${x.textContent.trim().slice(0, 40)}”`
       if (!/[\p{L}\p{N}]/u.test(said)) found.push(`nothing is written: ${name}`)
-      else if (/^[\p{N}\s:.,%]*$/u.test(x.textContent) && x.matches('.ant-tag, .clock.late, .clock.urgent')) found.push(`a bare number: ${name}`)
-      if (!x.matches('.ant-tag, .clock')) continue
+      else if (/^[\p{N}\s:.,%]*$/u.test(x.textContent) && x.matches('.ant-tag, .mark, .clock.late, .clock.urgent')) found.push(`a bare number: ${name}`)
+      if (!x.matches('.ant-tag, .mark, .clock')) continue
       const what = `${x.matches('.clock') ? 'clock' : 'tag'} “${x.textContent.trim()}”`
       const key = coloured.join(' ')
       if (colours.has(what) && colours.get(what) !== key && x.textContent.trim()) found.push(`the same in two colours: ${what}`)

@@ -108,7 +108,7 @@ async function round(i, run) {
   await field.fill(i.busy.number)
   await field.press('Enter')
   await usable(page, [], 'list', { name, total: 1, rows: 1 })
-  await page.locator('section.list tbody tr.ant-table-row').first().evaluate((row) => (speed.arm(), row.click()))
+  await page.locator('section.list tbody tr.list-row').first().evaluate((row) => (speed.arm(), row.click()))
   await note('incident: desk', [`/api/v1/incidents/${i.busy.id}`], 'desk', { number: i.busy.number })
   await note('incident: whole timeline', [`/api/v1/incidents/${i.busy.id}/timeline`], 'story', { moments: i.busy.moments, first: 1 })
   await page.evaluate(() => {
@@ -151,7 +151,7 @@ function inside() {
     list({ name, total, rows }) {
       const box = document.querySelector(`section.list[aria-label="${name}"]`)
       if (!box || box.querySelector('.ant-spin-spinning')) return 'no list yet'
-      const shown = box.querySelectorAll('tbody tr.ant-table-row').length
+      const shown = box.querySelectorAll('tbody tr.list-row').length
       const said = number(box.querySelector('.list-count')?.textContent)
       if (said.length !== 2) return 'no count'
       if (total !== undefined && said[1] !== total) return `it says ${said} of ${total}`

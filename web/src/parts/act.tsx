@@ -1,6 +1,6 @@
 import { App, Button, Form, Modal, type ButtonProps, type FormInstance } from 'antd'
 import { useEffect, useRef, useState, type ReactNode } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../shell/language'
 import { isProblem } from '../api/client'
 import { Failed, useSentence } from './failed'
 import { forgetDraft, keepDraft, readDraft } from './draft'
@@ -57,11 +57,7 @@ export function ActButton({ call, done, then, ...button }: ButtonProps & { call:
   )
 }
 
-/**
- * ActForm is a button that opens a form in a dialog, and sends it. What was typed is kept in this tab until it was sent.
- * The fields are Form.Items; a problem that names a field is shown at that field, others above the form.
- */
-export function ActForm<V extends object>(p: {
+type Asking<V extends object> = {
   label: string
   title?: string
   draft: string // names what is typed: `anomaly.ID.dismiss`; '' keeps it nowhere, as for a secret
@@ -75,17 +71,34 @@ export function ActForm<V extends object>(p: {
   wide?: boolean
   open?: boolean // opened from elsewhere, such as by a key
   onClose?: () => void
-}) {
-  const { t } = useTranslation()
-  const { message } = App.useApp()
-  const [form] = Form.useForm<V>()
+}
+
+/**
+ * ActForm is a button that opens a form in a dialog, and sends it. What was typed is kept in this tab until it was sent.
+ * The fields are Form.Items; a problem that names a field is shown at that field, others above the form.
+ */
+export function ActForm<V extends object>(p: Asking<V>) {
   const [opened, setOpened] = useState(false)
-  const { send, busy, error, clear } = useSend()
   const open = p.open ?? opened
+  const [ever, setEver] = useState(open) // a page has dozens of these: the dialog is made when it is first wanted
+  if (open && !ever) setEver(true)
   const close = () => {
     setOpened(false)
     p.onClose?.()
   }
+  return (
+    <>
+      {p.label && <Button {...p.button} aria-haspopup="dialog" onClick={() => setOpened(true)}>{p.label}</Button>}
+      {ever && <Dialog<V> {...p} open={open} close={close} />}
+    </>
+  )
+}
+
+function Dialog<V extends object>({ open, close, ...p }: Asking<V> & { open: boolean; close: () => void }) {
+  const { t } = useTranslation()
+  const { message } = App.useApp()
+  const [form] = Form.useForm<V>()
+  const { send, busy, error, clear } = useSend()
   useEffect(() => {
     if (open) form.setFieldsValue({ ...p.initial, ...(p.draft ? readDraft<Partial<V>>(p.draft) : undefined) } as never)
   }, [open, p.draft]) // eslint-disable-line
@@ -105,37 +118,34 @@ export function ActForm<V extends object>(p: {
     }
   }
   return (
-    <>
-      {p.label && <Button {...p.button} aria-haspopup="dialog" onClick={() => setOpened(true)}>{p.label}</Button>}
-      <Modal
-        title={p.title ?? p.label}
-        open={open}
-        onCancel={() => {
-          clear()
-          close()
+    <Modal
+      title={p.title ?? p.label}
+      open={open}
+      onCancel={() => {
+        clear()
+        close()
+      }}
+      onOk={submit}
+      okText={p.submit ?? t('common.submit')}
+      cancelText={t('common.cancel')}
+      confirmLoading={busy}
+      width={p.wide ? 860 : 560}
+      destroyOnHidden
+      forceRender={false}
+    >
+      {error ? <Failed error={error} /> : null}
+      <Form<V>
+        form={form}
+        layout="vertical"
+        initialValues={p.initial}
+        onValuesChange={(_, all) => p.draft && keepDraft(p.draft, all)}
+        onKeyDown={(e) => {
+          if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) void submit()
         }}
-        onOk={submit}
-        okText={p.submit ?? t('common.submit')}
-        cancelText={t('common.cancel')}
-        confirmLoading={busy}
-        width={p.wide ? 860 : 560}
-        destroyOnHidden
-        forceRender={false}
+        disabled={busy}
       >
-        {error ? <Failed error={error} /> : null}
-        <Form<V>
-          form={form}
-          layout="vertical"
-          initialValues={p.initial}
-          onValuesChange={(_, all) => p.draft && keepDraft(p.draft, all)}
-          onKeyDown={(e) => {
-            if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) void submit()
-          }}
-          disabled={busy}
-        >
-          {typeof p.fields === 'function' ? p.fields(form) : p.fields}
-        </Form>
-      </Modal>
-    </>
+        {typeof p.fields === 'function' ? p.fields(form) : p.fields}
+      </Form>
+    </Modal>
   )
 }

@@ -1,6 +1,6 @@
 import { Button } from 'antd'
 import { useRef, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../shell/language'
 import './copy.css'
 
 /** Copy shows text that somebody is to take elsewhere, with a button that copies it. Label names it to screen readers. */

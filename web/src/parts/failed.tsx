@@ -1,5 +1,5 @@
 import { Alert, Button } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../shell/language'
 import { isProblem } from '../api/client'
 
 /** useSentence puts what went wrong into one sentence that says what to do. */

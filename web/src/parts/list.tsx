@@ -1,7 +1,7 @@
 import { DownloadOutlined, ReloadOutlined } from '@ant-design/icons'
-import { Button, Empty, Input, Select, Space, Table, type TableColumnType } from 'antd'
+import { Button, Empty, Input, Select, Space, Spin } from 'antd'
 import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../shell/language'
 import { useSearchParams } from 'react-router'
 import { Failed } from './failed'
 
@@ -80,6 +80,8 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
   const at = useListQuery(filters.map((f) => f.key), p.inAddress)
   const [typed, setTyped] = useState(at.q)
   const [chosen, setChosen] = useState(0)
+  const [most, setMost] = useState(step) // of a list that is here in full
+  const [sort, setSort] = useState<{ key: string; way: 1 | -1 }>()
   const box = useRef<HTMLDivElement>(null)
   const search = useRef<HTMLInputElement>(null)
   const phone = usePhone()
@@ -102,16 +104,10 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
     )
   }, [p.rows, p.columns, p.served, filters, at.q, at.values])
 
-  const columns: TableColumnType<T>[] = p.columns
-    .filter((c) => !(phone && c.wide))
-    .map((c) => ({
-      key: c.key,
-      title: c.title,
-      width: phone ? undefined : c.width,
-      render: (_: unknown, row: T) => (c.show ? c.show(row) : String(c.text(row))),
-      onCell: () => ({ 'data-label': c.title, role: 'cell' }) as object, // on a telephone each row is a card of such cells
-      sorter: c.sort && !p.served ? (a: T, b: T) => compare(c.text(a), c.text(b)) : undefined,
-    }))
+  const sorted = sort && p.columns.find((c) => c.key === sort.key)
+  const all = sorted ? rows.toSorted((a, b) => sort.way * compare(sorted.text(a), sorted.text(b))) : rows
+  const shown = p.served ? all : all.slice(0, most)
+  const columns = p.columns.filter((c) => !(phone && c.wide))
 
   const download = () => {
     const link = document.createElement('a')
@@ -126,8 +122,8 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
   const press = (e: React.KeyboardEvent) => {
     const field = (e.target as HTMLElement).closest('input,textarea,select,button,a,[role=combobox]')
     if (e.ctrlKey || e.metaKey || e.altKey || (field && field !== e.currentTarget)) return
-    const row = rows[Math.min(chosen, rows.length - 1)]
-    if (e.key === 'j' || e.key === 'ArrowDown') setChosen(Math.min(chosen + 1, rows.length - 1))
+    const row = shown[Math.min(chosen, shown.length - 1)]
+    if (e.key === 'j' || e.key === 'ArrowDown') setChosen(Math.min(chosen + 1, shown.length - 1))
     else if (e.key === 'k' || e.key === 'ArrowUp') setChosen(Math.max(chosen - 1, 0))
     else if (e.key === '/') search.current?.focus()
     else if (e.key === 'e') download()
@@ -191,31 +187,62 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
       </Space>
       {p.error ? <Failed error={p.error} retry={p.reload} /> : null}
       <div ref={box} tabIndex={0} role="group" aria-label={t('common.list_keys', { name: p.name })} className="list-box" onKeyDown={press}>
-        <Table<T>
-          size="small"
-          rowKey={p.rowKey}
-          columns={columns}
-          dataSource={rows}
-          loading={p.loading && !p.rows}
-          pagination={p.served ? false : { pageSize: 50, hideOnSinglePage: true, showSizeChanger: false }}
-          scroll={phone ? undefined : { x: 'max-content' }}
-          rowClassName={(row, n) => `${n === chosen ? 'chosen' : ''} ${p.open ? 'can-open' : ''} ${p.rowClass?.(row) ?? ''}`}
-          rowSelection={p.choose && { selectedRowKeys: p.choose.chosen, onChange: (k) => p.choose!.set(k.map(String)) }}
-          onRow={(row, n) => ({
-            role: 'row',
-            'aria-current': n === chosen ? 'true' : undefined,
-            onClick: (e) => {
-              setChosen(n ?? 0)
-              if (p.open && !(e.target as HTMLElement).closest('a,button,input,label')) p.open(row)
-            },
-          })}
-          locale={{ emptyText: <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={narrowed ? t('common.empty_narrowed') : p.empty} /> }}
-        />
+        {p.loading && !p.rows && <Spin className="page-wait" />}
+        {/* A plain table: Ant Design's own measures itself and costs several times as much a row. */}
+        <table className="list-table" role="table">
+          <colgroup>
+            {p.choose && <col width={32} />}
+            {columns.map((c) => <col key={c.key} width={c.width} />)}
+          </colgroup>
+          <thead role="rowgroup">
+            <tr role="row">
+              {p.choose && (
+                <th role="columnheader">
+                  <input
+                    type="checkbox"
+                    aria-label={t('common.choose_all')}
+                    checked={shown.length > 0 && p.choose.chosen.length >= shown.length}
+                    onChange={(e) => p.choose!.set(e.target.checked ? shown.map(p.rowKey) : [])}
+                  />
+                </th>
+              )}
+              {columns.map((c) => (
+                <th key={c.key} role="columnheader" aria-sort={sort?.key === c.key ? (sort.way > 0 ? 'ascending' : 'descending') : undefined}>
+                  {c.sort && !p.served ? <button type="button" onClick={() => setSort((s) => (s?.key !== c.key ? { key: c.key, way: 1 } : s.way > 0 ? { key: c.key, way: -1 } : undefined))}>{c.title} <span aria-hidden>{sort?.key !== c.key ? '↕' : sort.way > 0 ? '↑' : '↓'}</span></button> : c.title}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody role="rowgroup">
+            {shown.map((row, n) => {
+              const key = p.rowKey(row)
+              return (
+                <tr
+                  key={key}
+                  role="row"
+                  aria-current={n === chosen ? 'true' : undefined}
+                  className={`list-row ${n === chosen ? 'chosen' : ''} ${p.open ? 'can-open' : ''} ${p.rowClass?.(row) ?? ''}`}
+                  onClick={(e) => {
+                    setChosen(n)
+                    if (p.open && !(e.target as HTMLElement).closest('a,button,input,label')) p.open(row)
+                  }}
+                >
+                  {p.choose && <td role="cell"><input type="checkbox" aria-label={t('common.choose_row', { name: columns.slice(0, 2).map((c) => c.text(row)).join(' ') })} checked={p.choose.chosen.includes(key)} onChange={(e) => p.choose!.set(e.target.checked ? [...p.choose!.chosen, key] : p.choose!.chosen.filter((k) => k !== key))} /></td>}
+                  {columns.map((c) => <td key={c.key} role="cell" data-label={c.title}>{c.show ? c.show(row) : String(c.text(row))}</td>)}
+                </tr>
+              )
+            })}
+          </tbody>
+        </table>
+        {!p.loading && shown.length === 0 && <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={narrowed ? t('common.empty_narrowed') : p.empty} />}
+        {!p.served && all.length > most && <Button block onClick={() => setMost(most + step)}>{t('common.more')}</Button>}
         {p.served?.next && <Button block onClick={p.served.more}>{t('common.more')}</Button>}
       </div>
     </section>
   )
 }
+
+const step = 50
 
 function compare(a: string | number, b: string | number) {
   return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), 'zh')

@@ -1,7 +1,7 @@
 import { PoweroffOutlined } from '@ant-design/icons'
 import { Alert, App, Button, Form, Input, Modal, Select, Space, Tag } from 'antd'
 import { useEffect, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../shell/language'
 import { api, client, type Schema } from '../api/client'
 import { ActForm, useSend } from './act'
 import { Failed } from './failed'

@@ -1,5 +1,4 @@
-import { useTranslation } from 'react-i18next'
-import { language } from '../shell/language'
+import { language, useTranslation } from '../shell/language'
 
 /** useSay gives a text that the server keeps in both languages in the page's; the other one where it is missing. */
 export function useSay(): (text: { zh: string; en: string } | undefined) => string {

@@ -1,6 +1,5 @@
-import { Tooltip } from 'antd'
 import { useEffect, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../shell/language'
 import { serverNow } from '../shell/link'
 
 const beijing = new Intl.DateTimeFormat('sv-SE', { timeZone: 'Asia/Shanghai', dateStyle: 'short', timeStyle: 'medium' })
@@ -39,14 +38,15 @@ export function useSpan(): (ms: number) => string {
   }
 }
 
-/** When shows a time in Beijing, with how long ago it was on hover. */
+/** When shows a time in Beijing, with how long ago it was on hover: put there when it is asked for, as rows have several. */
 export function When({ ms }: { ms: number }) {
   const { t } = useTranslation()
+  const span = useSpan()
   if (!ms) return <span>{t('common.none')}</span>
   return (
-    <Tooltip title={<Ago ms={ms} />}>
-      <time dateTime={new Date(ms).toISOString()} className="nowrap">{stamp(ms)}</time>
-    </Tooltip>
+    <time dateTime={new Date(ms).toISOString()} className="nowrap" onPointerEnter={(e) => (e.currentTarget.title = t('common.ago', { span: span(Math.max(0, serverNow() - ms)) }))}>
+      {stamp(ms)}
+    </time>
   )
 }
 

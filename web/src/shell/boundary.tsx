@@ -1,6 +1,6 @@
 import { Alert, Button } from 'antd'
 import { Component, type ReactNode } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from './language'
 
 /** Boundary keeps a broken page from taking the desk with it. */
 export class Boundary extends Component<{ children: ReactNode }, { broken: boolean }> {

@@ -1,6 +1,6 @@
 import { Empty, Input, List as Plain, Modal, Tag, type InputRef } from 'antd'
 import { useDeferredValue, useEffect, useRef, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from './language'
 import { useNavigate } from 'react-router'
 import { api } from '../api/client'
 import { useWords } from '../parts/word'

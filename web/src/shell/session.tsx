@@ -4,6 +4,7 @@ import { createContext, useContext, useEffect, type ReactNode } from 'react'
 import { Navigate, useLocation } from 'react-router'
 import { api, client, isProblem, type Schema } from '../api/client'
 import { Failed } from '../parts/failed'
+import { WithWords } from '../parts/word'
 import { forgetDrafts } from '../parts/draft'
 
 /** Me is who is signed in. */
@@ -35,7 +36,7 @@ export function SignedIn({ children }: { children: ReactNode }) {
     return () => window.removeEventListener('fengsui:signed-out', out)
   }, [queries])
   if (isProblem(error) && error.status === 401) return <Navigate to="/login" replace state={{ back: at.pathname + at.search }} />
-  if (data) return <Person value={data}>{children}</Person>
+  if (data) return <Person value={data}><WithWords>{children}</WithWords></Person>
   if (error) return <Failed error={error} retry={() => void refetch()} />
   return <Spin fullscreen />
 }

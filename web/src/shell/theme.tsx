@@ -2,7 +2,7 @@ import { App as AntApp, ConfigProvider, theme } from 'antd'
 import enUS from 'antd/locale/en_US'
 import zhCN from 'antd/locale/zh_CN'
 import { createContext, useContext, useEffect, useState, type ReactNode } from 'react'
-import { useTranslation } from 'react-i18next'
+import { language, useTranslation } from './language'
 import { nonce } from './nonce'
 
 export type Shade = 'auto' | 'light' | 'dark'
@@ -16,7 +16,7 @@ const Shades = createContext<{ shade: Shade; dark: boolean; choose: (s: Shade) =
 export const useShade = () => useContext(Shades)
 
 export function Theme({ children }: { children: ReactNode }) {
-  const { i18n } = useTranslation()
+  useTranslation()
   const [shade, setShade] = useState<Shade>((localStorage.getItem(kept) as Shade | null) ?? 'auto')
   const [system, setSystem] = useState(dark.matches)
   useEffect(() => {
@@ -36,7 +36,7 @@ export function Theme({ children }: { children: ReactNode }) {
   return (
     <Shades value={{ shade, dark: isDark, choose }}>
       <ConfigProvider
-        locale={i18n.language === 'en' ? enUS : zhCN}
+        locale={language() === 'en' ? enUS : zhCN}
         csp={{ nonce }}
         theme={{
           algorithm: isDark ? theme.darkAlgorithm : theme.defaultAlgorithm,

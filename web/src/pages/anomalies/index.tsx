@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { useNavigate, useParams } from 'react-router'
 import type { Schema } from '../../api/client'
 import { List } from '../../parts/list'

@@ -1,5 +1,5 @@
 import { Form, Radio } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { client, type Schema } from '../../api/client'
 import { ActForm } from '../../parts/act'
 import { stamp } from '../../parts/when'

@@ -1,6 +1,6 @@
 import { Alert, Button, Descriptions, Drawer, Form, Input, Space, Spin } from 'antd'
 import { useEffect, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { Link, useNavigate } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
 import { ActButton, ActForm } from '../../parts/act'

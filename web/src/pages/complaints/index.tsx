@@ -1,6 +1,6 @@
 import { Alert, Descriptions, Drawer, Form, Input, Space } from 'antd'
 import { useEffect, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { Link, useNavigate, useParams } from 'react-router'
 import { client, type Schema } from '../../api/client'
 import { ActForm, useSend } from '../../parts/act'

@@ -1,11 +1,10 @@
 import { Alert, Space, Statistic, Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
 import { api, type Schema } from '../../api/client'
 import { List } from '../../parts/list'
 import { Page } from '../../parts/page'
 import { stamp, When } from '../../parts/when'
-import { language } from '../../shell/language'
+import { language, useTranslation } from '../../shell/language'
 import { pathOf } from '../../shell/jump'
 
 type Row = Schema<'ComplianceRow'>

@@ -1,5 +1,5 @@
 import { Alert, Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import './drills.css'
 import { Link, useNavigate, useParams } from 'react-router'
 import { api, client, type Schema } from '../../api/client'

@@ -1,5 +1,5 @@
 import { Alert, Button, Descriptions, Drawer, Progress, Space, Spin } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { Link } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
 import { ActButton, ActForm } from '../../parts/act'

@@ -1,12 +1,12 @@
 import { Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { client } from '../../api/client'
 import { Countdown, stamp, useNow, When } from '../../parts/when'
 import { useWords } from '../../parts/word'
 import { serverNow } from '../../shell/link'
 import { nearest, standing, useHere, useWho, type Duty } from './dossier'
 import { beijingMs, Moment, Pick, Reason, Words } from './fields'
-import { Ask, Nothing, Panel, Part } from './parts'
+import { Ask, Nothing, Panel, Part, Past } from './parts'
 
 const mark: Record<string, { color?: string; sign: string }> = {
   owed: { color: 'red', sign: '‼' }, decision: { color: 'gold', sign: '?' }, pending: { color: 'blue', sign: '…' }, met: { color: 'green', sign: '✓' }, struck_off: { sign: '–' },
@@ -22,12 +22,7 @@ export function Clocks() {
     <Panel id="clocks" title={t('incident.clocks')}>
       {open.length === 0 && <Nothing text={t(d.obligations.length ? 'incident.all_reported' : 'incident.no_clocks')} />}
       <ul className="bare" aria-label={t('incident.clocks')}>{open.map((o) => <DutyRow key={o.id} o={o} />)}</ul>
-      {settled.length > 0 && (
-        <details>
-          <summary>{t('incident.settled', { n: settled.length })}</summary>
-          <ul className="bare">{settled.map((o) => <DutyRow key={o.id} o={o} />)}</ul>
-        </details>
-      )}
+      <Past title={t('incident.settled', { n: settled.length })} of={settled} each={(o) => <DutyRow key={o.id} o={o} />} />
       <Aware />
     </Panel>
   )

@@ -1,5 +1,5 @@
 import { Button, Form, Input, Select } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { client } from '../../api/client'
 import { Countdown, stamp, When } from '../../parts/when'
 import { useWords } from '../../parts/word'

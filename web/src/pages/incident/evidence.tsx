@@ -1,6 +1,6 @@
 import { Alert, Button, Tag } from 'antd'
 import { useEffect, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { client, type Schema } from '../../api/client'
 import { When } from '../../parts/when'
 import { useWords } from '../../parts/word'

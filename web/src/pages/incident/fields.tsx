@@ -1,5 +1,5 @@
 import { Form, Input, InputNumber, Radio, Select } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { useWords } from '../../parts/word'
 
 /** Words asks for text. */

@@ -1,5 +1,5 @@
 import { Form, Select, Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api, client } from '../../api/client'
 import { When } from '../../parts/when'
 import { useWords } from '../../parts/word'

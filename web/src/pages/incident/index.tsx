@@ -1,7 +1,7 @@
 import { PrinterOutlined } from '@ant-design/icons'
 import { Alert, Button, Spin, Tag, Typography } from 'antd'
-import { useEffect, useRef, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { memo, useEffect, useMemo, useRef, useState } from 'react'
+import { useTranslation } from '../../shell/language'
 import { Link, useParams } from 'react-router'
 import { Failed } from '../../parts/failed'
 import { usePhone } from '../../parts/list'
@@ -11,7 +11,7 @@ import { useMay, useMe } from '../../shell/session'
 import { BigClock, Clocks } from './clocks'
 import { Closing, Seconds } from './closing'
 import { doneStages, nextStep, stages, type Step } from './course'
-import { HereProvider, useDossier, useHere } from './dossier'
+import { HereProvider, useDossier, useHere, type Dossier } from './dossier'
 import { Evidence } from './evidence'
 import { Fix } from './fix'
 import { Level } from './level'
@@ -26,11 +26,18 @@ import { Timeline } from './timeline'
 export default function Incident() {
   const { id = '' } = useParams()
   const { data, error, refetch, refresh } = useDossier(id)
-  const [open, setOpen] = useState('')
   if (error && !data) return <Failed error={error} retry={() => void refetch()} />
   if (!data) return <Spin className="page-wait" />
+  return <Opened d={data} id={id} refresh={refresh} />
+}
+
+function Opened({ d, id, refresh }: { d: Dossier; id: string; refresh: () => void }) {
+  const [open, setOpen] = useState('')
+  const latest = useRef(refresh)
+  latest.current = refresh
+  const here = useMemo(() => ({ d, id, open, setOpen, refresh: () => latest.current() }), [d, id, open])
   return (
-    <HereProvider value={{ d: data, id, open, setOpen, refresh }}>
+    <HereProvider value={here}>
       <Desk />
     </HereProvider>
   )
@@ -44,30 +51,38 @@ const go = (panel: string) => {
 
 function Desk() {
   const { d } = useHere()
-  const phone = usePhone()
-  const step = useStep()
-  useKeys(step)
   useEffect(() => {
     document.title = `${d.incident.number} · ${document.title.split(' · ').at(-1)}`
   }, [d.incident.number])
   return (
     <div className="incident">
-      <Head step={step} />
-      {phone ? (
-        <>
-          <Anchors />
-          <Clocks /><Level /><Orders /><Seconds /><Plan /><Fix /><Outside /><Evidence /><Closing /><People /><Timeline />
-        </>
-      ) : (
-        <div className="incident-columns">
-          <div><Clocks /><Level /></div>
-          <div><Orders /><Plan /><Fix /><Outside /></div>
-          <div><Seconds /><Timeline /><Evidence /><Closing /><People /></div>
-        </div>
-      )}
+      <Lead />
+      <Parts />
     </div>
   )
 }
+
+// The step looks at the time each second, and must not have the whole desk drawn anew.
+function Lead() {
+  const step = useStep()
+  useKeys(step)
+  return <Head step={step} />
+}
+
+const Parts = memo(function Parts() {
+  return usePhone() ? (
+    <>
+      <Anchors />
+      <Clocks /><Level /><Orders /><Seconds /><Plan /><Fix /><Outside /><Evidence /><Closing /><People /><Timeline />
+    </>
+  ) : (
+    <div className="incident-columns">
+      <div><Clocks /><Level /></div>
+      <div><Orders /><Plan /><Fix /><Outside /></div>
+      <div><Seconds /><Timeline /><Evidence /><Closing /><People /></div>
+    </div>
+  )
+})
 
 /** useStep is what to do next, with a way to do it and whether the person may. */
 function useStep() {

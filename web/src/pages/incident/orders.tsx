@@ -1,5 +1,5 @@
 import { Alert, Form, Select, Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api, client, type Schema } from '../../api/client'
 import { EmergencyOffline, OrderForm } from '../../parts/order'
 import { Countdown, useNow, When } from '../../parts/when'

@@ -1,12 +1,12 @@
 import { Form, Select, Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api, client } from '../../api/client'
 import { When } from '../../parts/when'
 import { useWords } from '../../parts/word'
 import { useMe } from '../../shell/session'
 import { useHere, useWho } from './dossier'
 import { Count, Pick, Words } from './fields'
-import { Ask, Nothing, Panel, Part, Press } from './parts'
+import { Ask, Nothing, Panel, Part, Press, Some } from './parts'
 
 /** Outside is what is said to whom, what was found to be true, where it spread, and what it does to whom. */
 export function Outside() {
@@ -160,9 +160,9 @@ function FactChecks() {
       }
     >
       {d.fact_checks.length === 0 && <Nothing text={t('incident.no_checks')} />}
-      {d.fact_checks.map((c) => (
-        <p key={c.id} className="row"><Tag variant="outlined">{word('factcheck.verdict', c.verdict)}</Tag> <span className="break">{c.source}</span> <small className="secondary">{who(c.checker)} <When ms={c.at_ms} /></small></p>
-      ))}
+      <ul className="bare">
+        <Some of={d.fact_checks} each={(c) => <li key={c.id} className="row"><Tag variant="outlined">{word('factcheck.verdict', c.verdict)}</Tag> <span className="break">{c.source}</span> <small className="secondary">{who(c.checker)} <When ms={c.at_ms} /></small></li>} />
+      </ul>
     </Part>
   )
 }

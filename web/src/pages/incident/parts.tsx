@@ -1,6 +1,6 @@
 import { Button, Empty } from 'antd'
-import type { ComponentProps, ReactNode } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useState, type ComponentProps, type ReactNode } from 'react'
+import { useTranslation } from '../../shell/language'
 import { ActButton, ActForm } from '../../parts/act'
 import { useMay } from '../../shell/session'
 import { useHere } from './dossier'
@@ -41,6 +41,30 @@ export function Part({ title, extra, children }: { title: string; extra?: ReactN
 
 /** Nothing says that there is nothing, in one line. */
 export const Nothing = ({ text }: { text: string }) => <Empty image={null} className="nothing" description={text} />
+
+/** Some shows the first of many, and more of them when asked. */
+export function Some<T>({ of, each }: { of: T[]; each: (x: T) => ReactNode }) {
+  const { t } = useTranslation()
+  const [most, setMost] = useState(30)
+  return (
+    <>
+      {of.slice(0, most).map(each)}
+      {of.length > most && <li><Button size="small" onClick={() => setMost(most * 4)}>{t('common.more')} ({of.length - most})</Button></li>}
+    </>
+  )
+}
+
+/** Past is what is folded away; it is made when it is first unfolded. */
+export function Past<T>({ title, of, each }: { title: string; of: T[]; each: (x: T) => ReactNode }) {
+  const [ever, setEver] = useState(false)
+  if (of.length === 0) return null
+  return (
+    <details onToggle={() => setEver(true)}>
+      <summary>{title}</summary>
+      {ever && <ul className="bare"><Some of={of} each={each} /></ul>}
+    </details>
+  )
+}
 
 type Gate = { needs?: string; not?: string | false }
 

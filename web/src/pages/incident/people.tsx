@@ -1,5 +1,5 @@
 import { Form, Select, Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api, client } from '../../api/client'
 import { useWords } from '../../parts/word'
 import { useMay } from '../../shell/session'

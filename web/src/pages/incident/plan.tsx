@@ -1,13 +1,12 @@
 import { Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
 import { client, type Schema } from '../../api/client'
 import { Countdown, When } from '../../parts/when'
 import { useWords } from '../../parts/word'
 import { useMe } from '../../shell/session'
-import { language } from '../../shell/language'
+import { language, useTranslation } from '../../shell/language'
 import { useHere, useWho } from './dossier'
 import { Reason, Words } from './fields'
-import { Ask, Nothing, Panel, Press } from './parts'
+import { Ask, Nothing, Panel, Past, Press, Some } from './parts'
 
 /** Plan is what the plan asks of whom by when, and what became of it. */
 export function Plan() {
@@ -31,13 +30,8 @@ export function Plan() {
       }
     >
       {d.tasks.length === 0 && <Nothing text={t('incident.no_tasks')} />}
-      <ul className="bare" aria-label={t('incident.tasks')}>{open.map((x) => <Task key={x.id} x={x} />)}</ul>
-      {past.length > 0 && (
-        <details>
-          <summary>{t('incident.past_tasks', { n: past.length })}</summary>
-          <ul className="bare">{past.map((x) => <Task key={x.id} x={x} />)}</ul>
-        </details>
-      )}
+      <ul className="bare" aria-label={t('incident.tasks')}><Some of={open} each={(x) => <Task key={x.id} x={x} />} /></ul>
+      <Past title={t('incident.past_tasks', { n: past.length })} of={past} each={(x) => <Task key={x.id} x={x} />} />
     </Panel>
   )
 }

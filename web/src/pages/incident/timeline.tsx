@@ -1,6 +1,6 @@
 import { Alert, Button, Drawer, Input, Spin, Tag } from 'antd'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { client } from '../../api/client'
 import { Failed } from '../../parts/failed'
 import { stamp } from '../../parts/when'

@@ -1,5 +1,5 @@
 import { Form, Input, Select } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { useNavigate } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
 import { ActForm } from '../../parts/act'

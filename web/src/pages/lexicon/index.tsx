@@ -1,6 +1,6 @@
 import { Alert, Checkbox, Form, Input, Select, Tag } from 'antd'
 import { useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api, client, type Schema } from '../../api/client'
 import { ActButton, ActForm } from '../../parts/act'
 import { List } from '../../parts/list'

@@ -2,11 +2,10 @@ import { startAuthentication } from '@simplewebauthn/browser'
 import { useQueryClient } from '@tanstack/react-query'
 import { Alert, Button, Card, Divider, Form, Input, Spin } from 'antd'
 import { useRef, useState } from 'react'
-import { useTranslation } from 'react-i18next'
 import { useLocation, useNavigate } from 'react-router'
 import { api, client } from '../../api/client'
 import { Failed } from '../../parts/failed'
-import { language, speak } from '../../shell/language'
+import { language, speak, useTranslation } from '../../shell/language'
 
 /** Log-in by password and code, by passkey, or by the house's own provider. */
 export default function Login() {

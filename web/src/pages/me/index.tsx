@@ -1,7 +1,7 @@
 import { startRegistration } from '@simplewebauthn/browser'
 import { App, Button, Card, Col, Form, Input, QRCode, Row, Tag } from 'antd'
 import { useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api, client, type Schema } from '../../api/client'
 import { ActButton, ActForm, useSend } from '../../parts/act'
 import { Failed, useSentence } from '../../parts/failed'

@@ -1,5 +1,5 @@
 import { Result } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { Link } from 'react-router'
 
 export default function Nowhere() {

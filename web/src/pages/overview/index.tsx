@@ -1,5 +1,5 @@
 import { Card, Col, Empty, Row, Spin, Statistic, Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { Link } from 'react-router'
 import { api, type Schema } from '../../api/client'
 import { Failed } from '../../parts/failed'

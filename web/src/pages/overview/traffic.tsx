@@ -1,6 +1,6 @@
 import { Checkbox, Spin } from 'antd'
 import { lazy, Suspense, useMemo, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import type { Schema } from '../../api/client'
 import type { Stack } from '../../parts/chart'
 import { stamp } from '../../parts/when'

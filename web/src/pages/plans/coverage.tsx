@@ -1,6 +1,6 @@
 import { Button, Checkbox, Spin } from 'antd'
 import { Fragment, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { Link } from 'react-router'
 import { api, type Schema } from '../../api/client'
 import { Failed } from '../../parts/failed'

@@ -1,6 +1,6 @@
 import { Alert, App, Button, Drawer, Space } from 'antd'
 import { useEffect, useMemo, useRef, useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { useNavigate } from 'react-router'
 import { client, type Schema } from '../../api/client'
 import { useSend } from '../../parts/act'

@@ -1,5 +1,5 @@
 import { Tabs } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import './plans.css'
 import { useNavigate, useParams, useSearchParams } from 'react-router'
 import { api } from '../../api/client'

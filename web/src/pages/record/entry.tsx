@@ -1,5 +1,5 @@
 import { Alert, Descriptions, Drawer, Spin } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api } from '../../api/client'
 import { Failed } from '../../parts/failed'
 import { usePhone } from '../../parts/list'

@@ -1,5 +1,5 @@
 import { Tabs } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { useSearchParams } from 'react-router'
 import type { Schema } from '../../api/client'
 import { List } from '../../parts/list'

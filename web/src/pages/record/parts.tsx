@@ -1,6 +1,6 @@
 import { Alert, Button, Form, Input, Modal, Progress, Space, Typography } from 'antd'
 import { useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api, client, type Schema } from '../../api/client'
 import { ActButton, ActForm, useSend } from '../../parts/act'
 import { Failed } from '../../parts/failed'

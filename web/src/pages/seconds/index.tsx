@@ -1,5 +1,5 @@
 import { Space } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { Link } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
 import { ActButton } from '../../parts/act'

@@ -1,4 +1,4 @@
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api } from '../../api/client'
 import { Copy } from '../../parts/copy'
 import { useMay } from '../../shell/session'

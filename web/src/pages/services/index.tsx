@@ -1,6 +1,6 @@
 import { Alert, Button, Card, Form, Input, Select } from 'antd'
 import { useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { useNavigate, useParams } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
 import { ActForm } from '../../parts/act'

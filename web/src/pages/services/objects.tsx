@@ -1,5 +1,5 @@
 import { Form, Input, Select, Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api, client, type Schema } from '../../api/client'
 import { ActForm } from '../../parts/act'
 import { List } from '../../parts/list'

@@ -1,6 +1,6 @@
 import { Alert, Button, Checkbox, Descriptions, Drawer, Form, Input, Modal, Select, Space, Spin, Tag } from 'antd'
 import { useState } from 'react'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { Link } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
 import { ActForm } from '../../parts/act'

@@ -1,5 +1,5 @@
 import { Checkbox, Form, Input, InputNumber, Select, Space, Tag } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { api, client, type Schema } from '../../api/client'
 import { ActButton, ActForm } from '../../parts/act'
 import { List } from '../../parts/list'

@@ -1,5 +1,5 @@
 import { Tabs } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { Navigate, useNavigate, useParams } from 'react-router'
 import { Page } from '../../parts/page'
 import { useMay } from '../../shell/session'

@@ -1,5 +1,5 @@
 import { Alert, Modal, Typography } from 'antd'
-import { useTranslation } from 'react-i18next'
+import { useTranslation } from '../../shell/language'
 import { When } from '../../parts/when'
 
 /** Shown is a secret that the server gives once: a link or a token. */

@@ -1,6 +1,5 @@
 import { Form, Input, InputNumber, Select, Space, Tag } from 'antd'
 import { useState } from 'react'
-import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
 import { ActButton, ActForm } from '../../parts/act'
@@ -10,7 +9,7 @@ import { usePersonName } from '../../parts/names'
 import { useServed } from '../../parts/served'
 import { stamp, When } from '../../parts/when'
 import { KindTag, useWords } from '../../parts/word'
-import { language } from '../../shell/language'
+import { language, useTranslation } from '../../shell/language'
 import { useMay, useMe } from '../../shell/session'
 
 /** Credentials that one administrator issued and another must confirm. */

@@ -1,8 +1,7 @@
-import { useTranslation } from 'react-i18next'
 import { api, type Schema } from '../../api/client'
 import { List } from '../../parts/list'
 import { useWords } from '../../parts/word'
-import { language } from '../../shell/language'
+import { language, useTranslation } from '../../shell/language'
 
 type Row = Schema<'RuleRow'>
 
