@@ -38,6 +38,8 @@ export function Theme({ children }: { children: ReactNode }) {
       <ConfigProvider
         locale={language() === 'en' ? enUS : zhCN}
         csp={{ nonce }}
+        wave={{ disabled: still }}
+        button={{ autoInsertSpace: false }} // a name that is read aloud must hold the text that is seen
         theme={{
           algorithm: isDark ? theme.darkAlgorithm : theme.defaultAlgorithm,
           // Contrast of at least 4.5 : 1 for small text in both shades.
@@ -46,7 +48,7 @@ export function Theme({ children }: { children: ReactNode }) {
           // Motion is switched off here and not by CSS: dialogs wait for the end of theirs before they go away.
           token: isDark
             ? { motion: !still, colorPrimary: '#d15f21', colorError: '#ff7875', colorLink: '#f0935f', colorTextDescription: '#b3b3b3', colorTextTertiary: '#b0b0b0', colorTextPlaceholder: '#9a9a9a' }
-            : { motion: !still, colorPrimary: '#b4481a', colorLink: '#9a3b12', colorTextDescription: '#5c5c5c', colorTextTertiary: '#5c5c5c', colorTextPlaceholder: '#707070', colorSuccess: '#237804', colorWarning: '#ad6800', colorError: '#cf1322' },
+            : { motion: !still, colorPrimary: '#b4481a', colorPrimaryHover: '#bf4d1c', colorLink: '#9a3b12', colorTextDescription: '#5c5c5c', colorTextTertiary: '#5c5c5c', colorTextPlaceholder: '#707070', colorSuccess: '#237804', colorWarning: '#ad6800', colorError: '#cf1322' },
         }}
       >
         <AntApp>{children}</AntApp>

@@ -91,9 +91,7 @@ function Aware() {
         <Ask<{ source: string; at: string; ref?: string }>
           as="aware"
           needs="incident.handle"
-          label={t('common.add')}
-          title={t('incident.add_awareness')}
-          button={{ 'aria-label': t('incident.add_awareness') }}
+          label={t('incident.add_awareness')}
           initial={{ at: stamp(serverNow()) }}
           call={(v, headers) => client.POST('/api/v1/incidents/{id}/awareness', { params: { path: { id } }, headers, body: { source: v.source, at_ms: beijingMs(v.at), ref: v.ref } })}
           fields={
@@ -139,7 +137,7 @@ export function BigClock() {
   const o = nearest(d.obligations)
   if (!o) return null
   return (
-    <a className="big-clock" href="#p-clocks" onClick={(e) => (e.preventDefault(), document.getElementById('p-clocks')?.scrollIntoView())} aria-label={t('incident.nearest')}>
+    <a className="big-clock" href="#p-clocks" onClick={(e) => (e.preventDefault(), document.getElementById('p-clocks')?.scrollIntoView())} title={t('incident.nearest')}>
       <Countdown dueMs={o.due_ms} />
       <small>{word('obligation_rule', o.rule_id)}</small>
     </a>
