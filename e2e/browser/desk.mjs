@@ -110,7 +110,8 @@ export class Desk {
       locale: lang === 'zh' ? 'zh-CN' : 'en-GB', timezoneId: 'Asia/Shanghai', baseURL: this.url, storageState: state, acceptDownloads: true,
     })
     c.setDefaultTimeout(20_000)
-    if (lang === 'en') await c.addInitScript(() => localStorage.getItem('fengsui.language') ?? localStorage.setItem('fengsui.language', 'en'))
+    // Once a tab: a signed-in state brings the language of its making along, and a later switch counts.
+    if (lang === 'en') await c.addInitScript(() => sessionStorage.getItem('en') ?? (sessionStorage.setItem('en', '1'), localStorage.setItem('fengsui.language', 'en')))
     if (watch) await this.watch(c, this.violations)
     return c
   }

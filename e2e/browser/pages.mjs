@@ -21,6 +21,7 @@ const colours = { colours: true } // all that the dark shade can change
 async function byDay(page, path, found) {
   await page.goto(path)
   await settled(page)
+  found.failed.push(...(await page.locator('.ant-alert-error').allInnerTexts()).map((s) => `${path}: ${s}`))
   found.light.push(...(await serious(page)).map((s) => `${path}: ${s}`))
   const marks = await alone(page)
   found.alone.push(...marks.found.map((s) => `${path}: ${s}`))
@@ -63,7 +64,7 @@ async function lists(page, path, found) {
 }
 
 export function pages(desk) {
-  const found = { light: [], dark: [], alone: [], marks: 0, wide: [], lists: [], lacking: [], chinese: [], days: [], nights: [] }
+  const found = { failed: [], light: [], dark: [], alone: [], marks: 0, wide: [], lists: [], lacking: [], chinese: [], days: [], nights: [] }
   const places = menu().map(({ path, label }) => ({ path: `/console${path}`, label, who: path === '/record' ? 'auditor' : 'duty' })) // the record an officer on duty has not
   const open = ['/console/login', ...plain]
 
@@ -104,6 +105,7 @@ export function pages(desk) {
     assert.deepEqual(found.nights, found.days)
   })
 
+  test('no page has anything that failed to load', () => assert.deepEqual(found.failed, []))
   test('axe finds nothing serious on any page in the light shade', () => assert.deepEqual(found.light, []))
   test('axe finds nothing serious on any page in the dark shade', () => assert.deepEqual(found.dark, []))
   test('no colour carries meaning alone', () => {

@@ -19,6 +19,8 @@ try {
       await page.setViewportSize(sizes.desk)
       await page.goto(desk.url + path)
       await settled(page)
+      const spoken = await page.evaluate(() => document.documentElement.lang)
+      if (path.startsWith('/console') && !spoken.startsWith(lang)) throw new Error(`${path} speaks ${spoken}, not ${lang}`)
       for (const [size, viewport] of Object.entries(sizes)) {
         await page.setViewportSize(viewport)
         for (const shade of ['light', 'dark']) {

@@ -58,7 +58,7 @@ func (a *API) prepare() {
 	get(a, operation{path: "/lexicon", id: "list-lexicon", room: room, summary: "List lexicon entries; secret ones are masked"}, func(ctx context.Context, actor store.Actor, in *struct {
 		ServiceID string `query:"service_id"`
 		State     string `query:"state"`
-		Limit     int    `query:"limit" minimum:"0" maximum:"1000"`
+		Limit     int    `query:"limit" minimum:"0" maximum:"20000" doc:"A whole library of keywords has 10,000 entries and more"`
 		Offset    int    `query:"offset" minimum:"0"`
 	}) ([]lexicon.Entry, error) {
 		return a.LexiconEntries(ctx, actor, lexicon.Filter{ServiceID: in.ServiceID, State: in.State, Limit: in.Limit, Offset: in.Offset})

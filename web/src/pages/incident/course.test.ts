@@ -84,6 +84,9 @@ test('of 5,000 lines only those in sight are drawn', () => {
 
 test('a line tells what is of use and no ids', () => {
   expect(line({ detail: { 'order.id': '01ABC', 'order.rung': 'strict_filter', reason: 'because', 'order.seq': 7 } })).toBe('because · strict_filter')
+  const words: Record<string, string> = { 'task.state.open': '未完成', 'rung.open': '不对' }
+  const word = (group: string, id: string) => words[`${group}.${id}`] ?? id
+  expect(line({ object_kind: 'task', detail: { state: 'open', title: 'open' } }, word)).toBe('未完成 · open')
   expect(line({ detail: { erased: true, reason: 'x' } })).toBe('—')
 })
 

@@ -81,7 +81,7 @@ export function Timeline() {
   const shown = useMemo(() => {
     const q = typed.trim().toLowerCase()
     const newest = items.toReversed()
-    return q ? newest.filter((m) => `${word('action', m.action)} ${word('object', m.object_kind)} ${m.actor_name} ${line(m)}`.toLowerCase().includes(q)) : newest
+    return q ? newest.filter((m) => `${word('action', m.action)} ${word('object', m.object_kind)} ${m.actor_name} ${line(m, word)}`.toLowerCase().includes(q)) : newest
   }, [items, typed, word])
   const { from, to } = visible(at, box.current?.clientHeight || 480, shown.length)
   return (
@@ -105,7 +105,7 @@ export function Timeline() {
               <li key={m.seq} aria-setsize={shown.length} aria-posinset={shown.indexOf(m) + 1}>
                 <div className="story-line"><time dateTime={new Date(m.at_ms).toISOString()}>{stamp(m.at_ms).slice(5)}</time> <strong>{word('action', m.action)}</strong> <span>{d.names[m.actor_id] ?? (/^[0-9A-Z]{26}$/.test(m.actor_id) ? m.actor_name : t('incident.system'))}</span></div>
                 <div className="story-line secondary">
-                  {may('record.read') ? <Button type="link" size="small" aria-haspopup="dialog" title={t('incident.proof')} aria-label={t('incident.proof_of', { seq: m.seq })} onClick={() => setProof(m.seq)}>#{m.seq}</Button> : <span>#{m.seq}</span>} {word('object', m.object_kind)} <span title={line(m)}>{line(m)}</span>
+                  {may('record.read') ? <Button type="link" size="small" aria-haspopup="dialog" title={t('incident.proof')} aria-label={t('incident.proof_of', { seq: m.seq })} onClick={() => setProof(m.seq)}>#{m.seq}</Button> : <span>#{m.seq}</span>} {word('object', m.object_kind)} <span title={line(m, word)}>{line(m, word)}</span>
                 </div>
               </li>
             ))}

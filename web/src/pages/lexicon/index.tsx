@@ -19,7 +19,7 @@ export default function Lexicon() {
   const may = useMay()
   const service = useServiceName()
   const [chosen, setChosen] = useState<string[]>([])
-  const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/lexicon', { params: { query: { limit: 5000 } } })
+  const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/lexicon', { params: { query: { limit: 20_000 } } })
   const first = data?.find((r) => r.id === chosen[0])
   const batch = first?.source.startsWith('import:') ? data!.filter((r) => r.source === first.source && r.state === 'live' && !r.approved_by) : []
   const must = (label: string) => [{ required: true, message: t('common.required', { name: label }) }]

@@ -29,6 +29,7 @@ export default function Seconds() {
 function Requests(p: { name: string; rows: Row[] | undefined; empty: string; mine: boolean; error?: unknown; loading: boolean; reload: () => void }) {
   const { t } = useTranslation()
   const { word, options } = useWords()
+  const asked = (action: string) => [word('action', action), word('permission', action)].find((w) => w !== action) ?? action
   const decide = (r: Row, approve: boolean) => (header: { 'Idempotency-Key': string }) => client.POST('/api/v1/second-signatures/{id}/decide', { params: { path: { id: r.id }, header }, body: { approve } })
   return (
     <List<Row>
@@ -37,7 +38,7 @@ function Requests(p: { name: string; rows: Row[] | undefined; empty: string; min
       rowKey={(r) => r.id}
       filters={[{ key: 'state', title: t('seconds.state'), options: options('second.state'), of: (r) => r.state }]}
       columns={[
-        { key: 'what', title: t('seconds.what'), text: (r) => word('action', r.action), show: (r) => <>{word('action', r.action)} · <Link to={r.incident_id ? `/incidents/${r.incident_id}` : pathOf({ kind: r.object_kind, id: r.object_id })}>{word('object', r.object_kind)}</Link></> },
+        { key: 'what', title: t('seconds.what'), text: (r) => asked(r.action), show: (r) => <>{asked(r.action)} · <Link to={r.incident_id ? `/incidents/${r.incident_id}` : pathOf({ kind: r.object_kind, id: r.object_id })}>{word('object', r.object_kind)}</Link></> },
         { key: 'reason', title: t('common.reason'), text: (r) => r.reason },
         { key: 'state', title: t('seconds.state'), text: (r) => word('second.state', r.state) },
         { key: 'at', title: t('seconds.at'), text: (r) => stamp(r.requested_ms), show: (r) => <When ms={r.requested_ms} /> },
