@@ -41,12 +41,12 @@ check: need-go need-node tally ## the quick round before a commit: vet, gofmt, b
 	@go build ./...
 	@bin/tally -- -short -p $(strip $(JOBS)) -timeout 2m ./...
 
-test: need-go need-node need-browser need-postgres console tally ## the whole suite: both databases, the official OpenAI clients for Go and Node, and the console in a browser
+test: need-go need-node need-browser need-postgres console tally ## the whole suite: the platform on both databases, the official OpenAI clients for Go and Node, and the console in a browser
 	@go -C tools test ./tally
-	@bin/tally -- -p $(strip $(JOBS)) -timeout 9m $$(scripts/engines --others)
-	@scripts/engines -p $(strip $(JOBS)) -timeout 9m
+	@bin/tally -- -p $(strip $(JOBS)) -timeout 9m ./...
+	@FENGSUI_TEST_STORE=postgres bin/tally -- -p $(strip $(JOBS)) -timeout 9m $$(scripts/engines --list | grep /platform/)
 
-engines: need-go need-postgres tally ## only the tests that open a store, on SQLite and on PostgreSQL
+engines: need-go need-postgres tally ## every test that opens a store, on SQLite and on PostgreSQL, as many on both
 	@scripts/engines -p $(strip $(JOBS)) -timeout 9m
 
 screens: need-go need-node need-browser console ## a picture of every page, in both languages and shades, wide and narrow, into dist/screens
