@@ -187,7 +187,11 @@ func (e *Engine) commit(ctx context.Context) error {
 	for again := true; again; {
 		var outcomes []outcome
 		fresh := int64(0)
-		err := e.st.Write(ctx, store.System("anomaly"), func(tx *store.Tx) error {
+		known, err := e.lateSubjects(ctx)
+		if err != nil {
+			return err
+		}
+		err = e.st.Write(ctx, store.System("anomaly"), func(tx *store.Tx) error {
 			outcomes, fresh = outcomes[:0], 0
 			for _, f := range sortedKeys(e.t.active) {
 				l := e.t.active[f]
@@ -204,7 +208,7 @@ func (e *Engine) commit(ctx context.Context) error {
 				outcomes = append(outcomes, out)
 			}
 			for _, f := range sortedKeys(e.t.late) {
-				if err := reflectLate(ctx, tx, e.t.late[f]); err != nil {
+				if err := reflectLate(ctx, tx, e.t.late[f], known[f]); err != nil {
 					return err
 				}
 			}
@@ -303,18 +307,56 @@ func (e *Engine) reflect(ctx context.Context, tx *store.Tx, f string, l *live) (
 	return out, keep(ctx, tx, a.ID, rows)
 }
 
-// reflectLate counts signals that were stored before a decision about their anomaly and read after it.
-// Their subjects are not told apart from those known before.
-func reflectLate(ctx context.Context, tx *store.Tx, l *live) error {
+// reflectLate counts signals that were stored before a decision about their anomaly and read after it; subjects is how
+// many it had in all, as far as telemetry still knows.
+func reflectLate(ctx context.Context, tx *store.Tx, l *live, subjects int) error {
 	var signals, lastMs int64
 	for _, p := range l.pending {
 		signals += int64(p.o.Count)
 		lastMs = max(lastMs, p.o.AtMs)
 	}
-	_, err := tx.ExecContext(ctx, "UPDATE anomaly SET signals = signals + ?, last_ms = CASE WHEN last_ms > ? THEN last_ms ELSE ? END WHERE id = ?",
-		signals, lastMs, lastMs, l.a.ID)
+	_, err := tx.ExecContext(ctx, `UPDATE anomaly SET signals = signals + ?, subjects = CASE WHEN subjects > ? THEN subjects ELSE ? END,
+		last_ms = CASE WHEN last_ms > ? THEN last_ms ELSE ? END WHERE id = ?`, signals, subjects, subjects, lastMs, lastMs, l.a.ID)
 	tx.Touch(Topic)
 	return err
+}
+
+// lateSubjects counts whom the decided anomalies with late signals concern, by fingerprint.
+func (e *Engine) lateSubjects(ctx context.Context) (map[string]int, error) {
+	out := map[string]int{}
+	for f, l := range e.t.late {
+		var a struct{ OpenedMs, DecidedMs, BeforeMs int64 }
+		err := e.st.Read().NewRaw(`SELECT a.opened_ms, a.decided_ms, (SELECT COALESCE(MAX(b.decided_ms), 0) FROM anomaly b
+			WHERE b.fingerprint = a.fingerprint AND b.decided_ms < a.opened_ms) AS before_ms FROM anomaly a WHERE a.id = ?`, l.a.ID).Scan(ctx, &a.OpenedMs, &a.DecidedMs, &a.BeforeMs)
+		if err != nil {
+			return nil, err
+		}
+		window := time.Duration(e.t.rules.For(l.pending[0].o).Window).Milliseconds()
+		begin := max(a.OpenedMs-max(1, window), a.BeforeMs)
+		spans, err := e.log.SubjectSpans(ctx, telemetry.SeqAt(begin+1)-1, min(telemetry.SeqAt(a.DecidedMs+1)-1, e.cursor))
+		if err != nil {
+			return nil, err
+		}
+		names := map[string]struct{}{}
+		for _, s := range spans {
+			o := observed(s)
+			if rule := e.t.rules.For(o); rule != nil && rule.fingerprint(o) == f {
+				for _, name := range o.subjects() {
+					names[name] = struct{}{}
+				}
+			}
+		}
+		out[f] = len(names)
+	}
+	return out, nil
+}
+
+// observed is what the signals of a span have in common.
+func observed(s telemetry.SubjectSpan) Observation {
+	o := Observation{Kind: s.Kind, Group: s.UserGroup, Deployment: s.DeploymentID, Signal: Signal{Source: "gateway", ServiceID: s.ServiceID, Subject: s.Subject,
+		Tenant: s.Tenant, Rule: s.Rule, Risk: s.Risk, Action: s.Action, Side: s.Side}}
+	_ = json.Unmarshal([]byte(s.Subjects), &o.Subjects) // written by telemetry; without it only the subjects are fewer
+	return o
 }
 
 // individual leaves out folded signals, which are no single observation.
@@ -395,9 +437,7 @@ func (e *Engine) loadSubjects(ctx context.Context, oldest int64) error {
 		return err
 	}
 	for _, s := range spans {
-		o := Observation{Kind: s.Kind, Group: s.UserGroup, Deployment: s.DeploymentID, Signal: Signal{Source: "gateway", ServiceID: s.ServiceID, Subject: s.Subject,
-			Tenant: s.Tenant, Rule: s.Rule, Risk: s.Risk, Action: s.Action, Side: s.Side}}
-		_ = json.Unmarshal([]byte(s.Subjects), &o.Subjects)
+		o := observed(s)
 		rule := e.t.rules.For(o)
 		if rule == nil {
 			continue

@@ -329,6 +329,7 @@ func TestASignalReadAfterARestartButStoredBeforeADecisionCountsToTheDecidedAnoma
 	for range 4 {
 		h.put("a", "late")
 	}
+	h.put("a", "3")
 	h.flush()
 	h.clock.Advance(time.Millisecond)
 	h.write(officer, func(tx *store.Tx) error {
@@ -341,7 +342,7 @@ func TestASignalReadAfterARestartButStoredBeforeADecisionCountsToTheDecidedAnoma
 	h.restart()
 	h.clock.Advance(2 * time.Second)
 	h.run()
-	if got := h.list(Filter{}); len(got) != 1 || got[0].Signals != 8 || got[0].State != Promoted || got[0].IncidentID != "inc-1" {
+	if got := h.list(Filter{}); len(got) != 1 || got[0].Signals != 9 || got[0].Subjects != 5 || got[0].State != Promoted || got[0].IncidentID != "inc-1" {
 		t.Errorf("%+v", got)
 	}
 }
