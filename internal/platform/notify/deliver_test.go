@@ -89,7 +89,7 @@ func TestAMessageGivenUpStaysVisibleAndIsPagedAboutByTheSecondChannel(t *testing
 	done := make(chan struct{})
 	go func() { defer close(done); a.Run(ctx) }()
 	defer func() { cancel(); <-done }()
-	until(t, "both channels and the auditor wait", func() bool { return c.Waiting() == 3 })
+	until(t, "both channels, who follows the configured ones, and the auditor wait", func() bool { return c.Waiting() == 4 })
 	c.Advance(30 * time.Second) // the auditor's grace at the start
 	m := hello("k")
 	m.IncidentKind = due.KindDrill
