@@ -12,13 +12,13 @@ import (
 	"github.com/fengsui/fengsui/e2e/npm"
 )
 
-// TestTheConsoleInARealBrowser runs desk.test.mjs and walk.test.mjs, each on an instance of its own, at once. What is missing fails it: a check that is left out in silence
-// proves nothing.
+// TestTheConsoleInARealBrowser runs desk.test.mjs, panels.test.mjs and walk.test.mjs, each on an instance of its own, two at a
+// time. What is missing fails it: a check that is left out in silence proves nothing.
 func TestTheConsoleInARealBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("walks the console for minutes")
 	}
-	node(t, 7*time.Minute, "--test", "--test-concurrency=2", "--test-reporter=spec", "desk.test.mjs", "walk.test.mjs")
+	node(t, 8*time.Minute, "--test", "--test-concurrency=2", "--test-reporter=spec", "desk.test.mjs", "panels.test.mjs", "walk.test.mjs")
 }
 
 // TestScreens takes a picture of every page into the folder that make screens names.

@@ -31,7 +31,7 @@ export function EntryPanel({ seq, entry, close }: { seq: number; entry: Item | u
       {error ? <Failed error={error} retry={() => void refetch()} /> : !data ? <Spin /> : (
         <>
           <Alert type={data.verified ? 'success' : 'error'} showIcon title={data.verified ? `✓ ${t('record.proven')}` : `✗ ${t('record.not_proven')}`} description={data.problem} />
-          <ol className="proof">
+          <ol className="proof" tabIndex={0} aria-label={t('record.proof')}>
             <li><h3>{t('record.leaf')}</h3><p>{t('record.leaf_what')}</p><pre className="masked mono">{data.leaf}</pre></li>
             <li><h3>{t('record.leaf_hash')}</h3><p className="mono">{data.leaf_hash}</p></li>
             {data.path.map((hash, n) => <li key={n}><h3>{t('record.step', { n: n + 1 })}</h3><p className="mono">{hash}</p></li>)}
