@@ -176,24 +176,29 @@ func (s secret) told(body, asked string) (out []string) {
 // moving are the parts of an answer that differ between two calls by nothing but time.
 var moving = regexp.MustCompile(`\d{13}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|"(size|next_index|late[a-z_]*|age[a-z_]*|lag[a-z_]*)":[0-9.e+-]+`)
 
-// Role × action × resource, by the API as it is described: nothing of a restricted incident, of what hangs
-// on it and of what people wrote in it, and no count that it would change, for anybody who is not on its
-// list. The controls: while it is open, and for who is on the list, the same doors show it.
-func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
-	b := newBench(t)
+// described is the API as it describes itself, with every role that is no administrator's, and a second drill.
+func (b *bench) described(t *testing.T) (ops []api.Op, doc document, params parameters, every []string) {
+	t.Helper()
 	ops, err := api.Operations()
 	if err != nil {
 		t.Fatal(err)
 	}
 	raw := b.call(t, "", "GET", "/openapi.json", "")
-	var doc document
 	b.must(t, raw, &doc)
-	var params parameters
 	if err := json.Unmarshal([]byte(raw.body), &params); err != nil {
 		t.Fatal(err)
 	}
-	every := slices.DeleteFunc(identity.Roles(), func(r string) bool { return strings.HasSuffix(r, "_admin") })
 	b.exec(t, `INSERT INTO drill (id, number, scenario, state, started_by, started_ms) VALUES ('01DRILLY', 'D-DR-Y', 'A.1', 'running', 'x', 1)`)
+	return ops, doc, params, slices.DeleteFunc(identity.Roles(), func(r string) bool { return strings.HasSuffix(r, "_admin") })
+}
+
+// Role × action × resource, by the API as it is described: nothing of a restricted incident, of what hangs
+// on it and of what people wrote in it, and no count that it would change, for anybody who is not on its
+// list. The controls: while it is open, and for who is on the list, the same doors show it.
+func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
+	b := newBench(t)
+	ops, doc, params, every := b.described(t)
+	var err error
 	b.write(t, func(tx *store.Tx) error {
 		for name, who := range map[string]struct {
 			roles []string
@@ -446,19 +451,8 @@ func cut(s string) string { return s[:min(len(s), 400)] }
 // to the other drill, the same doors show it there.
 func TestNothingOfADrillLeaksToAnotherDrillByAnyDoor(t *testing.T) {
 	b := newBench(t)
-	ops, err := api.Operations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw := b.call(t, "", "GET", "/openapi.json", "")
-	var doc document
-	b.must(t, raw, &doc)
-	var params parameters
-	if err := json.Unmarshal([]byte(raw.body), &params); err != nil {
-		t.Fatal(err)
-	}
-	every := slices.DeleteFunc(identity.Roles(), func(r string) bool { return strings.HasSuffix(r, "_admin") })
-	b.exec(t, `INSERT INTO drill (id, number, scenario, state, started_by, started_ms) VALUES ('01DRILLY', 'D-DR-Y', 'A.1', 'running', 'x', 1)`)
+	ops, doc, params, every := b.described(t)
+	var err error
 	if b.person["every office"], b.tokens["every office"], err = b.app.AddPerson(t.Context(), "every office", every...); err != nil {
 		t.Fatal(err)
 	}

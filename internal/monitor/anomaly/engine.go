@@ -325,38 +325,41 @@ func reflectLate(ctx context.Context, tx *store.Tx, l *live, subjects int) error
 func (e *Engine) lateSubjects(ctx context.Context) (map[string]int, error) {
 	out := map[string]int{}
 	for f, l := range e.t.late {
-		var a struct{ OpenedMs, DecidedMs, BeforeMs int64 }
+		var openedMs, decidedMs, beforeMs int64
 		err := e.st.Read().NewRaw(`SELECT a.opened_ms, a.decided_ms, (SELECT COALESCE(MAX(b.decided_ms), 0) FROM anomaly b
-			WHERE b.fingerprint = a.fingerprint AND b.decided_ms < a.opened_ms) AS before_ms FROM anomaly a WHERE a.id = ?`, l.a.ID).Scan(ctx, &a.OpenedMs, &a.DecidedMs, &a.BeforeMs)
+			WHERE b.fingerprint = a.fingerprint AND b.decided_ms < a.opened_ms) AS before_ms FROM anomaly a WHERE a.id = ?`, l.a.ID).Scan(ctx, &openedMs, &decidedMs, &beforeMs)
 		if err != nil {
 			return nil, err
 		}
 		window := time.Duration(e.t.rules.For(l.pending[0].o).Window).Milliseconds()
-		begin := max(a.OpenedMs-max(1, window), a.BeforeMs)
-		spans, err := e.log.SubjectSpans(ctx, telemetry.SeqAt(begin+1)-1, min(telemetry.SeqAt(a.DecidedMs+1)-1, e.cursor))
+		begin := max(openedMs-max(1, window), beforeMs)
+		spans, err := e.log.SubjectSpans(ctx, telemetry.SeqAt(begin+1)-1, min(telemetry.SeqAt(decidedMs+1)-1, e.cursor))
 		if err != nil {
 			return nil, err
 		}
 		names := map[string]struct{}{}
-		for _, s := range spans {
-			o := observed(s)
-			if rule := e.t.rules.For(o); rule != nil && rule.fingerprint(o) == f {
-				for _, name := range o.subjects() {
+		e.concerned(spans, func(of string, _ *Rule, _ int64, subjects []string) {
+			for _, name := range subjects {
+				if of == f {
 					names[name] = struct{}{}
 				}
 			}
-		}
+		})
 		out[f] = len(names)
 	}
 	return out, nil
 }
 
-// observed is what the signals of a span have in common.
-func observed(s telemetry.SubjectSpan) Observation {
-	o := Observation{Kind: s.Kind, Group: s.UserGroup, Deployment: s.DeploymentID, Signal: Signal{Source: "gateway", ServiceID: s.ServiceID, Subject: s.Subject,
-		Tenant: s.Tenant, Rule: s.Rule, Risk: s.Risk, Action: s.Action, Side: s.Side}}
-	_ = json.Unmarshal([]byte(s.Subjects), &o.Subjects) // written by telemetry; without it only the subjects are fewer
-	return o
+// concerned tells for each span whose anomaly it belongs to, by fingerprint and rule, when it was last stored, and whom it concerns.
+func (e *Engine) concerned(spans []telemetry.SubjectSpan, tell func(fingerprint string, rule *Rule, lastMs int64, subjects []string)) {
+	for _, s := range spans {
+		o := Observation{Kind: s.Kind, Group: s.UserGroup, Deployment: s.DeploymentID, Signal: Signal{Source: "gateway", ServiceID: s.ServiceID, Subject: s.Subject,
+			Tenant: s.Tenant, Rule: s.Rule, Risk: s.Risk, Action: s.Action, Side: s.Side}}
+		_ = json.Unmarshal([]byte(s.Subjects), &o.Subjects) // written by telemetry; without it only the subjects are fewer
+		if rule := e.t.rules.For(o); rule != nil {
+			tell(rule.fingerprint(o), rule, telemetry.StoredMs(s.Last), o.subjects())
+		}
+	}
 }
 
 // individual leaves out folded signals, which are no single observation.
@@ -436,25 +439,16 @@ func (e *Engine) loadSubjects(ctx context.Context, oldest int64) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range spans {
-		o := observed(s)
-		rule := e.t.rules.For(o)
-		if rule == nil {
-			continue
-		}
-		f := rule.fingerprint(o)
+	e.concerned(spans, func(f string, rule *Rule, lastMs int64, subjects []string) {
 		l := e.t.active[f]
-		if l == nil {
-			continue
-		}
 		// The signal that opened it is in its window, even if that has no length.
-		begin := max(l.a.OpenedMs-max(1, time.Duration(rule.Window).Milliseconds()), e.t.decided[f].ms)
-		if telemetry.StoredMs(s.Last) > begin {
-			for _, name := range o.subjects() {
-				l.subjects[name] = struct{}{}
-			}
+		if l == nil || lastMs <= max(l.a.OpenedMs-max(1, time.Duration(rule.Window).Milliseconds()), e.t.decided[f].ms) {
+			return
 		}
-	}
+		for _, name := range subjects {
+			l.subjects[name] = struct{}{}
+		}
+	})
 	return nil
 }
 
