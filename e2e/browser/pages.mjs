@@ -43,6 +43,13 @@ async function byNight(page, path, found) {
   found.nights.push(path)
 }
 
+async function exported(page, list, at, found) {
+  const [download] = await Promise.all([page.waitForEvent('download'), list.getByRole('button', { name: zh('common.export') }).click()])
+  const failed = await download.failure()
+  const csv = failed ? Buffer.from(failed) : readFileSync(await download.path())
+  if (!csv.subarray(0, 3).equals(Buffer.from([0xef, 0xbb, 0xbf])) || !/\S+,\S+\r?\n/.test(csv.toString('utf8'))) found.lacking.push(`${at}: export ${download.url()} gives ${csv.subarray(0, 60)}`)
+}
+
 async function lists(page, path, found) {
   for (const list of await page.locator('section.list').all()) {
     const name = await list.getAttribute('aria-label')
@@ -52,12 +59,12 @@ async function lists(page, path, found) {
     if ((await search.count()) !== 1) found.lacking.push(`${at}: search`)
     if (!path.endsWith('/me') && (await list.getByRole('combobox').count()) === 0) found.lacking.push(`${at}: filter`)
     await search.fill('zzqqxx不存在')
-    await list.getByText(zh('common.empty_narrowed')).waitFor().catch(() => found.lacking.push(`${at}: empty state`))
+    const nothing = list.getByText(zh('common.empty_narrowed'))
+    await nothing.waitFor().catch(() => found.lacking.push(`${at}: empty state`))
+    await exported(page, list, `${at} narrowed`, found)
     await list.getByRole('button', { name: said(zh('common.clear_filters')) }).click()
-    const [download] = await Promise.all([page.waitForEvent('download'), list.getByRole('button', { name: zh('common.export') }).click()])
-    const failed = await download.failure()
-    const csv = failed ? Buffer.from(failed) : readFileSync(await download.path())
-    if (!csv.subarray(0, 3).equals(Buffer.from([0xef, 0xbb, 0xbf])) || !/\S+,\S+\r?\n/.test(csv.toString('utf8'))) found.lacking.push(`${at}: export ${download.url()} gives ${csv.subarray(0, 60)}`)
+    await nothing.waitFor({ state: 'hidden' })
+    await exported(page, list, at, found)
   }
   const outside = await page.locator('[role=main] table:not(.plain)').evaluateAll((all) => all.filter((x) => !x.closest('section.list')).length)
   if (outside > 0) found.lacking.push(`${path}: ${outside} tables that are no lists`)

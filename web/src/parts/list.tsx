@@ -112,7 +112,8 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
   const download = () => {
     const link = document.createElement('a')
     const server = p.served ? p.served.exportTo : p.exportTo
-    if (server) link.href = `/api/v1${server}?${new URLSearchParams(at.query)}`
+    // The server narrows only the lists that it searches itself; of the others its export is always the whole.
+    if (server) link.href = `/api/v1${server}${p.served ? `?${new URLSearchParams(at.query)}` : ''}`
     else link.href = URL.createObjectURL(new Blob(['\ufeff' + csv(p.columns, rows)], { type: 'text/csv;charset=utf-8' }))
     link.download = `${p.name}.csv`
     link.click()
