@@ -9,7 +9,8 @@ ifneq ($(shell d="$$HOME"; [ -n "$$d" ] && { [ -w "$$d" ] || mkdir -p "$$d" 2>/d
 export HOME := $(CURDIR)/.cache/home
 endif
 export PATH := $(PATH):/usr/local/go/bin:/usr/lib/go/bin
-export GOFLAGS := $(strip $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false)
+# With -trimpath everywhere, what make run compiled make test need not compile again.
+export GOFLAGS := $(strip $(filter-out -buildvcs% -trimpath,$(GOFLAGS)) -buildvcs=false -trimpath)
 export GOTOOLCHAIN ?= local
 export GOWORK := off
 export CGO_ENABLED := 0
@@ -30,7 +31,7 @@ run: build ## build, then start a simulated model, Fengsui in front of it and ge
 	@exec bin/fengsui demo $(ARGS)
 
 build: need-go console ## build bin/fengsui, with the console where Node.js 20 is there
-	@go build -trimpath -o bin/fengsui ./cmd/fengsui
+	@go build -o bin/fengsui ./cmd/fengsui
 
 console: need-go ## build the console into web/dist; without Node.js 20 it says so and goes on
 	@scripts/console
@@ -43,8 +44,7 @@ check: need-go need-node tally ## the quick round before a commit: vet, gofmt, b
 
 test: need-go need-node need-browser need-postgres console tally ## the whole suite: the platform on both databases, the official OpenAI clients for Go and Node, and the console in a browser
 	@go -C tools test ./tally
-	@bin/tally -- -p $(strip $(JOBS)) -timeout 9m ./...
-	@FENGSUI_TEST_STORE=postgres bin/tally -- -p $(strip $(JOBS)) -timeout 9m $$(scripts/engines --list | grep /platform/)
+	@scripts/suite -p $(strip $(JOBS)) -timeout 9m
 
 engines: need-go need-postgres tally ## every test that opens a store, on SQLite and on PostgreSQL, as many on both
 	@scripts/engines -p $(strip $(JOBS)) -timeout 9m

@@ -29,10 +29,10 @@ func Ready(ctx context.Context, dir string) (chromium string, err error) {
 	if _, err := os.Stat(filepath.Join(dir, "..", "..", "web", "dist", "index.html")); err != nil {
 		return "", fmt.Errorf("the console is not built, so there is nothing to walk: run 'make console' first")
 	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+	for _, name := range []string{"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome"} {
 		if chromium, err = exec.LookPath(name); err == nil {
 			return chromium, npm.Fetch(ctx, dir)
 		}
 	}
-	return "", fmt.Errorf("no Chromium in PATH: run 'scripts/need browser', or as root on Debian 'apt-get install chromium fonts-noto-cjk'")
+	return "", fmt.Errorf("no Chromium in PATH: run 'scripts/need browser', or as root on Debian 'apt-get install chromium-headless-shell fonts-noto-cjk'")
 }

@@ -173,8 +173,9 @@ async function outside(look, s) {
 }
 
 // Forms that the story has no occasion for: they come when handling has ended, when an incident is restricted or breaks a rule, in the first minute, and so on.
+// The undo of an order, which lasts a minute, may or may not be there.
 const later = ['anomalies.merge', 'gate.decide', 'incident.apply', 'incident.ask_online', 'incident.decide_online', 'incident.explain', 'incident.hold_retro', 'incident.let_in', 'incident.undo', 'incident.unmask', 'incident.unrestrict', 'incident.verify',
-  'orders.adopt', 'orders.undo', 'record.ask_erasure', 'settings.remove_channel', 'settings.remove_provider']
+  'orders.adopt', 'record.ask_erasure', 'settings.remove_channel', 'settings.remove_provider']
 
 export function panels(desk) {
   let look, s
@@ -203,7 +204,7 @@ export function panels(desk) {
 
   test('every form of the console was opened, but those that are named here', () => {
     assert.ok(forms('pages/incident/').size > 20, 'the forms of the incident desk cannot be found any more')
-    assert.deepEqual([...forms()].filter(([, text]) => ![...look.opened].some((x) => x.endsWith(` ${text}`))).map(([key]) => key).sort(), later.sort())
+    assert.deepEqual([...forms()].filter(([key, text]) => key !== 'orders.undo' && ![...look.opened].some((x) => x.endsWith(` ${text}`))).map(([key]) => key).sort(), later.sort())
   })
 
   test('axe finds nothing serious in what opens, and no colour carries meaning alone, by day and by night', () => assert.deepEqual(look.found, []))

@@ -58,7 +58,7 @@ func (a *API) reference() {
 		tag string
 	}
 	build := sync.OnceValue(func() sealed { // not at registration: the document is also made without a house
-		r := newReference(a.Book, a.catalog)
+		r := NewReference(a.Book, a.catalog)
 		raw, err := json.Marshal(r)
 		if err != nil {
 			panic(err) // maps of strings: cannot fail
@@ -81,7 +81,8 @@ func (a *API) reference() {
 	})
 }
 
-func newReference(book *standard.Book, catalog *locale.Catalog) Reference {
+// NewReference puts together the words of all values, from the standards and the catalog.
+func NewReference(book *standard.Book, catalog *locale.Catalog) Reference {
 	r := Reference{Editions: book.Editions(), Words: map[string]standard.Name{}, Lists: enumerations(), Indicators: book.Indicators()}
 	for _, key := range catalog.Keys() {
 		if name, ok := strings.CutPrefix(key, "action."); ok && !isMessage(key) {

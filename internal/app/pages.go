@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/fengsui/fengsui/internal/api"
@@ -15,6 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
+	"github.com/fengsui/fengsui/internal/standard"
 )
 
 //go:embed pages/*
@@ -30,10 +32,12 @@ type pages struct {
 	acks    *api.Limiter
 	logins  *api.Limiter // more of them, since a whole office may share an address
 	log     *slog.Logger
+	words   func() map[string]standard.Name // of values, by list.value
 }
 
 func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
-	p := &pages{house: a.House, catalog: catalog, limit: api.NewLimiter(20, time.Minute), acks: api.NewLimiter(30, time.Minute), logins: api.NewLimiter(60, time.Minute), log: a.log}
+	p := &pages{house: a.House, catalog: catalog, limit: api.NewLimiter(20, time.Minute), acks: api.NewLimiter(30, time.Minute), logins: api.NewLimiter(60, time.Minute), log: a.log,
+		words: sync.OnceValue(func() map[string]standard.Name { return api.NewReference(a.House.Book, catalog).Words })}
 	p.tmpl = template.Must(template.New("").Funcs(template.FuncMap{
 		"dict": func(p page, rows []flow.Count, area string) any {
 			return struct {

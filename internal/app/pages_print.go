@@ -59,30 +59,16 @@ func (p *pages) print(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
-	word := func(key string) string {
-		if p.catalog.Has(key) {
-			return p.catalog.Say(lang, key)
-		}
-		return key // a code without words is better shown than lost
-	}
-	named := func(n standard.Name, id string) string { // the standards name these themselves
-		switch {
-		case n.ZH == "":
-			return id
+	known := p.words()
+	word := func(list, value string) string {
+		switch n, ok := known[list+"."+value]; {
+		case !ok:
+			return value // a code without words is better shown than lost
 		case lang == locale.EN:
 			return n.EN
+		default:
+			return n.ZH
 		}
-		return n.ZH
-	}
-	types, duties := map[string]standard.Name{}, map[string]standard.Name{}
-	for _, t := range p.house.Book.Types() {
-		types[t.ID] = t.Name
-		for _, s := range t.Subtypes {
-			types[s.ID] = s.Name
-		}
-	}
-	for _, d := range p.house.Book.Rules() {
-		duties[d.ID] = d.Name
 	}
 	at := func(ms int64) string {
 		if ms == 0 {
@@ -93,6 +79,9 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 	who := func(id string) string {
 		if n := x.Names[id]; n != "" {
 			return n
+		}
+		if strings.HasPrefix(id, "system:") {
+			return p.catalog.Say(lang, "page.system")
 		}
 		return id
 	}
@@ -106,12 +95,12 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 		if n == 0 {
 			return "—"
 		}
-		return word("level." + fmt.Sprint(n))
+		return word("level", fmt.Sprint(n))
 	}
 	i := x.Incident
 	out := sheet{Number: i.Number, Title: i.Title, By: who(x.By), AtMs: x.AtMs}
 	if i.Kind != "real" {
-		out.Mark = "【" + word("kind."+i.Kind) + "】"
+		out.Mark = "【" + word("kind", i.Kind) + "】"
 	}
 	add := func(title, head string, rows [][]string) {
 		out.Parts = append(out.Parts, part{Title: "page.print." + title, Head: strings.Fields(head), Rows: rows})
@@ -126,26 +115,26 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 	if x.Level.Final != nil {
 		final = level(*x.Level.Final)
 	}
-	add("facts", "state kind working final stage declared by", [][]string{{word("incident.state." + string(i.State)), word("kind." + i.Kind), level(x.Level.Working), final, word("stage." + x.Level.Stage), at(i.DeclaredMs), who(i.DeclaredBy)}})
+	add("facts", "state kind working final stage declared by", [][]string{{word("incident.state", string(i.State)), word("kind", i.Kind), level(x.Level.Working), final, word("stage", x.Level.Stage), at(i.DeclaredMs), who(i.DeclaredBy)}})
 	add("categories", "category risk rank part", rows(len(x.Categories), func(k int) []string {
 		c := x.Categories[k]
-		return []string{named(types[c.GuideType], c.GuideType), c.Risk, word("rank." + c.Rank), word("part." + c.Part)}
+		return []string{word("guide_type", c.GuideType), word("risk", c.Risk), word("rank", c.Rank), word("part", c.Part)}
 	}))
 	add("assessments", "at stage source importance loss harm working why by", rows(len(x.Assessments), func(k int) []string {
 		s := x.Assessments[k]
-		return []string{at(s.AtMs), word("stage." + s.Stage), word("source." + s.Source), s.Importance, s.BusinessLoss, s.SocialHarm, level(s.WorkingLevel), strings.TrimSpace(s.Reason + " " + s.Edition), who(s.AssessedBy)}
+		return []string{at(s.AtMs), word("stage", s.Stage), word("source", s.Source), word(standard.FactorImportance, s.Importance), word(standard.FactorBusinessLoss, s.BusinessLoss), word(standard.FactorSocialHarm, s.SocialHarm), level(s.WorkingLevel), strings.TrimSpace(word("reason", s.Reason) + " " + s.Edition), who(s.AssessedBy)}
 	}))
 	add("awareness", "at source by withdrawn", rows(len(x.Awareness), func(k int) []string {
 		s := x.Awareness[k]
-		return []string{at(s.AtMs), word("awareness_source." + s.Source), who(s.EnteredBy), s.WithdrawnReason}
+		return []string{at(s.AtMs), word("awareness_source", s.Source), who(s.EnteredBy), s.WithdrawnReason}
 	}))
 	add("clocks", "rule authority state due submitted receipt", rows(len(x.Obligations), func(k int) []string {
 		o := x.Obligations[k]
-		return []string{named(duties[o.RuleID], o.RuleID), o.Authority, word("obligation.state." + o.State), at(o.DueMs), at(o.SubmittedMs), o.Receipt}
+		return []string{word("obligation_rule", o.RuleID), word("recipient", o.Authority), word("obligation.state", o.State), at(o.DueMs), at(o.SubmittedMs), o.Receipt}
 	}))
 	add("orders", "rung state issued by ended acknowledged proven", rows(len(x.Orders), func(k int) []string {
 		o := x.Orders[k]
-		return []string{word("rung." + string(o.Order.Rung)), word("order.state." + string(o.Order.State)), at(o.Order.IssuedMs), who(o.Order.IssuedBy), at(o.Order.EndedMs), yes(o.Acknowledged), yes(o.Proven)}
+		return []string{word("rung", string(o.Order.Rung)), word("order.state", string(o.Order.State)), at(o.Order.IssuedMs), who(o.Order.IssuedBy), at(o.Order.EndedMs), yes(o.Acknowledged), yes(o.Proven)}
 	}))
 	add("steps", "step role state due done by", rows(len(x.Tasks), func(k int) []string {
 		s := x.Tasks[k]
@@ -153,7 +142,7 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 		if lang == locale.EN {
 			title = s.Title.EN
 		}
-		return []string{title, word("role." + s.Role), word("task.state." + string(s.State)), at(s.DueMs), at(s.DoneMs), who(s.DoneBy)}
+		return []string{title, word("role", s.Role), word("task.state", string(s.State)), at(s.DueMs), at(s.DoneMs), who(s.DoneBy)}
 	}))
 	people := map[string]bool{i.DeclaredBy: true}
 	for _, s := range x.Assessments {
@@ -175,16 +164,16 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 	add("people", "name id", names)
 	add("evidence", "content side hash at by", rows(len(x.Evidence), func(k int) []string {
 		e := x.Evidence[k]
-		return []string{e.ContentNo, e.Side, e.SHA256, at(e.PinnedMs), who(e.PinnedBy)}
+		return []string{e.ContentNo, word("side", e.Side), e.SHA256, at(e.PinnedMs), who(e.PinnedBy)}
 	}))
 	add("reach", "answers subjects unknown first last", [][]string{{fmt.Sprint(x.Reach.Answers), fmt.Sprint(x.Reach.Subjects), fmt.Sprint(x.Reach.UnknownAnswers), at(x.Reach.FirstMs), at(x.Reach.LastMs)}})
 	add("milestones", "step first last times", rows(len(x.Milestones), func(k int) []string {
 		m := x.Milestones[k]
-		return []string{word("milestone." + m.Name), at(m.FirstMs), at(m.LastMs), fmt.Sprint(m.Times)}
+		return []string{word("milestone", m.Name), at(m.FirstMs), at(m.LastMs), fmt.Sprint(m.Times)}
 	}))
-	add("timeline", "index at action object by", rows(len(x.Entries), func(k int) []string {
-		e := x.Entries[k]
-		return []string{fmt.Sprint(e.Idx), at(e.AtMs), word("action." + e.Action), e.ObjectKind + " " + e.ObjectID, who(e.Actor)}
+	add("timeline", "index at action object by", rows(len(x.Moments), func(k int) []string {
+		m := x.Moments[k]
+		return []string{fmt.Sprint(m.Seq - 1), at(m.AtMs), word("action", m.Action), strings.TrimSpace(word("object", m.ObjectKind) + " " + m.ObjectID), who(m.ActorID)}
 	}))
 	if c := x.Checkpoint; c != nil {
 		add("checkpoint", "at size hash", [][]string{{at(c.AtMs), fmt.Sprint(c.Size), c.Root.String()}})

@@ -39,6 +39,7 @@ func TestAnIncidentIsPrintedForWhoMayReadItAndEachPrintIsOnRecord(t *testing.T) 
 	a.run(t, fmt.Sprintf(`INSERT INTO incident (id, number, kind, operator_id, service_id, title, state, editions, declared_by, declared_ms) SELECT 'I', 'IN-PRINT', 'drill', operator_id, id, '%s', 'responding', '[]', 'x', 1700000000000 FROM service WHERE id = '%s'`, tagged("标题甲"), id),
 		fmt.Sprintf(anOfflineOrder, "O", 901, "real", id, "service_offline", "", "in_force"),
 		fmt.Sprintf(`INSERT INTO obligation (id, incident_id, operator_id, rule_id, authority, edition, state, clock_start_ms, due_ms, receipt) SELECT 'B', 'I', operator_id, 'cac.summary', '%s', 'e', 'owed', 1, 1700000000000, '%s' FROM service`, tagged("机关甲"), tagged("回执甲")),
+		`INSERT INTO obligation (id, incident_id, operator_id, rule_id, authority, edition, state, clock_start_ms, due_ms, receipt) SELECT 'B2', 'I', operator_id, 'cac.first', 'provincial_cac', 'e', 'owed', 2, 1700000000000, '' FROM service`,
 		fmt.Sprintf(`INSERT INTO evidence (id, incident_id, anomaly_id, kind, content_no, day, sha256, pinned_by, pinned_ms) VALUES ('E', 'I', '', 'real', '%s', '2026-01-01', 'abc123hash', 'x', 1)`, tagged("C-1")))
 	prints := func() (n int) {
 		if err := a.House.Store.Read().NewRaw("SELECT COUNT(*) FROM record_entries WHERE action = 'incident.print'").Scan(t.Context(), &n); err != nil {
@@ -46,7 +47,7 @@ func TestAnIncidentIsPrintedForWhoMayReadItAndEachPrintIsOnRecord(t *testing.T) 
 		}
 		return n
 	}
-	for lang, words := range map[string][]string{"zh": {"事件档案 IN-PRINT", "【演练】", "打印于", "处置指令", "触达范围", "服务下线"}, "en": {"Dossier of incident IN-PRINT", "【drill】", "printed by", "Orders", "Reach", "service offline"}} {
+	for lang, words := range map[string][]string{"zh": {"事件档案 IN-PRINT", "【演练】", "打印于", "处置指令", "触达范围", "服务下线"}, "en": {"provincial cyberspace administration", "Dossier of incident IN-PRINT", "【drill】", "printed by", "Orders", "Reach", "service offline"}} {
 		before := prints()
 		body := a.get(t, "/incidents/I/print?lang="+lang, token, 200)
 		noMarkup(t, body)
@@ -54,6 +55,9 @@ func TestAnIncidentIsPrintedForWhoMayReadItAndEachPrintIsOnRecord(t *testing.T) 
 			if !strings.Contains(body, w) {
 				t.Errorf("%s: %q is missing", lang, w)
 			}
+		}
+		if strings.Contains(body, "provincial_cac") || strings.Contains(body, "incident.print") {
+			t.Error("a code is printed instead of its words")
 		}
 		if prints() != before+1 {
 			t.Error("a print is not on record")

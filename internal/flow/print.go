@@ -15,7 +15,7 @@ import (
 type Printout struct {
 	Dossier
 	Orders     []containment.Status
-	Entries    []record.Entry // of who may read the record
+	Moments    []Moment // the timeline, oldest first
 	Checkpoint *record.Checkpoint
 	Names      map[string]string // of persons, by id
 	By         string
@@ -46,18 +46,14 @@ func (h *House) Print(ctx context.Context, a store.Actor, id string) (p Printout
 		}
 		p.Orders = append(p.Orders, s)
 	}
-	if identity.May(a, "record.read") && a.Drill == "" {
-		for from := int64(0); ; {
-			some, err := record.Entries(ctx, db, record.Filter{Scope: incident.Scope(id), From: from, Limit: 1000, Without: hiddenNames(a)})
-			if err != nil {
-				return Printout{}, err
-			}
-			p.Entries = append(p.Entries, some...)
-			if len(some) < 1000 {
-				break
-			}
-			from = some[len(some)-1].Idx + 1
+	for after, more := int64(0), true; more; more = after != 0 {
+		var some []Moment
+		if some, _, after, err = h.Timeline(ctx, a, id, after, 1000); err != nil {
+			return Printout{}, err
 		}
+		p.Moments = append(p.Moments, some...)
+	}
+	if identity.May(a, "record.read") && a.Drill == "" {
 		if p.Checkpoint, err = record.LastCheckpoint(ctx, db); err != nil {
 			return Printout{}, err
 		}
