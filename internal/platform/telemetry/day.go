@@ -49,6 +49,9 @@ func (l *Log) openDay(ctx context.Context, day string) (*dayFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := w.ExecContext(ctx, schema); err != nil { // of a day that an older version began
+		return nil, errors.Join(err, w.Close())
+	}
 	r, err := store.OpenSQLite(ctx, l.path(day), store.Relaxed, 4)
 	if err != nil {
 		return nil, errors.Join(err, w.Close())

@@ -218,6 +218,7 @@ CREATE INDEX IF NOT EXISTS capture_sha ON capture(sha256);
 CREATE TABLE IF NOT EXISTS aggregate (
   seq INTEGER PRIMARY KEY, first_ms BIGINT NOT NULL, last_ms BIGINT NOT NULL, service_id TEXT NOT NULL, kind TEXT NOT NULL,
   simulated BOOLEAN NOT NULL, input_verdict TEXT NOT NULL, output_verdict TEXT NOT NULL, n INTEGER NOT NULL, released_runes BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS handed (gateway_id TEXT NOT NULL, number BIGINT NOT NULL, PRIMARY KEY (gateway_id, number));
 CREATE TABLE IF NOT EXISTS segment (
   id TEXT PRIMARY KEY, day TEXT NOT NULL, from_seq BIGINT NOT NULL, to_seq BIGINT NOT NULL, rows BIGINT NOT NULL,
   sha256 TEXT NOT NULL, closed_ms BIGINT NOT NULL, handed_ms BIGINT NOT NULL);

@@ -66,6 +66,8 @@ type Log struct {
 	segRows   int64 // rows since then
 	segOpened int64 // when the first of them was stored, ms
 
+	hands     chan handing  // batches on their way to the writer
+	ended     chan struct{} // closed when Run has ended
 	urgent    chan struct{} // a Flush waits: do not pause
 	segments  chan struct{} // wakes the segment worker
 	settings  atomic.Pointer[settings]
@@ -129,7 +131,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{o: o, clock: o.Store.Clock(), dir: dir, q: newQueue(o.QueueRows, o.QueueBytes), changed: make(chan struct{}),
-		urgent: make(chan struct{}, 1), segments: make(chan struct{}, 1)}
+		hands: make(chan handing), ended: make(chan struct{}), urgent: make(chan struct{}, 1), segments: make(chan struct{}, 1)}
 	l.settings.Store(&settings{days: DefaultRetentionDays})
 	if err := l.readSettings(ctx); err != nil {
 		return nil, err
@@ -182,28 +184,27 @@ var kinds = map[string]bool{"real": true, "drill": true, "test": true, "backfill
 
 // PutTraffic takes a row for storing. It never blocks.
 func (l *Log) PutTraffic(t Traffic) {
-	if !kinds[t.Kind] {
-		t.Kind = "real" // the safe side: it is looked at by people
-		l.counters.malformed.Add(1)
-	}
-	if t.RequestID == "" {
-		t.RequestID = store.NewID(clock.Ms(l.clock))
-	}
+	l.mend(&t.Kind, &t.RequestID)
 	t.Matches, t.OrderIDs = orEmptyArray(t.Matches), orEmptyArray(t.OrderIDs)
 	l.q.put(item{traffic: &t})
 }
 
 // PutSignal takes a row for storing. It never blocks.
 func (l *Log) PutSignal(s Signal) {
-	if !kinds[s.Kind] {
-		s.Kind = "real"
-		l.counters.malformed.Add(1)
-	}
-	if s.ID == "" {
-		s.ID = store.NewID(clock.Ms(l.clock))
-	}
+	l.mend(&s.Kind, &s.ID)
 	s.Count, s.Subjects = 1, "[]"
 	l.q.put(item{signal: &s})
+}
+
+// mend gives a row what it cannot be stored without; id may be nil.
+func (l *Log) mend(kind, id *string) {
+	if !kinds[*kind] {
+		*kind = "real" // the safe side: it is looked at by people
+		l.counters.malformed.Add(1)
+	}
+	if id != nil && *id == "" {
+		*id = store.NewID(clock.Ms(l.clock))
+	}
 }
 
 func orEmptyArray(js string) string {

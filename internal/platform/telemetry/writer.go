@@ -19,8 +19,14 @@ func (l *Log) Run(ctx context.Context) error {
 		defer close(done)
 		l.keep(ctx)
 	}()
+	defer close(l.ended)
 	var pending *batch
 	for ctx.Err() == nil {
+		select {
+		case h := <-l.hands: // between two batches of our own, so that neither waits for the other's end
+			l.handIn(ctx, h)
+		default:
+		}
 		if pending == nil && l.q.empty() {
 			if err := l.closeDue(ctx); err != nil {
 				l.failed(ctx, err)
@@ -28,6 +34,8 @@ func (l *Log) Run(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 			case <-l.q.wake:
+			case h := <-l.hands:
+				l.handIn(ctx, h)
 			case <-l.clock.After(l.o.SegmentEvery / 4):
 			}
 			continue
@@ -123,6 +131,9 @@ func (l *Log) failed(ctx context.Context, err error) {
 
 // batch is what one transaction stores. Positions are given once, so that trying again changes nothing.
 type batch struct {
+	gateway    string // of a handed batch, with its number
+	number     int64
+	madeMs     int64
 	nowMs      int64
 	traffic    []Traffic
 	signals    []Signal
@@ -143,49 +154,63 @@ func (b *batch) answer(err error) {
 
 func (b *batch) rows() int { return len(b.traffic) + len(b.signals) + len(b.aggregates) }
 
-func (l *Log) next(nowMs int64) int64 {
-	l.lastSeq = max(l.lastSeq+1, SeqAt(nowMs))
-	return l.lastSeq
+// place gives each row its position.
+func (l *Log) place(b *batch) {
+	b.nowMs = max(clock.Ms(l.clock), StoredMs(l.lastSeq))
+	next := func() int64 {
+		l.lastSeq = max(l.lastSeq+1, SeqAt(b.nowMs))
+		return l.lastSeq
+	}
+	for i := range b.signals {
+		b.signals[i].Seq = next()
+	}
+	for i := range b.traffic {
+		b.traffic[i].Seq = next()
+	}
+	for i := range b.aggregates {
+		b.aggregates[i].Seq = next()
+	}
+	for i := range b.captures {
+		b.captures[i].Seq = next()
+	}
 }
 
 func (l *Log) take() *batch {
 	items, folded, aggregates := l.q.take(l.o.BatchRows)
-	b := &batch{nowMs: max(clock.Ms(l.clock), StoredMs(l.lastSeq)), aggregates: aggregates}
+	b := &batch{aggregates: aggregates}
 	for _, it := range items {
 		switch {
 		case it.mark != nil:
 			b.marks = append(b.marks, it.mark)
 		case it.signal != nil:
-			s := *it.signal
-			s.Seq = l.next(b.nowMs)
-			if s.Content != nil && l.found.add(s.RequestID) {
-				b.capture(Capture{RequestID: s.RequestID, Stage: StageFound, ContentNo: s.ContentNo, ServiceID: s.ServiceID, Kind: s.Kind,
-					Modality: s.Modality, Language: s.Language, Scope: subjectScope(s.Subject)}, s.Content)
-			}
-			s.Content = nil
-			b.signals = append(b.signals, s)
+			b.signal(*it.signal, l.found.add)
 		case it.traffic != nil:
-			t := *it.traffic
-			t.Seq = l.next(b.nowMs)
-			if t.Content != nil {
-				b.capture(Capture{RequestID: t.RequestID, Stage: StageEnded, ContentNo: t.ContentNo, ServiceID: t.ServiceID, Kind: t.Kind,
-					Modality: t.Modality, Language: t.Language, Scope: subjectScope(t.Subject)}, t.Content)
-			}
-			t.Content = nil
-			b.traffic = append(b.traffic, t)
+			b.ended(*it.traffic)
 		}
 	}
-	for _, s := range folded {
-		s.Seq = l.next(b.nowMs)
-		b.signals = append(b.signals, s)
-	}
-	for i := range b.aggregates {
-		b.aggregates[i].Seq = l.next(b.nowMs)
-	}
-	for i := range b.captures {
-		b.captures[i].Seq = l.next(b.nowMs)
-	}
+	b.signals = append(b.signals, folded...)
+	l.place(b)
 	return b
+}
+
+// signal adds a row, and what is captured with it if first says that it is the first of its request.
+func (b *batch) signal(s Signal, first func(request string) bool) {
+	if s.Content != nil && first(s.RequestID) {
+		b.capture(Capture{RequestID: s.RequestID, Stage: StageFound, ContentNo: s.ContentNo, ServiceID: s.ServiceID, Kind: s.Kind,
+			Modality: s.Modality, Language: s.Language, Scope: subjectScope(s.Subject)}, s.Content)
+	}
+	s.Content = nil
+	b.signals = append(b.signals, s)
+}
+
+// ended adds the row of a request that ended.
+func (b *batch) ended(t Traffic) {
+	if t.Content != nil {
+		b.capture(Capture{RequestID: t.RequestID, Stage: StageEnded, ContentNo: t.ContentNo, ServiceID: t.ServiceID, Kind: t.Kind,
+			Modality: t.Modality, Language: t.Language, Scope: subjectScope(t.Subject)}, t.Content)
+	}
+	t.Content = nil
+	b.traffic = append(b.traffic, t)
 }
 
 func (b *batch) capture(c Capture, content *Content) {
@@ -204,7 +229,7 @@ func subjectScope(subject string) string {
 }
 
 func (l *Log) write(ctx context.Context, b *batch) error {
-	if b.rows() == 0 {
+	if b.rows() == 0 && b.gateway == "" {
 		return nil
 	}
 	day := Day(b.nowMs)
@@ -220,9 +245,24 @@ func (l *Log) write(ctx context.Context, b *batch) error {
 	if err := l.dropRepeated(ctx, b, day); err != nil {
 		return err
 	}
+	if b.gateway != "" { // the gateway forgets what we have: it must survive the power switch
+		if _, err := f.w.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
+			return err
+		}
+		defer f.w.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL") //nolint:errcheck // then the next ones are only slower
+	}
 	var stored int64
 	err = f.w.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		stored = 0
+		if b.gateway != "" {
+			n, err := insert(ctx, tx, []handed{{GatewayID: b.gateway, Number: b.number}})
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				return errHanded
+			}
+		}
 		n, err := insert(ctx, tx, b.signals)
 		stored += n
 		if err != nil {
