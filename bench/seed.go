@@ -339,10 +339,12 @@ func (s *seeder) lastHour(ctx context.Context, end time.Time) error {
 	return s.settled(ctx)
 }
 
-// settled waits until nothing is due any more and every message has left.
+// settled waits until nothing is due any more and every message has left. Weeks leave a hundred thousand messages, and a
+// busy machine takes its time over them: only when nothing has moved for two minutes is something wrong.
 func (s *seeder) settled(ctx context.Context) error {
 	db := s.house.Store.Read()
-	for deadline := time.Now().Add(2 * time.Minute); ; {
+	var deadline time.Time
+	for least := int64(-1); ; {
 		clocks, err := due.CountBacklog(ctx, db, s.house.NowMs())
 		if err != nil {
 			return err
@@ -353,6 +355,9 @@ func (s *seeder) settled(ctx context.Context) error {
 		}
 		if clocks.Overdue == 0 && messages.Pending == 0 {
 			return nil
+		}
+		if left := clocks.Overdue + messages.Pending; least < 0 || left < least {
+			least, deadline = left, time.Now().Add(2*time.Minute)
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%d clocks and %d messages are not settled", clocks.Overdue, messages.Pending)

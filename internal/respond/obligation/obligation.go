@@ -42,10 +42,18 @@ type Obligation struct {
 // DueKind names the due row of an obligation; its handler is Overdue.
 const DueKind = "obligation.due"
 
-// RemindEveryMs is how long a duty without a number in its rule ("promptly") may stand before people
-// are reminded, again and again. It is the house's figure, not the law's: such a duty is never marked
-// overdue, and its DueMs is 0.
-const RemindEveryMs int64 = 60 * 60 * 1000
+// A duty without a number in its rule ("promptly") that stands for RemindFirstMs is reminded of, then each time it has
+// stood twice as long, and at least every RemindLastMs: each shift hears of it, and nobody learns to look away. These are the
+// house's figures, not the law's: such a duty is never marked overdue, and its DueMs is 0.
+const (
+	RemindFirstMs int64 = 60 * 60 * 1000
+	RemindLastMs  int64 = 12 * 60 * 60 * 1000
+)
+
+// remindIn is how long after nowMs to remind again.
+func (o Obligation) remindIn(nowMs int64) int64 {
+	return min(max(nowMs-o.ClockStartMs, RemindFirstMs), RemindLastMs)
+}
 
 // Standing is open for as long as the clock runs.
 func (o Obligation) Standing() bool {
@@ -154,7 +162,7 @@ func settle(ctx context.Context, tx *store.Tx, i incident.Incident, w standard.O
 	case o.Standing() && o.DueMs > 0:
 		return due.Set(ctx, tx, o.row(i, o.DueMs))
 	case o.Standing() && w.Due.Kind == standard.DuePromptly:
-		return due.Set(ctx, tx, o.row(i, max(start+RemindEveryMs, tx.NowMs)))
+		return due.Set(ctx, tx, o.row(i, max(start+RemindFirstMs, tx.NowMs)))
 	}
 	return due.Cancel(ctx, tx, DueKind, o.ID)
 }

@@ -1,6 +1,7 @@
 package obligation_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func TestClocksRunBeforeThereIsALevel(t *testing.T) {
 				switch {
 				case within > 0 && (o.DueMs != i.DeclaredMs+within || clock[0].DueMs != o.DueMs):
 					t.Errorf("%s is due %d ms after awareness, its row %d; want %d", rule, o.DueMs-i.DeclaredMs, clock[0].DueMs-i.DeclaredMs, within)
-				case within == 0 && (o.DueMs != 0 || clock[0].DueMs != i.DeclaredMs+obligation.RemindEveryMs):
+				case within == 0 && (o.DueMs != 0 || clock[0].DueMs != i.DeclaredMs+obligation.RemindFirstMs):
 					t.Errorf("%s without a number is due %d and reminds %d ms after awareness", rule, o.DueMs, clock[0].DueMs-i.DeclaredMs)
 				}
 			}
@@ -411,17 +412,25 @@ func TestAClockThatTwoPeopleMoveLaterPagesAgainWhenItComes(t *testing.T) {
 	}
 }
 
-func TestADutyWithoutANumberRemindsEachHourAndIsNeverOverdue(t *testing.T) {
+func TestADutyWithoutANumberRemindsWheneverItStoodTwiceAsLongAndEveryShiftAndIsNeverOverdue(t *testing.T) {
 	b := newBench(t)
 	i := b.declare(t, "other")
 	b.must(t, b.classify(i.ID, "content.illegal", "primary"))
-	for range 3 {
+	var reminded []int // hours after awareness; each wait is a few minutes longer, because nobody looks in between
+	for m := range 48 * 12 {
 		b.pages = nil
-		b.clock.Advance(time.Hour)
+		b.clock.Advance(5 * time.Minute)
 		b.fire(t)
-		if n := strings.Count(strings.Join(b.pages, " "), "genai.illegal_content"); n != 1 {
-			t.Errorf("reminded %d times in an hour", n)
+		switch n := strings.Count(strings.Join(b.pages, " "), "genai.illegal_content"); n {
+		case 0:
+		case 1:
+			reminded = append(reminded, (m+1)/12)
+		default:
+			t.Errorf("reminded %d times at once", n)
 		}
+	}
+	if want := []int{1, 2, 4, 8, 17, 29, 41}; !slices.Equal(reminded, want) {
+		t.Errorf("reminded after %v hours, want %v", reminded, want)
 	}
 	o := b.want(t, i.ID, "genai.illegal_content", "owed")
 	if o.OverdueMs != 0 {
@@ -429,7 +438,7 @@ func TestADutyWithoutANumberRemindsEachHourAndIsNeverOverdue(t *testing.T) {
 	}
 	b.must(t, b.submit(compliance, o.ID, "told by telephone"))
 	b.pages = nil
-	b.clock.Advance(5 * time.Hour)
+	b.clock.Advance(24 * time.Hour)
 	b.fire(t)
 	if strings.Contains(strings.Join(b.pages, " "), "genai.illegal_content") {
 		t.Error("reminded of what is met")

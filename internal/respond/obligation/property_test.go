@@ -118,7 +118,7 @@ func (b *bench) agree(t *testing.T, r *rapid.T, id string, rules map[string]stan
 				r.Fatalf("%s overdue since %d with its row %s", rule, o.OverdueMs, live[0].State)
 			}
 		case rules[rule].Due.Kind != standard.DuePeriodic:
-			if len(live) != 1 || live[0].State != due.Pending || live[0].DueMs > b.now()+obligation.RemindEveryMs {
+			if len(live) != 1 || live[0].State != due.Pending || live[0].DueMs > b.now()+obligation.RemindLastMs {
 				r.Fatalf("%s is to be met promptly and reminds by %+v", rule, live)
 			}
 		}

@@ -95,7 +95,7 @@ func Overdue(ctx context.Context, tx *store.Tx, id string, page func(context.Con
 		return err
 	}
 	if o.DueMs == 0 {
-		if err := due.Set(ctx, tx, o.row(i, tx.NowMs+RemindEveryMs)); err != nil {
+		if err := due.Set(ctx, tx, o.row(i, tx.NowMs+o.remindIn(tx.NowMs))); err != nil {
 			return err
 		}
 		return page(ctx, tx, o, i)

@@ -77,13 +77,21 @@ export function Timeline() {
   const [typed, setTyped] = useState('')
   const [proof, setProof] = useState<number>()
   const [at, setAt] = useState(0)
+  const [high, setHigh] = useState(480)
   const box = useRef<HTMLDivElement>(null)
+  // Asked while drawing, the height would have the whole desk laid out in between.
+  useEffect(() => {
+    if (!box.current) return
+    const seen = new ResizeObserver(([e]) => setHigh(e.contentRect.height || 480))
+    seen.observe(box.current)
+    return () => seen.disconnect()
+  }, [])
   const shown = useMemo(() => {
     const q = typed.trim().toLowerCase()
     const newest = items.toReversed()
     return q ? newest.filter((m) => `${word('action', m.action)} ${word('object', m.object_kind)} ${m.actor_name} ${line(m, word)}`.toLowerCase().includes(q)) : newest
   }, [items, typed, word])
-  const { from, to } = visible(at, box.current?.clientHeight || 480, shown.length)
+  const { from, to } = visible(at, high, shown.length)
   return (
     <Panel
       id="timeline"
