@@ -20,6 +20,7 @@ import (
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 // line is one event of a stream; a comment has the name ":".
@@ -92,22 +93,29 @@ func (e *ear) next(t testing.TB) (l line, ok bool) {
 	}
 }
 
-// until reads changes up to and with the one of an object.
+// noted is the action of the entries that these tests append. The instance appends its own beside them, such as
+// an acknowledged order or a probe, whenever it gets to them.
+const noted = "test.note"
+
+// until reads changes up to and with the one of an object, and gives the noted ones.
 func (e *ear) until(t testing.TB, id string) (out []flow.Change) {
 	t.Helper()
-	for {
+	for seen := int64(0); ; {
 		l, ok := e.next(t)
 		if !ok {
 			t.Fatalf("the stream ended before %s came: %+v", id, out)
 		}
-		if l.name == "change" {
-			if l.id != fmt.Sprint(l.Seq) {
-				t.Errorf("id %s of seq %d", l.id, l.Seq)
-			}
-			out = append(out, l.Change)
-			if l.ID == id {
-				return out
-			}
+		if l.name != "change" {
+			continue
+		}
+		if l.id != fmt.Sprint(l.Seq) || l.Seq <= seen {
+			t.Errorf("id %s of seq %d, after %d", l.id, l.Seq, seen)
+		}
+		if seen = l.Seq; l.Action != noted {
+			continue
+		}
+		if out = append(out, l.Change); l.ID == id {
+			return out
 		}
 	}
 }
@@ -136,7 +144,7 @@ func (b *bench) note(t testing.TB, kind, scope string, ids ...string) {
 	t.Helper()
 	b.write(t, func(tx *store.Tx) error {
 		for _, id := range ids {
-			tx.Record(store.Entry{Action: "test.note", ObjectKind: kind, ObjectID: id, Scope: scope})
+			tx.Record(store.Entry{Action: noted, ObjectKind: kind, ObjectID: id, Scope: scope})
 		}
 		return nil
 	})
@@ -160,13 +168,13 @@ func TestAStreamTellsWhatChangesAndGoesOnAfterACutWithNothingTwiceAndNothingLost
 	b.note(t, "incident", "incident:RWinc", "RWinc")
 	b.note(t, "order", "", "RWorder")
 	got := e.until(t, "RWorder")
-	if len(got) != 2 || got[0].Seq != hello.Seq+1 || got[1].Seq != hello.Seq+2 || got[0].IncidentID != "RWinc" || got[1].IncidentID != "RWinc" || got[1].Action != "test.note" || got[1].Kind != "order" || got[1].AtMs == 0 {
+	if len(got) != 2 || got[0].Seq <= hello.Seq || got[0].IncidentID != "RWinc" || got[1].IncidentID != "RWinc" || got[1].Kind != "order" || got[1].AtMs == 0 {
 		t.Errorf("%+v", got)
 	}
 	e.stop()
 	b.note(t, "task", "incident:RWinc", "T-1", "T-2", "T-3") // while nobody listens
 	e, _ = b.tune(t, b.app.URL(), "commander", "?after=1", "Last-Event-ID", fmt.Sprint(got[1].Seq))
-	if hello, _ = e.next(t); hello.name != "hello" || hello.id != fmt.Sprint(got[1].Seq) || hello.Seq != got[1].Seq+3 {
+	if hello, _ = e.next(t); hello.name != "hello" || hello.id != fmt.Sprint(got[1].Seq) || hello.Seq < got[1].Seq+3 {
 		t.Errorf("%+v", hello)
 	}
 	b.note(t, "task", "incident:RWinc", "T-4")
@@ -295,7 +303,7 @@ func TestAStreamEndsWithTheTokenTheRoleAndTheServer(t *testing.T) {
 			if !ok {
 				return
 			}
-			if l.name == "change" {
+			if l.Action == noted {
 				t.Errorf("%s: %+v came nevertheless", why, l)
 			}
 		}
@@ -311,7 +319,7 @@ func TestAStreamEndsWithTheTokenTheRoleAndTheServer(t *testing.T) {
 	token := open("auditor")
 	b.write(t, func(tx *store.Tx) error {
 		_, err := tx.Exec("UPDATE token SET revoked_ms = 1 WHERE person_id = ?", b.person["auditor"])
-		tx.Record(store.Entry{Action: "test.note", ObjectKind: "service", ObjectID: "after"})
+		tx.Record(store.Entry{Action: noted, ObjectKind: "service", ObjectID: "after"})
 		return err
 	})
 	ended(token, "a revoked token")
@@ -415,12 +423,12 @@ func TestWhoDoesNotReadIsDroppedAndMayGoOnLater(t *testing.T) {
 	}
 	e, _ := b.tune(t, url, "commander", "", "Last-Event-ID", fmt.Sprint(hello.Seq))
 	got := e.until(t, fmt.Sprintf("S-%04d", many-1))
-	if len(got) != many || got[0].ID != "S-0000" {
-		t.Errorf("%d of %d", len(got), many)
+	if len(got) != many {
+		t.Fatalf("%d of %d", len(got), many)
 	}
-	for n := range got[1:] {
-		if got[n+1].Seq != got[n].Seq+1 {
-			t.Fatalf("after %d comes %d", got[n].Seq, got[n+1].Seq)
+	for n, c := range got {
+		if c.ID != fmt.Sprintf("S-%04d", n) {
+			t.Fatalf("in the place of S-%04d is %s", n, c.ID)
 		}
 	}
 }
@@ -450,7 +458,11 @@ func TestEveryKindOfObjectHasSomebodyWhoHearsOfIt(t *testing.T) {
 func TestAStreamGoesOnAfterTheServerWasStartedAgain(t *testing.T) {
 	dir := t.TempDir()
 	start := func() (*bench, func()) {
-		a, err := app.New(t.Context(), app.Options{DataDir: dir + "/data", Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0"})
+		o := app.Options{DataDir: dir + "/data", Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0"}
+		if storetest.On() == storetest.Postgres {
+			o.Database = storetest.Database(t, o.DataDir)
+		}
+		a, err := app.New(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
