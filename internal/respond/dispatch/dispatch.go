@@ -91,13 +91,14 @@ var _ bun.AfterScanRowHook = (*Task)(nil)
 // Run is a plan that was started for an incident.
 type Run struct {
 	bun.BaseModel `bun:"table:plan_run" json:"-"`
-	ID            string `bun:"id,pk" json:"id"`
-	IncidentID    string `json:"incident_id"`
-	PlanID        string `json:"plan_id"`
-	PlanVersion   int    `json:"plan_version"`
-	StartedBy     string `json:"started_by"`
-	StartedMs     int64  `json:"started_ms"`
-	Tasks         []Task `bun:"-" json:"tasks"`
+	ID            string    `bun:"id,pk" json:"id"`
+	IncidentID    string    `json:"incident_id"`
+	PlanID        string    `json:"plan_id"`
+	PlanVersion   int       `json:"plan_version"`
+	PlanTitle     plan.Text `bun:"-" json:"plan_title"` // of that version
+	StartedBy     string    `json:"started_by"`
+	StartedMs     int64     `json:"started_ms"`
+	Tasks         []Task    `bun:"-" json:"tasks"`
 }
 
 // Incident is what dispatch has to know of one.
@@ -335,9 +336,15 @@ func List(ctx context.Context, db bun.IDB, a store.Actor, incidentID string) ([]
 // Runs lists the plans that were started for an incident, oldest first, without their tasks.
 func Runs(ctx context.Context, db bun.IDB, incidentID string) ([]Run, error) {
 	out := []Run{}
-	err := db.NewSelect().Model(&out).Where("incident_id = ?", incidentID).Order("started_ms", "id").Scan(ctx)
-	for k := range out {
-		out[k].Tasks = []Task{}
+	if err := db.NewSelect().Model(&out).Where("incident_id = ?", incidentID).Order("started_ms", "id").Scan(ctx); err != nil {
+		return out, err
 	}
-	return out, err
+	for k := range out {
+		v, err := plan.Get(ctx, db, out[k].PlanID, out[k].PlanVersion)
+		if err != nil {
+			return out, err
+		}
+		out[k].PlanTitle, out[k].Tasks = v.Plan.Title, []Task{}
+	}
+	return out, nil
 }

@@ -148,7 +148,7 @@ func TestStartingAPlanGivesEachStepATaskWithItsClock(t *testing.T) {
 	if _, err := b.start(officer, "i1"); !fault.Is(err, "dispatch.started") {
 		t.Errorf("started twice: %v", err)
 	}
-	if runs, err := dispatch.Runs(ctx, b.st.Read(), "i1"); err != nil || len(runs) != 1 || runs[0].PlanID != "discrimination-4" || runs[0].PlanVersion != 1 {
+	if runs, err := dispatch.Runs(ctx, b.st.Read(), "i1"); err != nil || len(runs) != 1 || runs[0].PlanID != "discrimination-4" || runs[0].PlanVersion != 1 || runs[0].PlanTitle.ZH == "" {
 		t.Errorf("%v %+v", err, runs)
 	}
 }

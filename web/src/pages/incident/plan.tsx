@@ -21,7 +21,7 @@ export function Plan() {
       title={t('incident.plan')}
       extra={
         d.plan_runs.length > 0 ? (
-          <span>{d.plan_runs.map((r) => `${r.plan_id} v${r.plan_version}`).join(' · ')} · {t('incident.tasks_done', { done: past.length, all: d.tasks.length })}</span>
+          <span>{d.plan_runs.map((r) => `${r.plan_title[language()] || r.plan_title.zh} v${r.plan_version}`).join(' · ')} · {t('incident.tasks_done', { done: past.length, all: d.tasks.length })}</span>
         ) : (
           <Press needs="incident.handle" not={!ready && t('incident.plan_needs')} type="primary" call={(headers) => client.POST('/api/v1/incidents/{id}/plan', { params: { path: { id } }, headers })} done={t('incident.plan_started')}>
             {t('incident.start_plan')}

@@ -4,6 +4,7 @@ import { Link } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
 import { ActButton } from '../../parts/act'
 import { List } from '../../parts/list'
+import { usePersonName } from '../../parts/names'
 import { Page } from '../../parts/page'
 import { stamp, When } from '../../parts/when'
 import { useWords } from '../../parts/word'
@@ -29,7 +30,13 @@ export default function Seconds() {
 function Requests(p: { name: string; rows: Row[] | undefined; empty: string; mine: boolean; error?: unknown; loading: boolean; reload: () => void }) {
   const { t } = useTranslation()
   const { word, options } = useWords()
+  const person = usePersonName()
   const asked = (action: string) => [word('action', action), word('permission', action)].find((w) => w !== action) ?? action
+  // What is to change is said where it is a value; the rest is read where the link leads.
+  const wish = (r: Row) => {
+    if (r.object_kind === 'setting') return `${word('setting', r.object_id)} → ${word(`setting.${r.object_id}`, plain(r.request))}`
+    return r.object_kind === 'channel' ? word('channel.waits', plain(r.request)) : ''
+  }
   const decide = (r: Row, approve: boolean) => (header: { 'Idempotency-Key': string }) => client.POST('/api/v1/second-signatures/{id}/decide', { params: { path: { id: r.id }, header }, body: { approve } })
   return (
     <List<Row>
@@ -38,8 +45,9 @@ function Requests(p: { name: string; rows: Row[] | undefined; empty: string; min
       rowKey={(r) => r.id}
       filters={[{ key: 'state', title: t('seconds.state'), options: options('second.state'), of: (r) => r.state }]}
       columns={[
-        { key: 'what', title: t('seconds.what'), text: (r) => asked(r.action), show: (r) => <>{asked(r.action)} · <Link to={r.incident_id ? `/incidents/${r.incident_id}` : pathOf({ kind: r.object_kind, id: r.object_id })}>{word('object', r.object_kind)}</Link></> },
+        { key: 'what', title: t('seconds.what'), text: (r) => [asked(r.action), wish(r)].filter(Boolean).join(' · '), show: (r) => <>{asked(r.action)} · {wish(r) && <><strong>{wish(r)}</strong> · </>}<Link to={r.incident_id ? `/incidents/${r.incident_id}` : pathOf({ kind: r.object_kind, id: r.object_id })}>{word('object', r.object_kind)}</Link></> },
         { key: 'reason', title: t('common.reason'), text: (r) => r.reason },
+        ...(p.mine ? [] : [{ key: 'by', title: t('seconds.by'), text: (r: Row) => person(r.requested_by) }]),
         { key: 'state', title: t('seconds.state'), text: (r) => word('second.state', r.state) },
         { key: 'at', title: t('seconds.at'), text: (r) => stamp(r.requested_ms), show: (r) => <When ms={r.requested_ms} /> },
         {
@@ -59,4 +67,14 @@ function Requests(p: { name: string; rows: Row[] | undefined; empty: string; min
       ]}
     />
   )
+}
+
+/** plain is what a request asks for, where that is one word. */
+function plain(request: string): string {
+  try {
+    const v: unknown = JSON.parse(request)
+    return typeof v === 'string' || typeof v === 'number' ? String(v) : ''
+  } catch {
+    return ''
+  }
 }
