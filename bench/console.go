@@ -41,9 +41,9 @@ func consolePart(ctx context.Context, b *bench) (_ []table, err error) {
 	if err != nil {
 		return nil, absent{err}
 	}
-	bin := filepath.Join(b.dir, "fengsui")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/fengsui/fengsui/cmd/fengsui").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, out)
+	bin, err := b.server(ctx)
+	if err != nil {
+		return nil, err
 	}
 	var upstream string
 	model, err := start(ctx, b.log, "upstream", nil, &upstream)
@@ -175,14 +175,24 @@ func whatIsThere(ctx context.Context, name string, s *seeded) (_ *consoleInstanc
 	return i, err
 }
 
+// server builds the program that is measured as a process of its own.
+func (b *bench) server(ctx context.Context) (string, error) {
+	bin := filepath.Join(b.dir, "fengsui")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/fengsui/fengsui/cmd/fengsui").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return bin, nil
+}
+
 // served is a server on a folder, in a process of its own.
 type served struct {
 	cmd *exec.Cmd
 	url string
 }
 
-func serveFolder(ctx context.Context, log io.Writer, bin, dir string) (_ *served, err error) {
-	cmd := exec.CommandContext(ctx, bin, "serve", "--data", dir, "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0", "--allow-private-upstream", "--log-level", "error")
+// serveFolder starts a server on a folder; what more says comes after the arguments that it always has, so it can change them.
+func serveFolder(ctx context.Context, log io.Writer, bin, dir string, more ...string) (_ *served, err error) {
+	cmd := exec.CommandContext(ctx, bin, append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0", "--allow-private-upstream", "--log-level", "error"}, more...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay, cmd.Stderr = 20*time.Second, log
 	out, err := cmd.StdoutPipe()

@@ -1,7 +1,7 @@
 // Command bench measures what Fengsui promises and prints one report: medians of several runs with their
 // spread, beside a peer in the same run where there is one.
 //
-//	go run ./bench [-only gateway,sse,inspect,order,due,record,console] [-runs 5] [-json]
+//	go run ./bench [-only gateway,sse,inspect,order,due,record,console,flood] [-runs 5] [-json]
 //
 // The report goes to standard output and nothing else does; progress goes to standard error. Nothing here
 // asserts a time: a slow machine gives a slow report, not a failed one. A run fails only when what was measured
@@ -60,7 +60,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"gateway", gatewayPart}, {"sse", ssePart}, {"inspect", inspectPart},
-		{"order", orderPart}, {"due", duePart}, {"record", recordPart}, {"console", consolePart},
+		{"order", orderPart}, {"due", duePart}, {"record", recordPart}, {"console", consolePart}, {"flood", floodPart},
 	}
 }
 
@@ -132,7 +132,7 @@ func choose(only string) ([]part, error) {
 	for name := range strings.SplitSeq(only, ",") {
 		i := slices.IndexFunc(all, func(p part) bool { return p.name == strings.TrimSpace(name) })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no part %q; there are gateway, sse, inspect, order, due, record and console", name)
+			return nil, fmt.Errorf("there is no part %q; there are gateway, sse, inspect, order, due, record, console and flood", name)
 		}
 		chosen = append(chosen, all[i])
 	}

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Desk, menu, sizes } from './desk.mjs'
 import { settled } from './pages.mjs'
+import { enrol } from './welcome.mjs'
 
 const to = process.argv[2]
 mkdirSync(to, { recursive: true })
@@ -10,12 +11,13 @@ const desk = new Desk('screens')
 try {
   await desk.open()
   const paths = await story(desk)
+  await enrol(desk, 'security_admin', 'secadmin')
+  await enrol(desk, 'system_admin', 'sysadmin')
   for (const lang of ['zh', 'en']) {
-    const duty = await desk.as('duty', { lang })
-    const auditor = await desk.as('auditor', { lang })
-    const stranger = await (await desk.context({ lang })).newPage()
+    const pages = { stranger: await (await desk.context({ lang })).newPage() }
+    for (const who of ['duty', 'auditor', 'commander', 'secadmin', 'sysadmin']) pages[who] = await desk.as(who, { lang })
     for (const [name, path, who] of paths) {
-      const page = { auditor, stranger }[who] ?? duty
+      const page = pages[who || 'duty']
       await page.setViewportSize(sizes.desk)
       await page.goto(desk.url + path)
       await settled(page)
@@ -30,7 +32,7 @@ try {
         }
       }
     }
-    for (const page of [duty, auditor, stranger]) await page.context().close()
+    for (const page of Object.values(pages)) await page.context().close()
   }
 } finally {
   await desk.close()
@@ -57,7 +59,9 @@ async function story(desk) {
   await desk.call('duty_officer', 'POST', `/orders/${order.id}/lift`, { reason: '已修复' })
   return [
     ...menu().map(({ path }) => [path === '/' ? 'overview' : path.slice(1), `/console${path}`, path === '/record' ? 'auditor' : '']),
-    ['incident', `/console/incidents/${id}`], ['anomaly', `/console/anomalies/${anomaly.id}`], ['order', `/console/orders/${order.id}`], ['print', `/incidents/${id}/print`],
+    ['incident', `/console/incidents/${id}`], ['anomaly', `/console/anomalies/${anomaly.id}`], ['order', `/console/orders/${order.id}`], ['seconds-commander', '/console/seconds', 'commander'],
+    ['settings-rules', '/console/settings/rules'], ['settings-people', '/console/settings/people', 'secadmin'], ['settings-credentials', '/console/settings/credentials', 'secadmin'], ['settings-providers', '/console/settings/providers', 'secadmin'],
+    ['settings-channels', '/console/settings/channels', 'sysadmin'], ['settings-figures', '/console/settings/figures', 'sysadmin'], ['record-checkpoints', '/console/record?part=checkpoints', 'auditor'], ['print', `/incidents/${id}/print`],
     ['login', '/console/login', 'stranger'], ['plain-complaint', '/complaint', 'stranger'], ['plain-status', '/status', 'stranger'], ['plain-progress', '/complaint/status', 'stranger'],
   ]
 }
