@@ -21,6 +21,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/health"
 	"github.com/fengsui/fengsui/internal/platform/locale"
+	"github.com/fengsui/fengsui/internal/platform/node"
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -34,6 +35,7 @@ type Options struct {
 	Database       string         // "postgres://…" [SQLite in the data folder]
 	KeysDir        string         // key-encryption keys, outside the data folder [<data>-keys]
 	OutsideDir     string         // where signed checkpoints go, outside the data folder [<data>-checkpoints]
+	Node           string         // this process among those that serve one database; its gateway goes by the name too [gateway-1]
 	Listen         string         // API and pages [127.0.0.1:8080]
 	GatewayListen  string         // the gateway [127.0.0.1:8081]
 	TrustedProxies []netip.Prefix // reverse proxies in front of us, whose X-Forwarded-For is believed [none]
@@ -64,6 +66,7 @@ func (o Options) withDefaults() Options {
 	def(&o.DataDir, "data")
 	def(&o.KeysDir, secret.DefaultDir(o.DataDir))
 	def(&o.OutsideDir, record.DefaultOutside(o.DataDir))
+	def(&o.Node, node.Default)
 	def(&o.Listen, "127.0.0.1:8080")
 	def(&o.GatewayListen, "127.0.0.1:8081")
 	if o.Clock == nil {
@@ -94,6 +97,7 @@ type App struct {
 	cancel   context.CancelFunc
 	stopped  chan struct{}
 	once     sync.Once
+	node     *node.Keeper // nil offline
 }
 
 // worker is a loop with an owner: Run starts it, and waits for it to end.
@@ -107,6 +111,9 @@ type worker struct {
 func New(ctx context.Context, o Options) (_ *App, err error) {
 	a := &App{o: o.withDefaults(), stopped: make(chan struct{})}
 	a.log = a.o.Logger
+	if err := node.Check(a.o.Node); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -134,11 +141,15 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			return nil, err
 		}
 		a.teardown = append([]func() error{release}, a.teardown...) // last, after the store
-		served, err := st.ServeAlone(ctx)
+		served, err := st.ServeAs(ctx, a.o.Node)
 		if err != nil {
 			return nil, err
 		}
 		a.work("serving", served)
+		if a.node, err = node.Join(ctx, st, node.Options{ID: a.o.Node, Version: build.Version, Modules: modules(), Log: a.log}); err != nil {
+			return nil, err
+		}
+		a.work("node", a.node.Run)
 	}
 	if err := log.Bind(ctx, st); err != nil {
 		return nil, err
@@ -244,7 +255,7 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 	mux := http.NewServeMux()
 	a.House.GatewayURL = a.GatewayURL()
 	prober := containment.NewProber(a.House.Store, a.House.Control, containment.ProberOptions{Client: &http.Client{Timeout: 10 * time.Second},
-		Addresses: map[string]string{gatewayID: a.GatewayURL()}, Served: counts{a}, Log: a.log})
+		Addresses: map[string]string{a.o.Node: a.GatewayURL()}, Served: counts{a}, Log: a.log})
 	a.work("prober", func(ctx context.Context) error {
 		select { // a probe that meets the shut door would be paged about
 		case <-a.door.told:

@@ -16,14 +16,11 @@ import (
 	"github.com/fengsui/fengsui/internal/respond/containment"
 )
 
-// gatewayID names the gateway of the one-process default.
-const gatewayID = "gateway-1"
-
 // gate makes the gateway of this process and what hands it posture and orders.
 func (a *App) gate(ctx context.Context, v *secret.Vault, s seeds) error {
 	control := ed25519.NewKeyFromSeed(s.control).Public().(ed25519.PublicKey)
 	g, err := gateway.New(gateway.Options{
-		ID: gatewayID, StateDir: filepath.Join(a.o.DataDir, "gateway"), TrustedKeys: []ed25519.PublicKey{control}, Clock: a.o.Clock,
+		ID: a.o.Node, StateDir: filepath.Join(a.o.DataDir, "gateway"), TrustedKeys: []ed25519.PublicKey{control}, Clock: a.o.Clock,
 		Secret: func(ref string) (string, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
@@ -39,7 +36,7 @@ func (a *App) gate(ctx context.Context, v *secret.Vault, s seeds) error {
 	}
 	a.Gateway = g
 	a.door = &door{gateway: g, told: make(chan struct{})}
-	d := containment.NewDistributor(a.House.Store, a.House.Control, containment.DistributorOptions{Log: a.log}, local{g, a.door})
+	d := containment.NewDistributor(a.House.Store, a.House.Control, containment.DistributorOptions{Log: a.log}, local{g, a.door, a.o.Node})
 	a.work("distributor", d.Run)
 	return nil
 }
@@ -48,9 +45,10 @@ func (a *App) gate(ctx context.Context, v *secret.Vault, s seeds) error {
 type local struct {
 	*gateway.Gateway
 	door *door
+	id   string
 }
 
-func (local) ID() string { return gatewayID }
+func (l local) ID() string { return l.id }
 
 func (l local) Apply(ctx context.Context, s posture.Signed) (containment.Ack, error) {
 	a, err := l.Gateway.Apply(ctx, s)

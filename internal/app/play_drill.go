@@ -16,7 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/simulate"
 )
 
-// driller plays drills for the console, one at a time: the same runner as that of the command line, as a
+// driller plays drills for the console, one at a time on each node: the same runner as that of the command line, as a
 // client of this server, against a simulated model of its own. It stops with the server; a drill that it
 // leaves behind is shown as interrupted.
 type driller struct {
@@ -72,7 +72,7 @@ func (d *driller) start(ctx context.Context, actor store.Actor, scenario string)
 	id := store.NewID(clock.Ms(d.a.o.Clock))
 	p.label = "drill " + id
 	err = d.a.House.Store.Write(ctx, actor, func(tx *store.Tx) error {
-		s, err := d.a.House.StartDrill(ctx, tx, drill.StartOptions{ID: id, Scenario: scenario, UpstreamURL: "http://" + l.Addr().String() + "/v1", UpstreamModel: simulate.DefaultModelID, ByServer: true})
+		s, err := d.a.House.StartDrill(ctx, tx, drill.StartOptions{ID: id, Scenario: scenario, UpstreamURL: "http://" + l.Addr().String() + "/v1", UpstreamModel: simulate.DefaultModelID, ByServer: true, PlayedBy: d.a.o.Node})
 		if err != nil {
 			return err
 		}

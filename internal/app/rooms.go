@@ -19,6 +19,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/health"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/login"
+	"github.com/fengsui/fengsui/internal/platform/node"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/outgoing"
 	"github.com/fengsui/fengsui/internal/platform/record"
@@ -50,7 +51,7 @@ func (a *App) rooms(ctx context.Context, st *store.Store, log *record.Log, vault
 	if err != nil {
 		return nil, err
 	}
-	h := &flow.House{Store: st, Book: book, Record: log, Secrets: vault, Login: login.New(st, vault), StaffWay: inbox}
+	h := &flow.House{Store: st, Book: book, Record: log, Secrets: vault, Login: login.New(st, vault), StaffWay: inbox, Node: a.o.Node}
 	h.Login.ReachProviders(outgoing.Guard{AllowPrivate: a.o.AllowPrivateOIDC})
 	if h.Channels, err = a.channels(); err != nil {
 		return nil, err
@@ -98,9 +99,12 @@ func (a *App) rooms(ctx context.Context, st *store.Store, log *record.Log, vault
 	h.Evidence = evidence.NewKeeper(st, h.Telemetry, log)
 	h.Upstream = outgoing.Guard{AllowPrivate: a.o.AllowPrivateUpstreams}.Client(60 * time.Second)
 	a.work("telemetry", h.Telemetry.Run)
-	a.work("anomaly", anomaly.NewEngine(st, h.Telemetry, h.Anomalies, a.log).Run)
-	tests := &evaluation.Runner{Store: st, Prompts: h, Asker: h, Judge: h, Clock: a.o.Clock, Log: a.log}
-	a.work("evaluation", tests.Run)
+	a.alone("anomaly", func(ctx context.Context, st *store.Store) error {
+		return anomaly.NewEngine(st, h.Telemetry, h.Anomalies, a.log).Run(ctx)
+	})
+	a.alone("evaluation", func(ctx context.Context, st *store.Store) error {
+		return (&evaluation.Runner{Store: st, Prompts: h, Asker: h, Judge: h, Clock: a.o.Clock, Log: a.log}).Run(ctx)
+	})
 	return h, nil
 }
 
@@ -130,18 +134,18 @@ const maxSkew = 2 * time.Second
 
 func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 	h, st := a.House, a.House.Store
-	worker := due.New(st, h.DueHandlers(), due.Options{Log: a.log, OnFired: func(_ due.Row, late time.Duration) { a.metrics.ObserveLateness(late) }})
+	worker := due.New(st, h.DueHandlers(), due.Options{Owner: a.o.Node, May: func() bool { return a.node.May("due") }, Log: a.log, OnFired: func(_ due.Row, late time.Duration) { a.metrics.ObserveLateness(late) }})
 	a.work("due", worker.Run)
-	deliverer := notify.NewDeliverer(st, h.Channels, catalog, notify.Options{Log: a.log, AckLink: h.Acks.Link})
+	deliverer := notify.NewDeliverer(st, h.Channels, catalog, notify.Options{Owner: a.o.Node, May: func() bool { return a.node.May("outbox") }, Log: a.log, AckLink: h.Acks.Link})
 	a.work("outbox", deliverer.Run)
 	pager, err := notify.NewPager(h.Channels, h.StaffWay, secondWay, "duty", locale.ZH, catalog)
 	if err != nil {
 		return err
 	}
-	watched := append([]*due.Cycle{worker.Cycle()}, deliverer.Cycles()...)
-	auditor := due.NewAuditor(st, pager, due.AuditOptions{Watch: watched, Log: a.log}, notify.Stuck{Read: st.Read()})
+	watched := append([]*due.Cycle{worker.Cycle(), a.node.Cycle()}, deliverer.Cycles()...)
+	auditor := due.NewAuditor(st, pager, due.AuditOptions{Node: a.o.Node, Watch: watched, Log: a.log}, notify.Stuck{Read: st.Read()}, node.Missing{Read: st.Read()})
 	a.work("audit", auditor.Run)
-	nowMs := func() int64 { return clock.Ms(a.o.Clock) }
+	nowMs := func() int64 { return clock.Ms(st.Clock()) }
 	h.Cycles = append(watched, auditor.Cycle())
 	for _, c := range h.Cycles {
 		a.checks.AddCycle(c, flow.CycleLateAfter, nowMs)
@@ -159,6 +163,7 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 		}
 		return nil
 	})
+	a.checks.Add("modules", func(context.Context) error { return health.Note(a.node.Behind()) })
 	a.checks.Add("telemetry", func(context.Context) error { // tries again each second, so this clears by itself
 		if why := h.Telemetry.Status().Failing; why != "" {
 			return errors.New(why)

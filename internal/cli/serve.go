@@ -23,6 +23,7 @@ type ServeCmd struct {
 	Config               string   `help:"Configuration file (YAML); an unknown key is an error." type:"existingfile"`
 	Data                 string   `help:"Data folder. Default: data." type:"path"`
 	Database             string   `help:"PostgreSQL database, such as postgres://fengsui@db.example.com/fengsui; the password is better kept in a file that PGPASSFILE names. Default: SQLite in the data folder." env:"FENGSUI_DATABASE"`
+	Node                 string   `help:"Name of this process among those that serve one PostgreSQL database; its gateway goes by it too. Default: gateway-1." env:"FENGSUI_NODE"`
 	Listen               string   `help:"Address of API and pages. Default: 127.0.0.1:8080."`
 	GatewayListen        string   `help:"Address of the gateway. Default: 127.0.0.1:8081."`
 	PublicURL            string   `help:"Where browsers find the desk, such as https://fengsui.example.com; for links, passkeys and cookies. Default: the address listened on."`
@@ -39,6 +40,7 @@ type ServeCmd struct {
 type Config struct {
 	Data           string   `yaml:"data"`
 	Database       string   `yaml:"database"`
+	Node           string   `yaml:"node"`
 	Keys           string   `yaml:"keys"`
 	Checkpoints    string   `yaml:"checkpoints"`
 	Listen         string   `yaml:"listen"`
@@ -92,7 +94,7 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return app.Options{}, err
 	}
-	o := app.Options{DataDir: pick(c.Data, f.Data), Database: pick(c.Database, f.Database), KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: pick(c.Listen, f.Listen), GatewayListen: pick(c.GatewayListen, f.GatewayListen), PublicURL: pick(c.PublicURL, f.PublicURL),
+	o := app.Options{DataDir: pick(c.Data, f.Data), Database: pick(c.Database, f.Database), Node: pick(c.Node, f.Node), KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: pick(c.Listen, f.Listen), GatewayListen: pick(c.GatewayListen, f.GatewayListen), PublicURL: pick(c.PublicURL, f.PublicURL),
 		AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate, AllowPrivateMail: f.Mail.AllowPrivate, AllowPrivateOIDC: f.OIDC.AllowPrivate,
 		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))}
 	for _, s := range append(f.TrustedProxies, c.TrustedProxy...) {

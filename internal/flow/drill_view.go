@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/node"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/prepare/drill"
 	"github.com/fengsui/fengsui/internal/prepare/plan"
@@ -59,8 +60,13 @@ func (h *House) drillBrief(ctx context.Context, d drill.Drill) (DrillBrief, []dr
 		return b, stages, nil
 	}
 	if d.ByServer {
-		b.Interrupted = h.PlayingDrill == nil || h.PlayingDrill() != d.ID
-		return b, stages, nil
+		if d.PlayedBy == h.Node {
+			b.Interrupted = h.PlayingDrill == nil || h.PlayingDrill() != d.ID
+			return b, stages, nil
+		}
+		plays, err := node.Serves(ctx, h.Store.Read(), d.PlayedBy, d.StartedMs, h.NowMs())
+		b.Interrupted = !plays
+		return b, stages, err
 	}
 	// A runner elsewhere renews its seats at half their time; without a good one it can do nothing.
 	var seats int

@@ -42,7 +42,7 @@ var plain = map[string]string{
 	"retrospective":      "id incident_id held_by",
 	"improvement_action": "id retrospective_id incident_id state done_by",
 	"anomaly":            "id number kind drill_id service_id rule_id fingerprint category risk severity modality language state assessed_by decided_by merged_into incident_id",
-	"drill":              "id number scenario state service_id incident_id started_by stages",
+	"drill":              "id number scenario state played_by service_id incident_id started_by stages",
 	"second_signature":   "id action object_kind object_id incident_id drill_id state requested_by decided_by lapsed_by",
 }
 

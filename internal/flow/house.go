@@ -49,6 +49,7 @@ type House struct {
 	Acks      notify.AckLinks
 	StaffWay  string // id of the channel on which the duty desk is told
 
+	Node   string       // the name under which this process serves
 	Cycles []*due.Cycle // the heartbeats of the loops that keep clocks and messages
 
 	PlayDrill    func(ctx context.Context, a store.Actor, scenario string) (drill.Drill, error) // has a drill played by this server

@@ -12,6 +12,7 @@ import (
 	"github.com/fengsui/fengsui/internal/monitor/gateway"
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/platform/node"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/platform/telemetry"
@@ -34,7 +35,8 @@ type Overview struct {
 	Incidents OpenIncidents  `json:"incidents"`
 	Orders    OrdersInForce  `json:"orders"`
 	Gateways  []GatewayFresh `json:"gateways"`
-	Cycles    []CycleHealth  `json:"cycles"`
+	Nodes     []node.Node    `json:"nodes"`
+	Cycles    []CycleHealth  `json:"cycles"`   // of this node
 	Due       Backlog        `json:"due"`      // clocks that run
 	Messages  Backlog        `json:"messages"` // that wait to leave, refused and failed ones included
 	Telemetry string         `json:"telemetry_failing"`
@@ -62,6 +64,7 @@ const (
 	orderNotHolding  = "order_not_holding" // the newest probe came through
 	gatewayNone      = "gateway_none"
 	gatewayStale     = "gateway_stale"
+	nodeGone         = "node_gone" // without having said so
 	cycleLate        = "cycle_late"
 	dueBacklog       = "due_backlog"
 	messageBacklog   = "message_backlog"
@@ -71,7 +74,7 @@ const (
 // CalmReasons lists the ids of Reason.
 func CalmReasons() []string {
 	return []string{clockOverdue, clockNear, incidentGrave, incidentUngraded, evidenceMissing, taskOverdue, anomalyWaiting, orderUnadopted, orderNotHolding,
-		gatewayNone, gatewayStale, cycleLate, dueBacklog, messageBacklog, telemetryFailing}
+		gatewayNone, gatewayStale, nodeGone, cycleLate, dueBacklog, messageBacklog, telemetryFailing}
 }
 
 // TrafficSeries is the last hour of traffic in whole minutes, the present one included. A line is one kind
@@ -207,12 +210,12 @@ const (
 // Overview reads it as a may see it. Forbidden without status.read.
 func (h *House) Overview(ctx context.Context, a store.Actor) (Overview, error) {
 	o := Overview{NowMs: h.NowMs(), Reasons: []Reason{}, Unseen: []string{}, Anomalies: []AnomalyCount{}, Warnings: []Warning{},
-		Incidents: OpenIncidents{Counts: []IncidentCount{}, Items: []IncidentBrief{}}, Orders: OrdersInForce{Items: []OrderBrief{}}, Gateways: []GatewayFresh{}, Cycles: []CycleHealth{}}
+		Incidents: OpenIncidents{Counts: []IncidentCount{}, Items: []IncidentBrief{}}, Orders: OrdersInForce{Items: []OrderBrief{}}, Gateways: []GatewayFresh{}, Nodes: []node.Node{}, Cycles: []CycleHealth{}}
 	if err := identity.Require(a, "status.read"); err != nil {
 		return o, err
 	}
 	v := overviewer{House: h, a: a, o: &o}
-	for _, step := range []func(context.Context) error{v.traffic, v.incidents, v.anomalies, v.orders, v.gateways, v.backlogs} {
+	for _, step := range []func(context.Context) error{v.traffic, v.incidents, v.anomalies, v.orders, v.gateways, v.nodes, v.backlogs} {
 		if err := step(ctx); err != nil {
 			return o, err
 		}
@@ -509,6 +512,21 @@ func (v overviewer) gateways(ctx context.Context) error {
 		v.unrest(gatewayNone, 1, "", "")
 	}
 	v.unrestAbout(gatewayStale, "gateway", stale)
+	return nil
+}
+
+func (v overviewer) nodes(ctx context.Context) (err error) {
+	if v.o.Nodes, err = node.List(ctx, v.Store.Read(), v.o.NowMs); err != nil {
+		return err
+	}
+	var gone []string
+	for i := range v.o.Nodes {
+		n := &v.o.Nodes[i]
+		if n.Here = n.ID == v.Node; n.State == node.Gone {
+			gone = append(gone, n.ID)
+		}
+	}
+	v.unrestAbout(nodeGone, "node", gone)
 	return nil
 }
 

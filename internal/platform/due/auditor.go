@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -69,6 +70,7 @@ type AuditOptions struct {
 	Stale      time.Duration // a watched cycle is stale after this long; default 1 min
 	Timeout    time.Duration // for each query, page and write; default 5 s
 	Watch      []*Cycle      // loops whose heartbeat is audited
+	Node       string        // tells the loops of this process from those of others; default: none
 	Log        *slog.Logger  // default: discards
 }
 
@@ -202,7 +204,7 @@ func (a *Auditor) find(ctx context.Context, now int64) (found []Overdue, failed 
 		last, before := c.LastMs(), a.beats[c.Name()]
 		a.beats[c.Name()] = last
 		if c.Age(now) > a.o.Stale && last == before {
-			found = append(found, Overdue{Source: "cycle", ID: c.Name(), Reason: ReasonStale, IncidentKind: KindReal, What: c.Name(), DueMs: c.LastMs()})
+			found = append(found, Overdue{Source: "cycle", ID: strings.TrimPrefix(a.o.Node+"/"+c.Name(), "/"), Reason: ReasonStale, IncidentKind: KindReal, What: c.Name(), DueMs: c.LastMs()})
 		}
 	}
 	return found, failed

@@ -33,8 +33,8 @@ func (w *Worker) fireBatch(ctx context.Context) (bool, error) {
 	err := w.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		claimed, fired = nil, nil // the transaction may be run again
 		if err := tx.NewRaw(`UPDATE due SET owner = ?, lease_until_ms = ? WHERE id IN (
-				SELECT id FROM due WHERE state = 'pending' AND attempts = 0 AND next_ms <= ? ORDER BY next_ms LIMIT ?)
-			RETURNING *`, w.o.Owner, tx.NowMs+w.lease().Milliseconds(), tx.NowMs, w.batch).Scan(ctx, &claimed); err != nil {
+				SELECT id FROM due WHERE state = 'pending' AND attempts = 0 AND next_ms <= ? AND kind IN (?) ORDER BY next_ms LIMIT ?)
+			RETURNING *`, w.o.Owner, tx.NowMs+w.lease().Milliseconds(), tx.NowMs, w.kinds, w.batch).Scan(ctx, &claimed); err != nil {
 			return fmt.Errorf("claim due rows: %w", err)
 		}
 		slices.SortFunc(claimed, func(a, b Row) int { return cmp.Or(cmp.Compare(a.DueMs, b.DueMs), cmp.Compare(a.ID, b.ID)) })
@@ -91,8 +91,8 @@ func (w *Worker) retry(ctx context.Context) (bool, error) {
 		if err := w.write(ctx, func(ctx context.Context, tx *store.Tx) error {
 			claimed = nil
 			return tx.NewRaw(`UPDATE due SET owner = ?, lease_until_ms = ?, next_ms = ?, attempts = attempts + 1 WHERE id IN (
-					SELECT id FROM due WHERE state = 'pending' AND attempts > 0 AND next_ms <= ? AND lease_until_ms <= ? ORDER BY next_ms LIMIT 1)
-				RETURNING *`, w.o.Owner, tx.NowMs+w.lease().Milliseconds(), tx.NowMs+w.lease().Milliseconds(), tx.NowMs, tx.NowMs).Scan(ctx, &claimed)
+					SELECT id FROM due WHERE state = 'pending' AND attempts > 0 AND next_ms <= ? AND lease_until_ms <= ? AND kind IN (?) ORDER BY next_ms LIMIT 1)
+				RETURNING *`, w.o.Owner, tx.NowMs+w.lease().Milliseconds(), tx.NowMs+w.lease().Milliseconds(), tx.NowMs, tx.NowMs, w.kinds).Scan(ctx, &claimed)
 		}); err != nil {
 			return false, fmt.Errorf("claim a due row for another attempt: %w", err)
 		}
@@ -135,11 +135,7 @@ func (w *Worker) fire(ctx context.Context, tx *store.Tx, r *Row) (bool, error) {
 		return false, err
 	}
 	r.State, r.FiredMs = Fired, tx.NowMs
-	h := w.handlers[r.Kind]
-	if h == nil {
-		return false, &rowError{*r, fmt.Errorf("no handler for kind %q", r.Kind)}
-	}
-	if err := w.call(ctx, h, tx, *r); err != nil {
+	if err := w.call(ctx, w.handlers[r.Kind], tx, *r); err != nil {
 		return false, &rowError{*r, err}
 	}
 	return true, nil

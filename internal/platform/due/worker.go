@@ -3,8 +3,12 @@ package due
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/uptrace/bun"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -28,6 +32,7 @@ type Options struct {
 	MaxAttempts    int                                 // then the row is failed, stays visible and is paged about; default 60
 	Log            *slog.Logger                        // default: discards
 	OnFired        func(r Row, lateness time.Duration) // called after the commit; default: nothing
+	May            func() bool                         // whether this process fires rows now, or leaves them to newer ones; default: it does
 }
 
 func (o Options) withDefaults() Options {
@@ -56,6 +61,9 @@ func (o Options) withDefaults() Options {
 	if o.OnFired == nil {
 		o.OnFired = func(Row, time.Duration) {}
 	}
+	if o.May == nil {
+		o.May = func() bool { return true }
+	}
 	return o
 }
 
@@ -63,6 +71,7 @@ func (o Options) withDefaults() Options {
 type Worker struct {
 	st       *store.Store
 	handlers map[string]Handler
+	kinds    bun.ListValues // of the handlers
 	o        Options
 	clock    clock.Clock
 	cycle    *Cycle
@@ -75,11 +84,12 @@ type Worker struct {
 	stopped bool
 }
 
-// New makes a worker with one handler for each kind of row. A row of a kind without a handler counts
-// as a failed attempt: it is kept, retried and paged about.
+// New makes a worker with one handler for each kind of row. A row of a kind without a handler is left to another
+// process, one of a newer make, and paged about if none fires it.
 func New(st *store.Store, handlers map[string]Handler, o Options) *Worker {
 	o = o.withDefaults()
-	return &Worker{st: st, handlers: handlers, o: o, clock: st.Clock(), cycle: NewCycle("due", clock.Ms(st.Clock())), batch: o.Batch}
+	kinds := bun.List(slices.Sorted(maps.Keys(handlers)))
+	return &Worker{st: st, handlers: handlers, kinds: kinds, o: o, clock: st.Clock(), cycle: NewCycle("due", clock.Ms(st.Clock())), batch: o.Batch}
 }
 
 // Cycle is the worker's heartbeat.
@@ -156,6 +166,9 @@ func (w *Worker) round(ctx context.Context) (time.Duration, error) {
 			}
 		}
 		w.seenMs = now
+		if !w.o.May() {
+			return w.o.Poll, nil
+		}
 		next, err := w.next(ctx)
 		if err != nil {
 			return 0, err
@@ -188,7 +201,7 @@ func (w *Worker) until(next, now int64) time.Duration {
 
 // next is when the earliest pending row wants to be looked at; 0 if there is none.
 func (w *Worker) next(ctx context.Context) (ms int64, err error) {
-	err = w.st.Read().NewRaw("SELECT COALESCE((SELECT next_ms FROM due WHERE state = 'pending' ORDER BY next_ms LIMIT 1), 0)").Scan(ctx, &ms)
+	err = w.st.Read().NewRaw("SELECT COALESCE((SELECT next_ms FROM due WHERE state = 'pending' AND kind IN (?) ORDER BY next_ms LIMIT 1), 0)", w.kinds).Scan(ctx, &ms)
 	return ms, err
 }
 

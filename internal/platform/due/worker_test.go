@@ -155,7 +155,7 @@ func TestBadRowsDoNotHoldBackOrSpoilTheOthersOfTheirBatch(t *testing.T) {
 	}, due.Options{})
 	until(t, "every row was attempted", func() bool {
 		for _, r := range list(t, st, due.Filter{Limit: 1000}) {
-			if r.Attempts == 0 {
+			if r.Attempts == 0 && r.ObjectID != "unknown" {
 				return false
 			}
 		}
@@ -170,7 +170,7 @@ func TestBadRowsDoNotHoldBackOrSpoilTheOthersOfTheirBatch(t *testing.T) {
 			t.Fatalf("row %+v has %d effects", r, effects(t, st, r.ObjectID))
 		}
 	}
-	if r := get(t, st, "unknown"); !strings.Contains(r.LastError, "no handler") {
+	if r := get(t, st, "unknown"); r.Attempts != 0 || r.Owner != "" { // left to a newer process, and paged about meanwhile
 		t.Fatalf("%+v", r)
 	}
 	if r := get(t, st, "panicky"); r.LastError != "panic: oh no" {

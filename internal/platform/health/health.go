@@ -5,6 +5,7 @@ package health
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -22,6 +23,18 @@ const CheckTimeout = 2 * time.Second
 // Check says whether a part can do its work now. It must obey ctx; its error is shown to whoever asks
 // for readiness, so it holds no address, path or personal data.
 type Check func(ctx context.Context) error
+
+// Note makes an error something to know that is no reason to be out of service: the check passes and says it. nil stays nil.
+func Note(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &note{err}
+}
+
+type note struct{ error }
+
+func (n *note) Unwrap() error { return n.error }
 
 // Checks is the registry of readiness checks. Safe for concurrent use; make it with NewChecks.
 type Checks struct {
@@ -94,6 +107,7 @@ type Result struct {
 	Name  string `json:"name"`
 	OK    bool   `json:"ok"`
 	Error string `json:"error,omitempty"`
+	Note  string `json:"note,omitempty"` // of a check that passes
 	Ms    int64  `json:"ms"`
 }
 
@@ -148,7 +162,11 @@ func one(ctx context.Context, name string, e *entry) (r Result) {
 			r = Result{Name: name, Error: fmt.Sprintf("panic: %v", p)}
 		}
 	}()
-	if err := e.check(ctx); err != nil {
+	err := e.check(ctx)
+	if n := (*note)(nil); errors.As(err, &n) {
+		return Result{Name: name, OK: true, Note: n.Error()}
+	}
+	if err != nil {
 		return Result{Name: name, Error: err.Error()}
 	}
 	return Result{Name: name, OK: true}

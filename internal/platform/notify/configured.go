@@ -95,10 +95,13 @@ func sealedAs(id string) string { return "fengsui.channel." + id } // own: nobod
 
 // open makes the channel that a draft describes. Errors: fault invalid.
 func (r *Registry) open(d Draft) (Channel, error) {
-	if d.Kind == KindWebhook {
+	switch d.Kind {
+	case KindWebhook:
 		return NewWebhook(r.Web, d.URL, []byte(d.Secret), r.Clock)
+	case KindMail:
+		return NewMail(MailOptions{Host: d.Host, Port: d.Port, TLS: d.TLS, From: d.From, To: d.To, Username: d.Username, Password: d.Password, Dial: r.Dial})
 	}
-	return NewMail(MailOptions{Host: d.Host, Port: d.Port, TLS: d.TLS, From: d.From, To: d.To, Username: d.Username, Password: d.Password, Dial: r.Dial})
+	return nil, fault.Invalid("kind", "error.unknown_value", "value", d.Kind, "valid", KindWebhook+", "+KindMail) // a newer node's
 }
 
 func (d Draft) check(taken []string) error {

@@ -27,6 +27,7 @@ type Options struct {
 	Log         *slog.Logger  // default: discards
 
 	AckLink func(messageID string) string // how staff acknowledge a message; default: no link
+	May     func() bool                   // whether this process sends now, or leaves it to newer ones; default: it does
 }
 
 func (o Options) withDefaults() Options {
@@ -51,6 +52,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.May == nil {
+		o.May = func() bool { return true }
 	}
 	return o
 }
@@ -192,6 +196,9 @@ func (l *loop) round(ctx context.Context) (time.Duration, error) {
 			}
 		}
 		l.seenMs = now
+		if !l.o.May() {
+			return l.o.Poll, nil
+		}
 		var next int64
 		if err := l.st.Read().NewRaw(`SELECT COALESCE((SELECT next_ms FROM outbox WHERE state = 'pending' AND channel = ? ORDER BY next_ms LIMIT 1), 0)`,
 			l.e.ID).Scan(ctx, &next); err != nil {

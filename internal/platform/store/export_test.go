@@ -1,9 +1,27 @@
 package store
 
-import "github.com/fengsui/fengsui/internal/platform/clock"
+import (
+	"database/sql"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/fengsui/fengsui/internal/platform/clock"
+)
 
 // Migrations is the one list of schema changes.
-var Migrations = migrations
+func Migrations(engine goose.Dialect, db *sql.DB) (*goose.Provider, error) {
+	return Options{}.migrations(engine, db)
+}
+
+// SchemaFiles are the schema changes of this program.
+func SchemaFiles() (fs.FS, error) { return Options{}.changes() }
+
+// Knowing are the options of a program with other schema changes.
+func (o Options) Knowing(files fs.FS) Options { o.schema = files; return o }
+
+// Oldest finds what a schema change says of the programs that bear it.
+var Oldest = oldest
 
 // CorrectedClock is a clock, and what it is told of the database's.
 func CorrectedClock(c clock.Clock) (clock.Clock, func(ms, asked, answered int64)) {

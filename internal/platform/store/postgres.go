@@ -22,7 +22,6 @@ const (
 	lockSpace   = 0x0fe65012
 	lockWriter  = 1 // held by the one transaction that writes
 	lockMigrate = 2 // held by the one node that changes the schema
-	lockServing = 3 // held by the one node that serves
 )
 
 // What a connection of ours asks of the server. A node that stops in the middle of a transaction, or is cut
@@ -41,7 +40,7 @@ type postgres struct {
 	config *pgx.ConnConfig
 	node   string // tells our own notices from those of others
 	clock  *corrected
-	served *pgx.Conn // holds the database for the one that serves; touched by one at a time
+	served *pgx.Conn // holds the name under which this process serves; touched by one at a time
 	stop   context.CancelFunc
 	done   chan struct{}
 }
@@ -59,7 +58,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
-	if err := prepare(ctx, config); err != nil {
+	if err := o.prepare(ctx, config); err != nil {
 		return nil, err
 	}
 	p := &postgres{config: config, node: NewID(clock.Ms(o.Clock)), clock: &corrected{Clock: o.Clock}}
@@ -91,12 +90,12 @@ func pool(config *pgx.ConnConfig, conns int, params ...map[string]string) *bun.D
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
-	return bun.NewDB(db, pgdialect.New())
+	return bun.NewDB(db, pgdialect.New(), tolerant)
 }
 
 // prepare looks whether the database is fit and brings its schema up to date; of several nodes that start
 // at once, one does and the others wait.
-func prepare(ctx context.Context, config *pgx.ConnConfig) error {
+func (o Options) prepare(ctx context.Context, config *pgx.ConnConfig) error {
 	db := pool(config, 2, session)
 	defer db.Close()
 	var version int
@@ -121,7 +120,7 @@ func prepare(ctx context.Context, config *pgx.ConnConfig) error {
 	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock(?, ?)", lockSpace, lockMigrate); err != nil {
 		return err
 	}
-	err = migrate(ctx, goose.DialectPostgres, db.DB)
+	err = o.migrate(ctx, goose.DialectPostgres, db)
 	_, unlock := lock.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?, ?)", lockSpace, lockMigrate)
 	return errors.Join(err, unlock)
 }

@@ -237,23 +237,28 @@ func TestADatabaseThatDoesNotFitIsRefusedWithoutSayingItsPassword(t *testing.T) 
 	}
 }
 
-func TestOneProcessServesADatabaseAtATime(t *testing.T) {
+func TestOneProcessServesUnderANameAtATime(t *testing.T) {
 	address := storetest.Database(t, t.TempDir())
 	first, second := onPostgres(t, address), onPostgres(t, address)
-	if _, err := first.ServeAlone(ctx); err != nil {
+	if _, err := first.ServeAs(ctx, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := second.ServeAlone(ctx); !fault.Is(err, "store.served_elsewhere") {
+	if _, err := second.ServeAs(ctx, "a"); !fault.Is(err, "store.name_in_use") {
 		t.Errorf("beside the first: %v", err)
 	}
+	other := onPostgres(t, address)
+	if _, err := other.ServeAs(ctx, "b"); err != nil {
+		t.Errorf("under another name: %v", err)
+	}
+	other.Close()
 	first.Close()
-	held, err := second.ServeAlone(ctx)
+	held, err := second.ServeAs(ctx, "a")
 	for range 100 { // the server notices a moment later
 		if err == nil {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
-		held, err = second.ServeAlone(ctx)
+		held, err = second.ServeAs(ctx, "a")
 	}
 	if err != nil {
 		t.Fatalf("after the first: %v", err)
@@ -261,13 +266,13 @@ func TestOneProcessServesADatabaseAtATime(t *testing.T) {
 	// Its connection is cut, and another takes its place before it is back.
 	third := onPostgres(t, address)
 	for took := false; !took; time.Sleep(time.Millisecond) {
-		if _, err := third.Read().ExecContext(ctx, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 3"); err != nil {
+		if _, err := third.Read().ExecContext(ctx, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"); err != nil {
 			t.Fatal(err)
 		}
-		_, err := third.ServeAlone(ctx)
+		_, err := third.ServeAs(ctx, "a")
 		took = err == nil
 	}
-	if err := held(ctx); !fault.Is(err, "store.served_elsewhere") {
+	if err := held(ctx); !fault.Is(err, "store.name_in_use") {
 		t.Errorf("whose place was taken goes on with %v", err)
 	}
 }

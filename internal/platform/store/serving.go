@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -9,16 +11,16 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 )
 
-// ServeAlone takes the database for this process, which goes on holding it while held runs. held ends with an error when
-// another process has taken it after a lost connection: two servers on one database would each have a gateway that goes by
-// the same name, and an order would count as acknowledged when one of them has heard of it. On SQLite the folder is held instead,
-// and held only waits. Error: fault conflict store.served_elsewhere.
-func (s *Store) ServeAlone(ctx context.Context) (held func(context.Context) error, err error) {
+// ServeAs takes a node's name on this database for this process, which goes on holding it while held runs. held ends with an
+// error when another process has taken the name after a lost connection: under one name there is one gateway, and an
+// order must not count as acknowledged when only one of two has heard of it. On SQLite the folder is held instead, and held only
+// waits. Error: fault conflict store.name_in_use.
+func (s *Store) ServeAs(ctx context.Context, name string) (held func(context.Context) error, err error) {
 	if s.pg == nil {
 		return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
 	}
 	p := s.pg
-	if p.served, err = p.hold(ctx); err != nil {
+	if p.served, err = p.hold(ctx, name); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) (err error) {
@@ -34,15 +36,21 @@ func (s *Store) ServeAlone(ctx context.Context) (held func(context.Context) erro
 				}
 				p.served.Close(ctx) //nolint:errcheck // it is broken
 			}
-			if p.served, err = p.hold(ctx); fault.Is(err, "store.served_elsewhere") {
+			if p.served, err = p.hold(ctx, name); fault.Is(err, "store.name_in_use") {
 				return err
 			}
 		}
 	}, nil
 }
 
-// hold is a connection that has the database for itself; nil with an error.
-func (p *postgres) hold(ctx context.Context) (*pgx.Conn, error) {
+// lockName is the key of a name's advisory lock, in the space of one integer.
+func lockName(name string) int64 {
+	sum := sha256.Sum256([]byte("fengsui node " + name))
+	return int64(binary.BigEndian.Uint64(sum[:8]))
+}
+
+// hold is a connection that has the name for itself; nil with an error.
+func (p *postgres) hold(ctx context.Context, name string) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	config := p.config.Copy()
@@ -55,10 +63,10 @@ func (p *postgres) hold(ctx context.Context) (*pgx.Conn, error) {
 	}
 	// Whoever was cut off is let go of by the server when it notices; until then it is held.
 	var got bool
-	if err := c.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", lockSpace, lockServing).Scan(&got); err != nil || !got {
+	if err := c.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", lockName(name)).Scan(&got); err != nil || !got {
 		c.Close(ctx) //nolint:errcheck // it is given up
 		if err == nil {
-			err = fault.Conflict("database", "store.served_elsewhere")
+			err = fault.Conflict("node", "store.name_in_use", "name", name)
 		}
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func openSQLite(ctx context.Context, path string, d Durability, conns int, more 
 		db.Close()
 		return nil, fault.Unavailable("store.old_sqlite", "version", version)
 	}
-	return bun.NewDB(db, sqlitedialect.New()), nil
+	return bun.NewDB(db, sqlitedialect.New(), tolerant), nil
 }
 
 // olderThan reports whether a dotted version is older than the WAL-reset fix.

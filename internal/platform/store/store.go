@@ -4,8 +4,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,9 +19,6 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 )
-
-//go:embed migrations/*.sql
-var migrationFS embed.FS
 
 // MainFile is the name of the main database inside the data folder, where that is SQLite.
 const MainFile = "fengsui.db"
@@ -46,6 +41,8 @@ type Options struct {
 	Hub      *watch.Hub  // woken after a commit for every touched topic; may be nil
 
 	OnWrite func(took time.Duration, err error) // called after each Write, for metrics; may be nil
+
+	schema fs.FS // the schema changes of a program of another age, in tests; nil for this one's
 }
 
 // Store is the main database: one writer connection, a pool of readers.
@@ -57,11 +54,13 @@ type Store struct {
 	hub      *watch.Hub
 	dir      string
 	onWrite  func(time.Duration, error)
-	fullMs   atomic.Int64 // when a write last found the disk full; 0 for never
+	guard    func(ctx context.Context, tx *Tx) error // nil but in a guarded view
+	fullMs   *atomic.Int64                           // when a write last found the disk full; 0 for never
 }
 
 // Open opens or creates the main database, in o.Dir or where o.Database says, and brings its schema up to date.
-// Errors: fault kind unavailable with store.old_sqlite, store.newer_schema, store.old_postgres or
+// A newer schema is left as it is if it lets programs of this age work on it: see schema.go.
+// Errors: fault kind unavailable with store.old_sqlite, store.newer_schema, store.older_nodes, store.old_postgres or
 // store.collation; fault kind invalid store.bad_database; else I/O errors.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
@@ -75,7 +74,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, goose.DialectSQLite3, w.DB); err != nil {
+	if err := o.migrate(ctx, goose.DialectSQLite3, w); err != nil {
 		w.Close()
 		return nil, err
 	}
@@ -88,7 +87,15 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func (o Options) store(w, r *bun.DB) *Store {
-	return &Store{w: w, r: r, clock: o.Clock, recorder: o.Recorder, hub: o.Hub, dir: o.Dir, onWrite: o.OnWrite}
+	return &Store{w: w, r: r, clock: o.Clock, recorder: o.Recorder, hub: o.Hub, dir: o.Dir, onWrite: o.OnWrite, fullMs: new(atomic.Int64)}
+}
+
+// Guarded is a view of the same store for work that may be taken away from this process: each write through it
+// begins with guard, in its own transaction, and an error of guard ends it. It is not closed.
+func (s *Store) Guarded(guard func(ctx context.Context, tx *Tx) error) *Store {
+	g := *s
+	g.guard = guard
+	return &g
 }
 
 // Close closes both pools.
@@ -111,32 +118,6 @@ func (s *Store) Hub() *watch.Hub { return s.hub }
 
 // Read is the pool of read connections. Nothing may be written through it.
 func (s *Store) Read() bun.IDB { return s.r }
-
-// migrations gives the one list of schema changes, which both engines run.
-func migrations(engine goose.Dialect, db *sql.DB) (*goose.Provider, error) {
-	files, err := fs.Sub(migrationFS, "migrations")
-	if err != nil {
-		return nil, err
-	}
-	return goose.NewProvider(engine, db, files)
-}
-
-func migrate(ctx context.Context, engine goose.Dialect, db *sql.DB) error {
-	p, err := migrations(engine, db)
-	if err != nil {
-		return err
-	}
-	have, err := p.GetDBVersion(ctx)
-	if err != nil {
-		return err
-	}
-	src := p.ListSources()
-	if len(src) > 0 && have > src[len(src)-1].Version {
-		return fault.Unavailable("store.newer_schema")
-	}
-	_, err = p.Up(ctx)
-	return err
-}
 
 // Write runs fn in one transaction as actor. All that fn did through tx commits together or not at
 // all. fn may run more than once and must do no I/O but through tx. No other Write, of this process or
@@ -188,6 +169,11 @@ func (s *Store) try(ctx context.Context, actor Actor, fn func(tx *Tx) error) (*T
 		}
 	}
 	tx := &Tx{Tx: btx, Actor: actor, NowMs: clock.Ms(s.clock)}
+	if s.guard != nil {
+		if err := s.guard(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
 	if err := fn(tx); err != nil {
 		return nil, err
 	}

@@ -254,25 +254,6 @@ func TestAReaderCannotWrite(t *testing.T) {
 	}
 }
 
-func TestASchemaOfANewerVersionIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	st := open(t, dir, nil)
-	st.Close()
-	again, err := store.Open(ctx, storetest.With(t, store.Options{Dir: dir, Clock: clock.System()}))
-	if err != nil {
-		t.Fatalf("the same version: %v", err)
-	}
-	again.Close()
-	db, done := storetest.Raw(t, dir)
-	if _, err := db.ExecContext(ctx, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999999, ?)`, true); err != nil {
-		t.Fatal(err)
-	}
-	done()
-	if _, err := store.Open(ctx, storetest.With(t, store.Options{Dir: dir, Clock: clock.System()})); !fault.Is(err, "store.newer_schema") {
-		t.Errorf("err = %v", err)
-	}
-}
-
 func TestIDsSortByTime(t *testing.T) {
 	if a, b := store.NewID(1000), store.NewID(1001); a >= b || len(a) != 26 {
 		t.Errorf("%s, %s", a, b)

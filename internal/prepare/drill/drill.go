@@ -33,6 +33,7 @@ type Drill struct {
 	EndedMs       int64  `json:"ended_ms"`
 	Stages        string `json:"stages"`    // JSON array of Stage, as the runner reported them
 	ByServer      bool   `json:"by_server"` // played by the server itself
+	PlayedBy      string `json:"-"`         // the node that does
 }
 
 // State is where a drill stands.

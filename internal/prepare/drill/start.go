@@ -18,6 +18,7 @@ type StartOptions struct {
 	UpstreamModel     string
 	UpstreamSecretRef string // name of the upstream's key in the secret store; "" for none
 	ByServer          bool   // the server plays it itself
+	PlayedBy          string // then the node that does
 }
 
 // Started is what the runner needs to play a drill. Tokens and keys are shown here and nowhere else.
@@ -90,7 +91,7 @@ func Start(ctx context.Context, tx *store.Tx, o StartOptions) (Started, error) {
 	if err != nil {
 		return Started{}, err
 	}
-	d := Drill{ID: o.ID, Number: number, Scenario: sc.ID, State: Running, StartedBy: tx.Actor.ID, StartedMs: tx.NowMs, Stages: "[]", ByServer: o.ByServer}
+	d := Drill{ID: o.ID, Number: number, Scenario: sc.ID, State: Running, StartedBy: tx.Actor.ID, StartedMs: tx.NowMs, Stages: "[]", ByServer: o.ByServer, PlayedBy: o.PlayedBy}
 	var own service.Service
 	// Whoever may run a drill need not be allowed to manage services and persons; these are the drill's.
 	if err := asSystem(tx, func() error {
