@@ -85,7 +85,6 @@ type Auditor struct {
 	cycle   *Cycle
 	pages   map[pageKey]paged
 	beats   map[string]int64 // heartbeats seen in the round before
-	loaded  bool
 }
 
 type pageKey struct{ source, id, reason string }
@@ -155,13 +154,15 @@ func (a *Auditor) Run(ctx context.Context) error {
 // escalation interval. It is exported for a drill of the auditor itself; Run calls it.
 func (a *Auditor) Audit(ctx context.Context) error {
 	now := clock.Ms(a.clock)
-	a.load(ctx)
 	found, failed := a.find(ctx, now)
 	groups := map[groupKey][]Overdue{}
 	open := map[pageKey]bool{}
 	for _, o := range found {
+		open[pageKey{o.Source, o.ID, o.Reason}] = true
+	}
+	a.load(ctx, open)
+	for _, o := range found {
 		k := pageKey{o.Source, o.ID, o.Reason}
-		open[k] = true
 		p, known := a.pages[k]
 		// A last page in the future is the trace of a clock that was ahead; it must not silence the row.
 		if known && p.lastMs <= now && now-p.lastMs < a.o.Escalation.Milliseconds() {
@@ -170,11 +171,14 @@ func (a *Auditor) Audit(ctx context.Context) error {
 		g := groupKey{o.Source, o.Reason, o.IncidentKind}
 		groups[g] = append(groups[g], o)
 	}
+	var over []pageKey
 	for k := range a.pages {
 		if !open[k] && failed == nil {
 			delete(a.pages, k) // it happened after all; the next time is a new matter
+			over = append(over, k)
 		}
 	}
+	a.forget(ctx, over)
 	for g, items := range groups {
 		if err := a.page(ctx, g, items, now); err != nil {
 			failed = err
@@ -256,9 +260,30 @@ func (a *Auditor) keep(ctx context.Context, items []Overdue, receipt string) {
 	}
 }
 
-// load reads what an earlier process has paged about.
-func (a *Auditor) load(ctx context.Context) {
-	if a.loaded {
+// forget takes back what was kept about matters that are over. Where that fails, one that comes up again within the
+// escalation interval is paged about at its end.
+func (a *Auditor) forget(ctx context.Context, over []pageKey) {
+	if len(over) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.o.Timeout)
+	defer cancel()
+	err := a.st.Write(ctx, store.System("audit"), func(tx *store.Tx) error {
+		for _, k := range over {
+			if _, err := tx.NewRaw("DELETE FROM overdue_page WHERE source = ? AND row_id = ? AND reason = ?", k.source, k.id, k.reason).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		a.o.Log.Warn("pages about matters that are over could not be forgotten", "error", err)
+	}
+}
+
+// load reads what an earlier process, or another node, has paged about what is open.
+func (a *Auditor) load(ctx context.Context, open map[pageKey]bool) {
+	if len(open) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.o.Timeout)
@@ -274,9 +299,10 @@ func (a *Auditor) load(ctx context.Context) {
 		return
 	}
 	for _, r := range rows {
-		a.pages[pageKey{r.Source, r.RowID, r.Reason}] = paged{r.Times, r.LastMs}
+		if k := (pageKey{r.Source, r.RowID, r.Reason}); open[k] && a.pages[k].lastMs < r.LastMs {
+			a.pages[k] = paged{r.Times, r.LastMs}
+		}
 	}
-	a.loaded = true
 }
 
 // Rows is the source of overdue due rows. It reads through Read and an index over open rows only.

@@ -65,6 +65,47 @@ func TestTheAuditorPagesWithinTwoMinutesWhenTheWorkerDoesNotRun(t *testing.T) {
 	}
 }
 
+func TestWhatOneNodeHasPagedAboutTheOthersDoNotAndAMatterThatComesUpAgainIsNew(t *testing.T) {
+	c := clock.NewFake(start)
+	st := open(t, c)
+	set(t, st, row("a", start.UnixMilli()))
+	one, other := &pager{}, &pager{}
+	a, b := due.NewAuditor(st, one, due.AuditOptions{Node: "a"}), due.NewAuditor(st, other, due.AuditOptions{Node: "b"})
+	round := func(pages, others int) {
+		t.Helper()
+		for _, x := range []*due.Auditor{a, b} {
+			if err := x.Audit(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(one.sent()) != pages || len(other.sent()) != others {
+			t.Fatalf("%d and %d pages, want %d and %d", len(one.sent()), len(other.sent()), pages, others)
+		}
+	}
+	c.Advance(31 * time.Second)
+	round(1, 0)
+	c.Advance(14 * time.Minute)
+	round(1, 0)
+	c.Advance(time.Minute)
+	round(2, 0)
+	// It is done after all; the same row late once more is a new matter and does not wait.
+	due1 := func(at time.Time) {
+		t.Helper()
+		set(t, st, row("a", at.UnixMilli()))
+	}
+	due1(c.Now().Add(time.Minute))
+	round(2, 0)
+	c.Advance(time.Minute + 31*time.Second)
+	round(3, 0)
+	// A loop that hangs is the matter of its own node.
+	cycle := due.NewCycle("due", c.Now().UnixMilli())
+	a = due.NewAuditor(st, one, due.AuditOptions{Node: "a", Watch: []*due.Cycle{cycle}})
+	b = due.NewAuditor(st, other, due.AuditOptions{Node: "b", Watch: []*due.Cycle{cycle}})
+	round(3, 0)
+	c.Advance(61 * time.Second)
+	round(4, 1)
+}
+
 func TestTheAuditorIsSilentWhenTheWorkerDoesItsWork(t *testing.T) {
 	c := clock.NewFake(start)
 	st := open(t, c)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func child() bool {
 			return errors.New("the first attempt fails")
 		}
 		return nil
-	}}, due.Options{Batch: 32, RetryBase: 10 * time.Millisecond, HandlerTimeout: time.Second})
+	}}, due.Options{Owner: fmt.Sprint("node-", os.Getpid()), Batch: 32, RetryBase: 10 * time.Millisecond, HandlerTimeout: time.Second})
 	w.Run(context.Background())
 	return true
 }
@@ -141,6 +142,35 @@ func TestKilledAtRandomInstantsEveryRowFiresExactlyOnce(t *testing.T) {
 		t.Fatalf("only %d kills: the test proves little", kills)
 	}
 	t.Logf("%d rows, %d kills, each effect exactly once", rows, kills)
+}
+
+func TestNodesThatRaceForTheSameRowsAndAreKilledFireEachOnceAndMissNone(t *testing.T) {
+	const rows = 1500
+	st := fill(t, rows)
+	lives := 0
+	for pending := rows; pending > 0; {
+		if lives++; lives > 150 {
+			t.Fatalf("%d rows still pending after %d lives", pending, lives)
+		}
+		var both sync.WaitGroup
+		for range 2 {
+			lifetime := time.Duration(1+rand.IntN(200+8*lives)) * time.Millisecond
+			both.Go(func() { spawn(t, st.Dir(), "", lifetime) })
+		}
+		both.Wait()
+		var doubled, lost int
+		if pending, lost, doubled = tally(t, st); lost != 0 || doubled != 0 {
+			t.Fatalf("after %d lives: %d rows lost their effect, %d had it twice", lives, lost, doubled)
+		}
+	}
+	var effects, distinct, nodes int
+	if err := st.Read().NewRaw("SELECT (SELECT COUNT(*) FROM effect), (SELECT COUNT(DISTINCT object_id) FROM effect), (SELECT COUNT(DISTINCT owner) FROM due)").Scan(context.Background(), &effects, &distinct, &nodes); err != nil {
+		t.Fatal(err)
+	}
+	if effects != rows || distinct != rows || nodes < 8 || lives < 5 {
+		t.Fatalf("%d effects of %d rows by %d nodes in %d lives of two", effects, distinct, nodes, lives)
+	}
+	t.Logf("%d rows, %d lives of two nodes each, %d of them fired some, each effect exactly once", rows, lives, nodes)
 }
 
 func TestACarelessWorkerIsCaughtFiringTwice(t *testing.T) {

@@ -1,0 +1,146 @@
+package nodes
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+type overview struct {
+	Nodes []struct {
+		ID, State string
+		Here      bool
+		Leases    []string
+	}
+	Reasons []struct{ ID string }
+}
+
+// of is what the overview says of a node, at another.
+func (n *node) of(t *testing.T, c *cluster, id string) (state string, leases []string) {
+	t.Helper()
+	var o overview
+	if status, _ := n.ask(t, c, "GET", "/overview", nil, &o); status != 200 {
+		return "", nil
+	}
+	for _, x := range o.Nodes {
+		if x.Here != (x.ID == n.name) {
+			t.Errorf("%s says that it is %s", n.name, x.ID)
+		}
+		if x.ID == id {
+			return x.State, x.Leases
+		}
+	}
+	return "unknown", nil
+}
+
+// incident declares one at a node.
+func (n *node) incident(t *testing.T, c *cluster) (id string) {
+	t.Helper()
+	var i struct{ ID string }
+	n.must(t, c, "POST", "/incidents", map[string]any{"kind": "real", "service_id": c.service, "title": "t"}, &i)
+	return i.ID
+}
+
+func TestWhatIsDecidedAtOneNodeIsToldAndObeyedAtTheOther(t *testing.T) {
+	c := begin(t)
+	a, b := c.serve(t, "a"), c.serve(t, "b")
+	if state, _ := b.of(t, c, "a"); state != "serving" {
+		t.Errorf("b sees a as %s", state)
+	}
+
+	stream := b.listen(t, c)
+	began := time.Now()
+	incident := a.incident(t, c)
+	heard(t, stream, "incident.declare", incident, 5*time.Second)
+	t.Logf("told at the other node after %v", time.Since(began).Round(time.Millisecond))
+
+	until(t, "both gateways answer", 20*time.Second, func() bool {
+		x, _ := a.chat(t, c)
+		y, _ := b.chat(t, c)
+		return x == 200 && y == 200
+	})
+	began = time.Now()
+	var order struct{ ID string }
+	a.must(t, c, "POST", "/orders", map[string]any{"cause": "incident", "cause_id": incident, "rung": "service_offline", "service_id": c.service, "reason": "r"}, &order)
+	until(t, "the order is obeyed at both gateways", 5*time.Second, func() bool {
+		x, _ := a.chat(t, c)
+		y, _ := b.chat(t, c)
+		return x == 503 && y == 503
+	})
+	t.Logf("obeyed at both gateways after %v", time.Since(began).Round(time.Millisecond))
+	var status struct {
+		Acks []struct {
+			GatewayID string `json:"gateway_id"`
+		}
+	}
+	until(t, "both gateways have acknowledged", 10*time.Second, func() bool {
+		a.must(t, c, "GET", "/orders/"+order.ID, nil, &status)
+		return len(status.Acks) == 2
+	})
+	for _, id := range []string{"a", "b"} {
+		if n := len(status.Acks); !slices.ContainsFunc(status.Acks, func(x struct {
+			GatewayID string `json:"gateway_id"`
+		}) bool {
+			return x.GatewayID == id
+		}) {
+			t.Errorf("%d acknowledgements, none of %s", n, id)
+		}
+	}
+
+	again := c.start(t, "c", "a")
+	select {
+	case <-again.ended:
+		if says := again.words(); !strings.Contains(says, "as the node a") || !strings.Contains(says, "--node") {
+			t.Errorf("a second process of the same name says %s", says)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("a second process serves under a name that is in use")
+	}
+}
+
+func TestTheOtherNodeTakesOverFromOneThatIsKilledAndOneThatLeavesIsNotGone(t *testing.T) {
+	c := begin(t)
+	a, b := c.serve(t, "a"), c.serve(t, "b")
+	nodes := map[string]*node{"a": a, "b": b}
+	holder := ""
+	until(t, "somebody has the leases", 30*time.Second, func() bool {
+		for id := range nodes {
+			if _, leases := a.of(t, c, id); len(leases) == 2 {
+				holder = id
+			}
+		}
+		return holder != ""
+	})
+	dead, alive := nodes[holder], nodes["b"]
+	if holder == "b" {
+		alive = a
+	}
+	dead.kill()
+	began := time.Now()
+	until(t, "the other has the leases", 30*time.Second, func() bool {
+		_, leases := alive.of(t, c, alive.name)
+		return slices.Equal(leases, []string{"anomaly", "evaluation"})
+	})
+	t.Logf("taken over %v after kill -9", time.Since(began).Round(time.Second))
+	until(t, "the dead one is shown as gone", time.Minute, func() bool { state, _ := alive.of(t, c, dead.name); return state == "gone" })
+	if status, body := alive.ask(t, c, "GET", "/readyz", nil, nil); status != 200 {
+		t.Errorf("the other is not ready: %s", body)
+	}
+	alive.incident(t, c) // and goes on deciding
+
+	back := c.serve(t, dead.name)
+	if state, leases := alive.of(t, c, back.name); state != "serving" || len(leases) != 0 {
+		t.Errorf("back again it is %s with %v", state, leases)
+	}
+	// One that is stopped says so, and gives back what it holds at once.
+	alive.cmd.Process.Signal(syscall.SIGTERM)
+	<-alive.ended
+	began = time.Now()
+	until(t, "the leases are passed on", 10*time.Second, func() bool { _, leases := back.of(t, c, back.name); return len(leases) == 2 })
+	t.Logf("passed on %v after a stop", time.Since(began).Round(time.Millisecond))
+	if state, _ := back.of(t, c, alive.name); state != "left" {
+		t.Errorf("one that was stopped is shown as %s", state)
+	}
+}
