@@ -145,7 +145,7 @@ func TestKilledAtRandomInstantsEveryRowFiresExactlyOnce(t *testing.T) {
 }
 
 func TestNodesThatRaceForTheSameRowsAndAreKilledFireEachOnceAndMissNone(t *testing.T) {
-	const rows = 1500
+	const rows = 800
 	st := fill(t, rows)
 	lives := 0
 	for pending := rows; pending > 0; {
@@ -167,7 +167,7 @@ func TestNodesThatRaceForTheSameRowsAndAreKilledFireEachOnceAndMissNone(t *testi
 	if err := st.Read().NewRaw("SELECT (SELECT COUNT(*) FROM effect), (SELECT COUNT(DISTINCT object_id) FROM effect), (SELECT COUNT(DISTINCT owner) FROM due)").Scan(context.Background(), &effects, &distinct, &nodes); err != nil {
 		t.Fatal(err)
 	}
-	if effects != rows || distinct != rows || nodes < 8 || lives < 5 {
+	if effects != rows || distinct != rows || nodes < 6 || lives < 4 {
 		t.Fatalf("%d effects of %d rows by %d nodes in %d lives of two", effects, distinct, nodes, lives)
 	}
 	t.Logf("%d rows, %d lives of two nodes each, %d of them fired some, each effect exactly once", rows, lives, nodes)
