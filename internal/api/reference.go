@@ -20,6 +20,7 @@ import (
 	"github.com/fengsui/fengsui/internal/monitor/intake"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/locale"
+	"github.com/fengsui/fengsui/internal/platform/node"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/platform/setting"
 	"github.com/fengsui/fengsui/internal/posture"
@@ -233,6 +234,7 @@ func enumerations() map[string][]string {
 		"channel.kind":          {notify.KindWebhook, notify.KindMail},
 		"channel.state":         {notify.ChannelWaiting, notify.ChannelActive, notify.ChannelRemoved},
 		"channel.waits":         {"set", "remove"},
+		"node.state":            {node.Serving, node.Left, node.Gone},
 		"channel.tls":           {"starttls", "tls", "none"},
 		"complaint.harm":        intake.Harms(),
 		"complaint.kind":        {intake.KindComplaint, intake.KindReport, intake.KindRights},
