@@ -14,6 +14,7 @@ func modules() []node.Module {
 		{Name: "due", Version: 1, Beside: 1},
 		{Name: "outbox", Version: 1, Beside: 1},
 		{Name: "anomaly", Version: 1, Beside: 1},
+		{Name: "posture", Version: 1, Beside: 1}, // both are raised when the same rules compile to other bytes
 		{Name: "evaluation", Version: 1, Beside: 1},
 	}
 }

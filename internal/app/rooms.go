@@ -85,6 +85,7 @@ func (a *App) rooms(ctx context.Context, st *store.Store, log *record.Log, vault
 			return epoch, db.NewRaw("SELECT epoch FROM record_head").Scan(ctx, &epoch)
 		},
 		Traffic: counts{a},
+		May:     func() bool { return a.node == nil || a.node.May("posture") },
 	})
 	if err != nil {
 		return nil, err

@@ -72,8 +72,8 @@ func (o Options) migrate(ctx context.Context, engine goose.Dialect, db *bun.DB) 
 		return err
 	}
 	known := p.ListSources()[len(p.ListSources())-1].Version
-	if have >= known {
-		if have > known && !o.lets(ctx, db, known) {
+	if have > known {
+		if !o.lets(ctx, db, known) {
 			return fault.Unavailable("store.newer_schema")
 		}
 		return nil

@@ -56,7 +56,7 @@ func (c *Control) bundle(ctx context.Context, db bun.IDB) (Made, error) {
 	if err != nil {
 		return Made{}, err
 	}
-	if digest != st.KeysDigest || st.Revision == 0 {
+	if digest != st.KeysDigest && c.o.May() || st.Revision == 0 { // what a newer program wrote this one may put otherwise
 		return Made{}, ErrStale
 	}
 	postures, err := c.currentPostures(ctx, db)
@@ -161,6 +161,9 @@ func (c *Control) probeKey(o Order, svc service.Service) posture.GatewayKey {
 // into a new revision. Call it when a lexicon, a service, a deployment or a key changed. A service
 // whose posture cannot be compiled keeps its last one; its error is in failed, by service id.
 func (c *Control) Refresh(ctx context.Context, st *store.Store, reason string) (failed map[string]error, err error) {
+	if !c.o.May() {
+		return nil, nil // nodes of two ages that put the same rules otherwise would each undo the other's for ever
+	}
 	services, err := service.List[service.Service](ctx, st.Read(), "")
 	if err != nil {
 		return nil, err

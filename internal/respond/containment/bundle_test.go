@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -259,4 +260,38 @@ func TestWhateverPeopleDoLooseningNeverHappensByOnePersonAndGatewaysNeverRollBac
 		}
 		have = now
 	})
+}
+
+func TestAnOlderNodeLeavesCompilingToNewerOnesAndStillHandsOutOrders(t *testing.T) {
+	b := newBench(t)
+	b.refresh(t)
+	before, _ := b.bundle(t)
+	b.older = true
+	b.do(t, store.System("test"), func(tx *store.Tx) error {
+		for _, q := range []string{
+			"UPDATE lexicon_entry SET term = '测试违禁词丁' WHERE id = 'l1'",
+			"UPDATE bundle_state SET keys_digest = 'as a newer program writes it' WHERE id = 1",
+		} {
+			if _, err := tx.Exec(q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	b.refresh(t)
+	if now, _ := b.bundle(t); now.Revision != before.Revision {
+		t.Errorf("it compiled: revision %d became %d", before.Revision, now.Revision)
+	}
+	o := b.issue(t, officer, strict(containment.FromIncident, "i1"))
+	if now, _ := b.bundle(t); now.Revision != before.Revision+1 || !slices.Contains(now.OrderIDs, o.ID) {
+		t.Errorf("an order does not go out: %+v", now.OrderIDs)
+	}
+	b.older = false
+	if _, err := b.control.Bundle(ctx, b.st.Read()); !errors.Is(err, containment.ErrStale) {
+		t.Errorf("one that compiles does not see that keys have changed: %v", err)
+	}
+	b.refresh(t)
+	if now, _ := b.bundle(t); now.Revision < before.Revision+3 {
+		t.Errorf("it does not compile: %d", now.Revision)
+	}
 }

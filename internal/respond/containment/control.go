@@ -41,7 +41,7 @@ type Notices interface {
 	Notice(name string) posture.Text // replaced, blocked, limited, offline
 }
 
-// Options are what a Control needs. All are required but Epoch and Traffic.
+// Options are what a Control needs. All are required but the last three.
 type Options struct {
 	Key         ed25519.PrivateKey // control's signing key
 	ProbeSecret []byte             // at least 32 bytes; probe keys are derived from it
@@ -51,6 +51,7 @@ type Options struct {
 	Notices     Notices
 	Epoch       func(ctx context.Context, db bun.IDB) (int64, error) // of the record; nil = always 1
 	Traffic     Traffic                                              // nil: previews are refused
+	May         func() bool                                          // whether this process compiles, or leaves it to newer ones; nil: it does
 }
 
 // Control issues and ends orders and compiles postures. Safe for concurrent use.
@@ -73,6 +74,9 @@ func New(o Options) (*Control, error) {
 	}
 	if o.Epoch == nil {
 		o.Epoch = func(context.Context, bun.IDB) (int64, error) { return 1, nil }
+	}
+	if o.May == nil {
+		o.May = func() bool { return true }
 	}
 	return &Control{o: o, compiled: map[string]*posture.Posture{}}, nil
 }

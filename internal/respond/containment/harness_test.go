@@ -91,6 +91,7 @@ type bench struct {
 	level   map[string]int
 	control *containment.Control
 	desk    *gatereview.Desk
+	older   bool // newer nodes compile
 }
 
 func newBench(t testing.TB) *bench {
@@ -142,7 +143,7 @@ func (b *bench) open(t testing.TB) {
 	b.desk = gatereview.New(b.pager)
 	b.control, err = containment.New(containment.Options{Key: b.key, ProbeSecret: []byte(strings.Repeat("p", 32)), Pager: b.pager, Review: b.desk,
 		Level:   func(_ context.Context, _ bun.IDB, id string) (int, error) { return b.level[id], nil },
-		Notices: containment.CatalogNotices{Catalog: catalog}, Traffic: b.traffic})
+		Notices: containment.CatalogNotices{Catalog: catalog}, Traffic: b.traffic, May: func() bool { return !b.older }})
 	if err != nil {
 		t.Fatal(err)
 	}
