@@ -111,6 +111,7 @@ type (
 		ID      string `json:"id"`
 		Number  string `json:"number"`
 		Moments int    `json:"moments"`
+		Alike   int    `json:"alike"` // incidents whose number has this one in it, such as a test's
 	}
 	consoleList struct {
 		Name   string          `json:"name"`
@@ -148,6 +149,7 @@ func whatIsThere(ctx context.Context, name string, s *seeded) (_ *consoleInstanc
 	const seen = ` NOT IN (SELECT id FROM incident WHERE restricted AND id NOT IN (SELECT x.incident_id FROM incident_access x JOIN person p ON p.id = x.person_id WHERE p.roles = '["` + consoleViewer + `"]'))`
 	i := &consoleInstance{Name: name, Incidents: count("incident WHERE state <> 'closed' AND id" + seen), Busy: consoleBusy{ID: s.Busy}}
 	err = errors.Join(err, db.NewRaw("SELECT number FROM incident WHERE id = ?", s.Busy).Scan(ctx, &i.Busy.Number))
+	i.Busy.Alike = count("incident WHERE number LIKE ? AND id"+seen, "%"+i.Busy.Number+"%")
 	var more error
 	_, i.Busy.Moments, _, more = a.House.Timeline(ctx, store.Actor{ID: "bench", Roles: []string{consoleViewer}}, s.Busy, 0, 1)
 	err = errors.Join(err, more)

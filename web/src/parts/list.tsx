@@ -163,6 +163,7 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
             placeholder={f.title}
             mode="multiple"
             maxTagCount="responsive"
+            optionFilterProp="label"
             allowClear
             value={at.values[f.key] ? at.values[f.key].split(',') : []}
             onChange={(v: string[]) => at.set(f.key, v.join(','))}
