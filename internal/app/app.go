@@ -146,7 +146,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			return nil, err
 		}
 		a.work("serving", served)
-		if a.node, err = node.Join(ctx, st, node.Options{ID: a.o.Node, Version: build.Version, Modules: modules(), Log: a.log}); err != nil {
+		if a.node, err = node.New(ctx, st, node.Options{ID: a.o.Node, Version: build.Version, Modules: modules(), Log: a.log}); err != nil {
 			return nil, err
 		}
 		a.work("node", a.node.Run)

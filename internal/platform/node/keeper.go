@@ -26,14 +26,14 @@ type Options struct {
 	Log     *slog.Logger  // default: discards
 }
 
-// Keeper says that this node lives, and holds and gives up what one node at a time does. Make it with Join.
+// Keeper says that this node lives, and holds and gives up what one node at a time does. Make it with New.
 type Keeper struct {
 	st    *store.Store
 	o     Options
 	have  map[string]int64
 	clock clock.Clock
 	cycle *due.Cycle
-	begun int64
+	begun int64 // when this node was entered; 0 before
 
 	mu    sync.Mutex
 	jobs  []*job
@@ -48,8 +48,9 @@ type job struct {
 	epoch        int64 // held under this; 0 for not held
 }
 
-// Join enters this node and raises the needs that its modules bring.
-func Join(ctx context.Context, st *store.Store, o Options) (*Keeper, error) {
+// New makes the keeper of a node that is not entered yet; it knows already what newer nodes need.
+// Error: fault invalid node.name.
+func New(ctx context.Context, st *store.Store, o Options) (*Keeper, error) {
 	if err := Check(o.ID); err != nil {
 		return nil, err
 	}
@@ -67,30 +68,13 @@ func Join(ctx context.Context, st *store.Store, o Options) (*Keeper, error) {
 	for _, m := range o.Modules {
 		k.have[m.Name] = m.Version
 	}
-	err := st.Write(ctx, store.System("node"), func(tx *store.Tx) (err error) {
-		k.begun = tx.NowMs
-		if err := k.enter(ctx, tx); err != nil {
-			return err
-		}
-		for _, m := range o.Modules {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO module_need (module, version, node, since_ms) VALUES (?, ?, ?, ?)
-				ON CONFLICT (module) DO UPDATE SET version = excluded.version, node = excluded.node, since_ms = excluded.since_ms WHERE module_need.version < excluded.version`,
-				m.Name, m.Beside, o.ID, tx.NowMs); err != nil {
-				return err
-			}
-		}
-		k.needs, err = readNeeds(ctx, tx)
-		tx.Touch(Topic)
-		return err
-	})
-	if err == nil {
-		k.tell(k.needs, nil)
-	}
+	needs, err := readNeeds(ctx, st.Read())
+	k.tell(needs, nil)
 	return k, err
 }
 
 // enter writes this node's row, anew or again.
-func (k *Keeper) enter(ctx context.Context, tx *store.Tx) error {
+func (k *Keeper) enter(ctx context.Context, tx *store.Tx, begun int64) error {
 	modules, err := json.Marshal(k.have)
 	if err != nil {
 		return err
@@ -98,7 +82,7 @@ func (k *Keeper) enter(ctx context.Context, tx *store.Tx) error {
 	_, err = tx.ExecContext(ctx, `INSERT INTO node (id, first_ms, started_ms, seen_ms, left_ms, version, built_for, modules) VALUES (?, ?, ?, ?, 0, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET started_ms = excluded.started_ms, seen_ms = excluded.seen_ms, left_ms = 0,
 			version = excluded.version, built_for = excluded.built_for, modules = excluded.modules`,
-		k.o.ID, tx.NowMs, k.begun, tx.NowMs, k.o.Version, store.Schema(), string(modules))
+		k.o.ID, tx.NowMs, begun, tx.NowMs, k.o.Version, store.Schema(), string(modules))
 	return err
 }
 
@@ -125,7 +109,20 @@ func (k *Keeper) Behind() error {
 	return nil
 }
 
-// Run says that this node lives until ctx ends; then it gives back what it holds and says that it leaves.
+// raise writes down what this node's modules need of others.
+func (k *Keeper) raise(ctx context.Context, tx *store.Tx) error {
+	for _, m := range k.o.Modules {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO module_need (module, version, node, since_ms) VALUES (?, ?, ?, ?)
+			ON CONFLICT (module) DO UPDATE SET version = excluded.version, node = excluded.node, since_ms = excluded.since_ms WHERE module_need.version < excluded.version`,
+			m.Name, m.Beside, k.o.ID, tx.NowMs); err != nil {
+			return err
+		}
+	}
+	tx.Touch(Topic)
+	return nil
+}
+
+// Run enters this node and says that it lives until ctx ends; then it gives back what it holds and says that it leaves.
 func (k *Keeper) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		var changed <-chan struct{}
@@ -178,7 +175,7 @@ func (k *Keeper) idle(ctx context.Context) {
 	}
 }
 
-// Beat is one round: say that this node lives, take and renew leases, learn what is needed. Run calls it.
+// Beat is one round: enter this node if it is not yet, say that this node lives, take and renew leases, learn what is needed. Run calls it.
 func (k *Keeper) Beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, k.o.Lease)
 	defer cancel()
@@ -187,8 +184,15 @@ func (k *Keeper) Beat(ctx context.Context) error {
 	k.mu.Unlock()
 	epochs := map[*job]int64{}
 	var needs map[string]int64
+	begun := int64(0)
 	err := k.st.Write(ctx, store.System("node"), func(tx *store.Tx) (err error) {
-		if err := k.enter(ctx, tx); err != nil {
+		if begun = k.begun; begun == 0 {
+			begun = tx.NowMs
+			if err := k.raise(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if err := k.enter(ctx, tx, begun); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM node WHERE seen_ms < ?", tx.NowMs-forgetMs); err != nil {
@@ -211,6 +215,7 @@ func (k *Keeper) Beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	k.begun = begun
 	k.tell(needs, epochs)
 	k.cycle.Beat(clock.Ms(k.clock))
 	return nil

@@ -25,10 +25,11 @@ func open(t *testing.T, c clock.Clock) *store.Store {
 
 func join(t *testing.T, st *store.Store, id string, modules ...node.Module) *node.Keeper {
 	t.Helper()
-	k, err := node.Join(t.Context(), st, node.Options{ID: id, Version: "v1", Modules: modules})
+	k, err := node.New(t.Context(), st, node.Options{ID: id, Version: "v1", Modules: modules})
 	if err != nil {
 		t.Fatal(err)
 	}
+	beat(t, k)
 	return k
 }
 
@@ -295,9 +296,40 @@ func TestAnOldNodeLeavesToNewerOnesWhatItDoesNotUnderstandAndSaysSo(t *testing.T
 		t.Errorf("%+v", n)
 	}
 	// What was needed once stays so: rows of the newer make may be there although it is not.
-	again := join(t, st, "old", node.Module{Name: "due", Version: 1, Beside: 1})
-	if again.May("due") {
-		t.Error("after a restart it does what it does not understand")
+	again, err := node.New(t.Context(), st, node.Options{ID: "old", Modules: []node.Module{{Name: "due", Version: 1, Beside: 1}}})
+	if err != nil || again.May("due") {
+		t.Errorf("after a restart, and before its first round, it does what it does not understand: %v", err)
+	}
+}
+
+func TestANodeServesWithoutABreakSinceItWasEntered(t *testing.T) {
+	c := clock.NewFake(start)
+	st := open(t, c)
+	serves := func(id string, since time.Time) bool {
+		t.Helper()
+		ok, err := node.Serves(t.Context(), st.Read(), id, since.UnixMilli(), clock.Ms(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	if _, err := node.New(t.Context(), st, node.Options{ID: "a"}); err != nil || serves("a", c.Now()) {
+		t.Errorf("one that never ran is shown as serving: %v", err)
+	}
+	a := join(t, st, "a")
+	if serves("a", c.Now().Add(-time.Second)) || !serves("a", c.Now()) || serves("b", c.Now()) || serves("", c.Now()) {
+		t.Error("what began before it")
+	}
+	c.Advance(20 * time.Second)
+	began := c.Now()
+	beat(t, a)
+	if !serves("a", began) {
+		t.Error("it goes on")
+	}
+	c.Advance(time.Second)
+	join(t, st, "a")
+	if serves("a", began) {
+		t.Error("it was started again since")
 	}
 }
 
