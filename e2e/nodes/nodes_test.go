@@ -1,11 +1,14 @@
 package nodes
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fengsui/fengsui/internal/app"
 )
 
 type overview struct {
@@ -44,6 +47,7 @@ func (n *node) incident(t *testing.T, c *cluster) (id string) {
 }
 
 func TestWhatIsDecidedAtOneNodeIsToldAndObeyedAtTheOther(t *testing.T) {
+	t.Parallel()
 	c := begin(t)
 	a, b := c.serve(t, "a"), c.serve(t, "b")
 	if state, _ := b.of(t, c, "a"); state != "serving" {
@@ -100,7 +104,8 @@ func TestWhatIsDecidedAtOneNodeIsToldAndObeyedAtTheOther(t *testing.T) {
 	}
 }
 
-func TestTheOtherNodeTakesOverFromOneThatIsKilledAndOneThatLeavesIsNotGone(t *testing.T) {
+func TestTheOtherNodeTakesOverFromOneThatStandsStillOrIsKilledAndOneThatLeavesIsNotGone(t *testing.T) {
+	t.Parallel()
 	c := begin(t)
 	a, b := c.serve(t, "a"), c.serve(t, "b")
 	nodes := map[string]*node{"a": a, "b": b}
@@ -113,26 +118,35 @@ func TestTheOtherNodeTakesOverFromOneThatIsKilledAndOneThatLeavesIsNotGone(t *te
 		}
 		return holder != ""
 	})
-	dead, alive := nodes[holder], nodes["b"]
-	if holder == "b" {
-		alive = a
+	// It stands still, as a machine that is suspended, and is taken for dead.
+	still, other := nodes[holder], a
+	if holder == "a" {
+		other = b
 	}
-	dead.kill()
+	still.cmd.Process.Signal(syscall.SIGSTOP)
 	began := time.Now()
-	until(t, "the other has the leases", 30*time.Second, func() bool {
-		_, leases := alive.of(t, c, alive.name)
-		return slices.Equal(leases, []string{"anomaly", "evaluation"})
-	})
-	t.Logf("taken over %v after kill -9", time.Since(began).Round(time.Second))
-	until(t, "the dead one is shown as gone", time.Minute, func() bool { state, _ := alive.of(t, c, dead.name); return state == "gone" })
-	if status, body := alive.ask(t, c, "GET", "/readyz", nil, nil); status != 200 {
+	both := []string{"anomaly", "evaluation"}
+	until(t, "the other has the leases", 30*time.Second, func() bool { _, leases := other.of(t, c, other.name); return slices.Equal(leases, both) })
+	t.Logf("taken over %v after it stood still", time.Since(began).Round(time.Second))
+	until(t, "it is shown as gone", time.Minute, func() bool { state, _ := other.of(t, c, still.name); return state == "gone" })
+	if status, body := other.ask(t, c, "GET", "/readyz", nil, nil); status != 200 {
 		t.Errorf("the other is not ready: %s", body)
 	}
-	alive.incident(t, c) // and goes on deciding
+	other.incident(t, c) // and goes on deciding
+	still.cmd.Process.Signal(syscall.SIGCONT)
+	until(t, "it comes back", 20*time.Second, func() bool { state, _ := other.of(t, c, still.name); return state == "serving" })
+	if _, leases := still.of(t, c, still.name); len(leases) != 0 {
+		t.Errorf("back again it has %v", leases)
+	}
+	still.incident(t, c)
 
-	back := c.serve(t, dead.name)
+	other.kill()
+	began = time.Now()
+	until(t, "the first has the leases again", 30*time.Second, func() bool { _, leases := still.of(t, c, still.name); return slices.Equal(leases, both) })
+	t.Logf("taken over %v after kill -9", time.Since(began).Round(time.Second))
+	alive, back := still, c.serve(t, other.name)
 	if state, leases := alive.of(t, c, back.name); state != "serving" || len(leases) != 0 {
-		t.Errorf("back again it is %s with %v", state, leases)
+		t.Errorf("started again it is %s with %v", state, leases)
 	}
 	// One that is stopped says so, and gives back what it holds at once.
 	alive.cmd.Process.Signal(syscall.SIGTERM)
@@ -142,5 +156,37 @@ func TestTheOtherNodeTakesOverFromOneThatIsKilledAndOneThatLeavesIsNotGone(t *te
 	t.Logf("passed on %v after a stop", time.Since(began).Round(time.Millisecond))
 	if state, _ := back.of(t, c, alive.name); state != "left" {
 		t.Errorf("one that was stopped is shown as %s", state)
+	}
+}
+
+func TestNodesThatStartAtOnceOnAnEmptyDatabaseAgreeOnOneRecord(t *testing.T) {
+	t.Parallel()
+	c := empty(t)
+	all := []*node{c.start(t, "a", "a"), c.start(t, "b", "b"), c.start(t, "c", "c")}
+	for _, n := range all {
+		n.ready(t, c)
+	}
+	a, err := app.Offline(t.Context(), app.Options{DataDir: filepath.Join(c.dir, "a"), Database: c.database, KeysDir: c.keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop()
+	for query, want := range map[string]int{"SELECT COUNT(*) FROM record_signers": 1, "SELECT COUNT(*) FROM node WHERE left_ms = 0": 3,
+		"SELECT COUNT(*) FROM (SELECT term FROM lexicon_entry GROUP BY term, action, risk, topic, contexts HAVING COUNT(*) > 1) AS twice": 0, "SELECT COUNT(*) - (SELECT size FROM record_head) FROM record_entries": 0} {
+		var n int
+		if err := a.House.Store.Read().NewRaw(query).Scan(t.Context(), &n); err != nil || n != want {
+			t.Errorf("%s: %d instead of %d, %v", query, n, want, err)
+		}
+	}
+	other := *c
+	other.keys = filepath.Join(c.dir, "other-keys")
+	n := other.start(t, "d", "d")
+	select {
+	case <-n.ended:
+		if says := n.words(); !strings.Contains(says, "key folder") {
+			t.Errorf("with another key folder it says %s", says)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it serves with a key folder that opens nothing")
 	}
 }

@@ -62,13 +62,21 @@ type node struct {
 	log bytes.Buffer
 }
 
-func begin(t *testing.T) *cluster {
+// empty is a cluster on which nothing was ever started.
+func empty(t *testing.T) *cluster {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts processes and waits for leases to end")
 	}
 	dir := t.TempDir()
-	c := &cluster{dir: dir, database: storetest.Database(t, dir), keys: filepath.Join(dir, "keys")}
+	return &cluster{dir: dir, database: storetest.Database(t, dir), keys: filepath.Join(dir, "keys")}
+}
+
+// begin is one with a service, its model, and somebody who may do everything here.
+func begin(t *testing.T) *cluster {
+	t.Helper()
+	c := empty(t)
+	dir := c.dir
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -155,8 +163,13 @@ func until(t *testing.T, what string, within time.Duration, holds func() bool) {
 func (c *cluster) serve(t *testing.T, name string) *node {
 	t.Helper()
 	n := c.start(t, name, name)
-	until(t, name+" is ready", time.Minute, func() bool { status, _ := n.ask(t, c, "GET", "/readyz", nil, nil); return status == 200 })
+	n.ready(t, c)
 	return n
+}
+
+func (n *node) ready(t *testing.T, c *cluster) {
+	t.Helper()
+	until(t, n.name+" is ready", time.Minute, func() bool { status, _ := n.ask(t, c, "GET", "/readyz", nil, nil); return status == 200 })
 }
 
 // ask calls the API, or a page where the path begins otherwise. The status is 0 when nobody answers.
