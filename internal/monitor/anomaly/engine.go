@@ -3,6 +3,7 @@ package anomaly
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -36,6 +37,7 @@ type Engine struct {
 	loaded    bool
 	cursor    int64 // read up to here
 	committed int64 // in the database up to here
+	moves     int64 // how often it was committed, by any engine
 	lastMs    int64 // of the last commit
 
 	mu     sync.Mutex
@@ -103,7 +105,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	if !e.loaded || !e.dirty() {
 		return nil
 	}
-	return e.commit(last)
+	if err := e.commit(last); !errors.Is(err, errMoved) {
+		return err
+	}
+	return nil // the other goes on
 }
 
 func (e *Engine) note(err error) {
@@ -154,7 +159,10 @@ func (e *Engine) round(ctx context.Context) (again bool, err error) {
 		opened = opened || !l.stored // also one that an earlier failure left
 	}
 	if opened || (e.dirty() && (now-e.lastMs >= commitEvery.Milliseconds() || now < e.lastMs)) {
-		if err := e.commit(ctx); err != nil {
+		if err := e.commit(ctx); errors.Is(err, errMoved) {
+			e.loaded = false
+			return true, nil
+		} else if err != nil {
 			return false, err
 		}
 	}
@@ -182,6 +190,10 @@ type outcome struct {
 	kept        int
 }
 
+// errMoved says that the engine of another node has committed since this one last did: what this one has in memory is not
+// how things stand, and is read anew.
+var errMoved = errors.New("anomaly: another engine has moved the cursor")
+
 // commit brings the main database up to the cursor in one write, and again if that opened more.
 func (e *Engine) commit(ctx context.Context) error {
 	for again := true; again; {
@@ -193,6 +205,13 @@ func (e *Engine) commit(ctx context.Context) error {
 		}
 		err = e.st.Write(ctx, store.System("anomaly"), func(tx *store.Tx) error {
 			outcomes, fresh = outcomes[:0], 0
+			var moves int64
+			if err := tx.NewRaw("SELECT COALESCE(MAX(moves), 0) FROM anomaly_cursor").Scan(ctx, &moves); err != nil {
+				return err
+			}
+			if moves != e.moves {
+				return errMoved
+			}
 			for _, f := range sortedKeys(e.t.active) {
 				l := e.t.active[f]
 				if l.stored && len(l.pending) == 0 {
@@ -212,12 +231,13 @@ func (e *Engine) commit(ctx context.Context) error {
 					return err
 				}
 			}
-			_, err := tx.ExecContext(ctx, `INSERT INTO anomaly_cursor (id, position) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET position = excluded.position`, e.cursor)
+			_, err := tx.ExecContext(ctx, `INSERT INTO anomaly_cursor (id, position, moves) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET position = excluded.position, moves = excluded.moves`, e.cursor, e.moves+1)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		e.moves++
 		e.committed, e.lastMs = e.cursor, clock.Ms(e.clock)
 		e.mu.Lock()
 		e.status.Commits++
@@ -377,7 +397,7 @@ func individual(in []Signal) []Signal {
 func (e *Engine) load(ctx context.Context) error {
 	db := e.st.Read()
 	// The cursor moves in the transaction that reflects the signals, so that none is counted twice or missed.
-	if err := db.NewRaw("SELECT COALESCE(MAX(position), 0) FROM anomaly_cursor").Scan(ctx, &e.cursor); err != nil {
+	if err := db.NewRaw("SELECT COALESCE(MAX(position), 0), COALESCE(MAX(moves), 0) FROM anomaly_cursor").Scan(ctx, &e.cursor, &e.moves); err != nil {
 		return err
 	}
 	e.committed = e.cursor

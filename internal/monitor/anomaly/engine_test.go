@@ -347,7 +347,7 @@ func TestASignalReadAfterARestartButStoredBeforeADecisionCountsToTheDecidedAnoma
 	}
 }
 
-func TestKilledAtAnyInstantTheEngineCountsAsIfItHadNeverStopped(t *testing.T) {
+func TestKilledAtAnyInstantAndBesideAnotherTheEngineCountsAsIfItHadNeverStopped(t *testing.T) {
 	root := t.TempDir()
 	round, opened := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -359,6 +359,7 @@ func TestKilledAtAnyInstantTheEngineCountsAsIfItHadNeverStopped(t *testing.T) {
 		defer h.st.Close()
 		defer func() { h.stopLog() }()
 		or := &oracle{rules: h.desk.rules, decided: map[string]int64{}}
+		var other *Engine
 		byName := map[string]string{"svc-a": "a", "svc-b": "b"}
 		for i := range rapid.IntRange(20, 80).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 19).Draw(rt, "op") {
@@ -368,7 +369,14 @@ func TestKilledAtAnyInstantTheEngineCountsAsIfItHadNeverStopped(t *testing.T) {
 				h.stopLog()
 				h.log, h.stopLog = telemetrytest.Run(t, telemetry.Options{Store: h.st, Vault: &telemetrytest.Vault{}})
 				h.restart()
+				other = nil // it read the log that was stopped
 			case 2:
+				h.run()
+			case 8: // another node's engine goes on, with what it remembers from when it last had its turn
+				h.engine, other = other, h.engine
+				if h.engine == nil {
+					h.restart()
+				}
 				h.run()
 			case 3:
 				h.run()

@@ -22,6 +22,7 @@ const (
 	lockSpace   = 0x0fe65012
 	lockWriter  = 1 // held by the one transaction that writes
 	lockMigrate = 2 // held by the one node that changes the schema
+	lockBeside  = 9 // held by the one transaction that writes telemetry
 )
 
 // What a connection of ours asks of the server. A node that stops in the middle of a transaction, or is cut

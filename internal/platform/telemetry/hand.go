@@ -37,7 +37,7 @@ type handing struct {
 // handed is the row that says that a batch is stored; it commits with its rows.
 type handed struct {
 	bun.BaseModel `bun:"table:handed"`
-	GatewayID     string
+	Name          string `bun:"gateway_id"`
 	Number        int64
 }
 
@@ -70,7 +70,7 @@ func (l *Log) Hand(ctx context.Context, in Batch) error {
 
 // accept makes the writer's batch of a gateway's. No row goes under another gateway's name.
 func (l *Log) accept(in Batch) *batch {
-	b := &batch{gateway: in.GatewayID, number: in.Number, madeMs: in.MadeMs, aggregates: slices.Clone(in.Aggregates)}
+	b := &batch{name: in.GatewayID, number: in.Number, madeMs: in.MadeMs, lasting: true, aggregates: slices.Clone(in.Aggregates)}
 	found := map[string]bool{}
 	first := func(request string) bool {
 		defer func() { found[request] = true }()
@@ -95,14 +95,12 @@ func (l *Log) accept(in Batch) *batch {
 
 // handIn stores a handed batch and answers.
 func (l *Log) handIn(ctx context.Context, h handing) {
-	l.place(h.b)
 	known, err := l.handedBefore(ctx, h.b)
 	if err == nil && !known {
 		err = l.write(ctx, h.b)
 	}
-	if known || errors.Is(err, errHanded) {
+	if known {
 		l.counters.duplicates.Add(int64(h.b.rows()))
-		err = nil
 	}
 	if err != nil {
 		l.failed(ctx, err)
@@ -113,12 +111,11 @@ func (l *Log) handIn(ctx context.Context, h handing) {
 // clockSlack is how far a gateway's clock may be ahead of ours.
 const clockSlack = 24 * time.Hour
 
-// handedBefore looks for the batch in the days before today on which it can have been stored. Today's own is looked for in the
-// transaction itself.
+// handedBefore looks for the batch on the days on which it can have been stored; the transaction itself looks again on its own.
 func (l *Log) handedBefore(ctx context.Context, b *batch) (known bool, err error) {
 	from := Day(max(0, b.madeMs-clockSlack.Milliseconds()))
-	err = l.eachDay(ctx, from, Day(b.nowMs), true, func(_ string, db *bun.DB) (bool, error) {
-		n, err := db.NewSelect().Model((*handed)(nil)).Where("gateway_id = ? AND number = ?", b.gateway, b.number).Count(ctx)
+	err = l.eachDay(ctx, from, "", true, func(_ string, db bun.IDB) (bool, error) {
+		n, err := db.NewSelect().Model((*handed)(nil)).Where("gateway_id = ? AND number = ?", b.name, b.number).Count(ctx)
 		if err != nil && strings.Contains(err.Error(), "no such table") {
 			return false, nil // a file from before there were batches
 		}

@@ -68,11 +68,11 @@ func (l *Log) Minutes(ctx context.Context, fromMs, toMs int64) ([]MinuteCount, e
 
 func (l *Log) countMinutes(ctx context.Context, fromMs, toMs int64) ([]MinuteCount, error) {
 	var out []MinuteCount
-	err := l.eachDay(ctx, Day(fromMs), Day(toMs), false, func(_ string, db *bun.DB) (bool, error) {
+	err := l.eachDay(ctx, Day(fromMs), Day(toMs), false, func(_ string, db bun.IDB) (bool, error) {
 		var rows []MinuteCount
-		err := db.NewRaw(`SELECT minute * ? AS at_ms, kind, simulated, input_verdict, output_verdict, SUM(n) AS n FROM (
+		err := db.NewRaw(`SELECT minute * ? AS at_ms, kind, simulated, input_verdict, output_verdict, CAST(SUM(n) AS BIGINT) AS n FROM (
 			SELECT (seq >> ?) / ? AS minute, kind, simulated, input_verdict, output_verdict, 1 AS n FROM traffic WHERE seq >= ? AND seq < ?
-			UNION ALL SELECT (seq >> ?) / ?, kind, simulated, input_verdict, output_verdict, n FROM aggregate WHERE seq >= ? AND seq < ?)
+			UNION ALL SELECT (seq >> ?) / ?, kind, simulated, input_verdict, output_verdict, n FROM aggregate WHERE seq >= ? AND seq < ?) AS counted
 			GROUP BY minute, kind, simulated, input_verdict, output_verdict ORDER BY minute, kind, simulated, input_verdict, output_verdict`,
 			MinuteMs, seqBits, MinuteMs, SeqAt(fromMs), SeqAt(toMs), seqBits, MinuteMs, SeqAt(fromMs), SeqAt(toMs)).Scan(ctx, &rows)
 		out = append(out, rows...)

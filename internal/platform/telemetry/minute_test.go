@@ -53,7 +53,7 @@ func TestMinutesAreCountedOverMidnightAndTheSameWhenAskedAgain(t *testing.T) {
 		ask(now-59*telemetry.MinuteMs, now+telemetry.MinuteMs)
 		h.clock.Advance(time.Minute)
 	}
-	if days, err := l.Days(); err != nil || len(days) != 2 {
+	if days, err := l.Days(t.Context()); err != nil || len(days) != 2 {
 		t.Fatalf("the test does not cross midnight: %v, %v", days, err)
 	}
 	ask(begin, begin+30*telemetry.MinuteMs) // further back than what is kept

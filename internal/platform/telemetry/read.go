@@ -60,7 +60,7 @@ func (f Filter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 func (l *Log) Recent(ctx context.Context, f Filter) ([]Traffic, error) {
 	out := []Traffic{}
 	from, to := f.days()
-	err := l.eachDay(ctx, from, to, true, func(_ string, db *bun.DB) (bool, error) {
+	err := l.eachDay(ctx, from, to, true, func(_ string, db bun.IDB) (bool, error) {
 		var rows []Traffic
 		q := f.apply(db.NewSelect().Model(&rows)).Order("seq DESC").Limit(int64(f.limit() - len(out)))
 		if f.Verdict != "" {
@@ -77,7 +77,7 @@ func (l *Log) Recent(ctx context.Context, f Filter) ([]Traffic, error) {
 // log and to read it again after a restart.
 func (l *Log) Signals(ctx context.Context, after int64, limit int) ([]Signal, error) {
 	out := []Signal{}
-	err := l.eachDay(ctx, Day(StoredMs(after)), "", false, func(_ string, db *bun.DB) (bool, error) {
+	err := l.eachDay(ctx, Day(StoredMs(after)), "", false, func(_ string, db bun.IDB) (bool, error) {
 		var rows []Signal
 		err := db.NewSelect().Model(&rows).Where("seq > ?", after).Order("seq").Limit(int64(limit - len(out))).Scan(ctx)
 		out = append(out, rows...)
@@ -90,7 +90,7 @@ func (l *Log) Signals(ctx context.Context, after int64, limit int) ([]Signal, er
 func (l *Log) FindSignals(ctx context.Context, f Filter) ([]Signal, error) {
 	out := []Signal{}
 	from, to := f.days()
-	err := l.eachDay(ctx, from, to, true, func(_ string, db *bun.DB) (bool, error) {
+	err := l.eachDay(ctx, from, to, true, func(_ string, db bun.IDB) (bool, error) {
 		var rows []Signal
 		q := f.apply(db.NewSelect().Model(&rows)).Order("seq DESC").Limit(int64(f.limit() - len(out)))
 		for _, c := range []struct{ column, value string }{{"rule", f.Rule}, {"risk", f.Risk}, {"side", f.Side}} {
@@ -111,7 +111,7 @@ func (l *Log) FindSignals(ctx context.Context, f Filter) ([]Signal, error) {
 func (l *Log) ByContent(ctx context.Context, contentNo string, hintMs int64) (Traffic, []Signal, error) {
 	var found Traffic
 	signals := []Signal{}
-	search := func(_ string, db *bun.DB) (bool, error) {
+	search := func(_ string, db bun.IDB) (bool, error) {
 		var rows []Traffic
 		var some []Signal
 		if err := db.NewSelect().Model(&rows).Where("content_no = ?", contentNo).Limit(1).Scan(ctx); err != nil {
@@ -157,11 +157,11 @@ type VerdictCount struct {
 func (l *Log) Verdicts(ctx context.Context, fromMs, toMs int64) ([]VerdictCount, error) {
 	out := []VerdictCount{}
 	at := map[VerdictCount]int{}
-	err := l.eachDay(ctx, Day(fromMs), Day(toMs), false, func(_ string, db *bun.DB) (bool, error) {
+	err := l.eachDay(ctx, Day(fromMs), Day(toMs), false, func(_ string, db bun.IDB) (bool, error) {
 		var rows []VerdictCount
-		err := db.NewRaw(`SELECT service_id, kind, simulated, input_verdict, output_verdict, SUM(n) AS n, SUM(released_runes) AS released_runes FROM (
+		err := db.NewRaw(`SELECT service_id, kind, simulated, input_verdict, output_verdict, CAST(SUM(n) AS BIGINT) AS n, CAST(SUM(released_runes) AS BIGINT) AS released_runes FROM (
 			SELECT service_id, kind, simulated, input_verdict, output_verdict, 1 AS n, released_runes FROM traffic WHERE seq >= ? AND seq < ?
-			UNION ALL SELECT service_id, kind, simulated, input_verdict, output_verdict, n, released_runes FROM aggregate WHERE seq >= ? AND seq < ?)
+			UNION ALL SELECT service_id, kind, simulated, input_verdict, output_verdict, n, released_runes FROM aggregate WHERE seq >= ? AND seq < ?) AS counted
 			GROUP BY service_id, kind, simulated, input_verdict, output_verdict ORDER BY 1, 2, 3, 4, 5`,
 			SeqAt(fromMs), SeqAt(toMs), SeqAt(fromMs), SeqAt(toMs)).Scan(ctx, &rows)
 		for _, r := range rows {
@@ -192,7 +192,7 @@ func (l *Log) Captures(ctx context.Context, refs []string, hintMs int64) ([]Capt
 	if hintMs > 0 {
 		from = Day(hintMs - 24*3600*1000)
 	}
-	err := l.eachDay(ctx, from, "", false, func(day string, db *bun.DB) (bool, error) {
+	err := l.eachDay(ctx, from, "", false, func(day string, db bun.IDB) (bool, error) {
 		for rest := refs; len(rest) > 0; {
 			part := rest[:min(500, len(rest))]
 			rest = rest[len(part):]
@@ -215,7 +215,7 @@ func (l *Log) Captures(ctx context.Context, refs []string, hintMs int64) ([]Capt
 // Errors: fault not found telemetry.no_content.
 func (l *Log) CaptureBySum(ctx context.Context, day, sum string) (Capture, error) {
 	var rows []Capture
-	err := l.onDay(ctx, day, func(db *bun.DB) error {
+	err := l.shelf.read(ctx, day, func(db bun.IDB) error {
 		return db.NewSelect().Model(&rows).Where("sha256 = ?", sum).Limit(1).Scan(ctx)
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -254,7 +254,7 @@ type SubjectSpan struct {
 // SubjectSpans lists who the signals at after < position <= upto came from.
 func (l *Log) SubjectSpans(ctx context.Context, after, upto int64) ([]SubjectSpan, error) {
 	out := []SubjectSpan{}
-	err := l.eachDay(ctx, Day(StoredMs(after)), Day(StoredMs(upto)), false, func(_ string, db *bun.DB) (bool, error) {
+	err := l.eachDay(ctx, Day(StoredMs(after)), Day(StoredMs(upto)), false, func(_ string, db bun.IDB) (bool, error) {
 		var rows []SubjectSpan
 		err := db.NewRaw(`SELECT service_id, kind, rule, risk, action, side, tenant, user_group, deployment_id, subject, subjects, MAX(seq) AS last
 			FROM signal WHERE seq > ? AND seq <= ? GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11`, after, upto).Scan(ctx, &rows)
@@ -269,7 +269,7 @@ func (l *Log) ContentNumbers(ctx context.Context, f Filter) ([]string, error) {
 	out := []string{}
 	seen := map[string]bool{}
 	from, to := f.days()
-	err := l.eachDay(ctx, from, to, false, func(_ string, db *bun.DB) (bool, error) {
+	err := l.eachDay(ctx, from, to, false, func(_ string, db bun.IDB) (bool, error) {
 		var some []string
 		q := f.apply(db.NewSelect().TableExpr("signal")).ColumnExpr("DISTINCT content_no").Where("content_no <> ''")
 		for _, c := range []struct{ column, value string }{{"rule", f.Rule}, {"risk", f.Risk}, {"side", f.Side}} {
@@ -296,7 +296,7 @@ func (l *Log) TrafficOf(ctx context.Context, contentNumbers []string, hintMs int
 	if hintMs > 0 {
 		from = Day(hintMs - 24*3600*1000)
 	}
-	err := l.eachDay(ctx, from, "", false, func(_ string, db *bun.DB) (bool, error) {
+	err := l.eachDay(ctx, from, "", false, func(_ string, db bun.IDB) (bool, error) {
 		for rest := contentNumbers; len(rest) > 0; {
 			part := rest[:min(500, len(rest))]
 			rest = rest[len(part):]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -63,10 +62,10 @@ func (l *Log) setting(ctx context.Context, name string) (string, error) {
 	return value, err
 }
 
-// Retain deletes the files of days older than the retention that nothing pins. If it cannot be known
+// Retain deletes the days older than the retention that nothing pins. If it cannot be known
 // what is pinned, nothing is deleted. Run calls it each minute.
 func (l *Log) Retain(ctx context.Context) error {
-	days, err := l.Days()
+	days, err := l.shelf.days(ctx)
 	if err != nil {
 		return err
 	}
@@ -82,7 +81,7 @@ func (l *Log) Retain(ctx context.Context) error {
 				return err
 			}
 		}
-		if slices.Contains(pinned, day) || l.holds(day) {
+		if slices.Contains(pinned, day) {
 			continue
 		}
 		if err := l.delete(ctx, day); err != nil {
@@ -90,14 +89,6 @@ func (l *Log) Retain(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// holds reports whether the file of a day is open for writing, which it is for the last two days that
-// saw traffic; in a log that long saw none they are deleted when it does again.
-func (l *Log) holds(day string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return (l.today != nil && l.today.day == day) || (l.yesterday != nil && l.yesterday.day == day)
 }
 
 func (l *Log) delete(ctx context.Context, day string) error {
@@ -108,22 +99,16 @@ func (l *Log) delete(ctx context.Context, day string) error {
 	if err != nil {
 		return err
 	}
-	// The entry comes first: a deletion without one would look like a loss.
-	if err := l.o.Store.Write(ctx, store.System("telemetry"), func(tx *store.Tx) error {
+	err = l.shelf.drop(ctx, day, func(tx *store.Tx) {
 		tx.Record(store.Entry{Action: "telemetry.delete_day", ObjectKind: "telemetry_day", ObjectID: day,
 			Content: map[string]any{"retention_days": l.settings.Load().days, "segments": len(segments)}})
+	})
+	if errors.Is(err, errHeld) {
 		return nil
-	}); err != nil {
-		return err
 	}
-	l.files.Lock()
-	defer l.files.Unlock()
-	for _, suffix := range []string{"-wal", "-shm", ""} {
-		if err := os.Remove(l.path(day) + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	if err == nil {
+		l.counters.deletedDays.Add(1)
+		l.o.Logger.Info("telemetry past its retention deleted", "day", day)
 	}
-	l.counters.deletedDays.Add(1)
-	l.o.Logger.Info("telemetry past its retention deleted", "day", day)
-	return nil
+	return err
 }

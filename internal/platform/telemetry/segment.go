@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"os"
+	"io/fs"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -34,68 +34,62 @@ var digested = []struct{ table, columns string }{
 
 // bounds gives the newest position in a day and the end of its last closed segment.
 func bounds(ctx context.Context, db bun.IDB) (newest, covered int64, err error) {
-	for _, d := range digested {
-		var n int64
-		if err := db.NewRaw("SELECT COALESCE(MAX(seq), 0) FROM ?", bun.Ident(d.table)).Scan(ctx, &n); err != nil {
-			return 0, 0, err
-		}
-		newest = max(newest, n)
-	}
-	err = db.NewRaw("SELECT COALESCE(MAX(to_seq), 0) FROM segment").Scan(ctx, &covered)
+	err = db.NewRaw(`SELECT COALESCE(MAX(n), 0), (SELECT COALESCE(MAX(to_seq), 0) FROM segment) FROM (SELECT MAX(seq) AS n FROM aggregate
+		UNION ALL SELECT MAX(seq) FROM capture UNION ALL SELECT MAX(seq) FROM signal UNION ALL SELECT MAX(seq) FROM traffic) AS newest`).Scan(ctx, &newest, &covered)
 	return newest, covered, err
 }
 
-// closeSegment fixes the bounds of a segment; the digest follows. Nothing is written if it is empty.
-func closeSegment(ctx context.Context, db bun.IDB, day string, from, to, nowMs int64) error {
-	if to <= from {
-		return nil
-	}
-	s := Segment{ID: fmt.Sprintf("%s-%d", day, to), Day: day, FromSeq: from, ToSeq: to, ClosedMs: nowMs}
-	_, err := db.NewInsert().Model(&s).On("CONFLICT DO NOTHING").Exec(ctx)
-	return err
+// oldestOpen is the position of the first row that no segment covers; 0 if there is none.
+func oldestOpen(ctx context.Context, db bun.IDB, covered int64) (oldest int64, err error) {
+	err = db.NewRaw(`SELECT COALESCE(MIN(n), 0) FROM (SELECT MIN(seq) AS n FROM aggregate WHERE seq > ?0
+		UNION ALL SELECT MIN(seq) FROM capture WHERE seq > ?0 UNION ALL SELECT MIN(seq) FROM signal WHERE seq > ?0 UNION ALL SELECT MIN(seq) FROM traffic WHERE seq > ?0) AS oldest`,
+		covered).Scan(ctx, &oldest)
+	return oldest, err
 }
 
-func (l *Log) closeSegment(ctx context.Context, f *dayFile) error {
-	if l.segRows == 0 {
-		return nil
-	}
-	newest, _, err := bounds(ctx, f.w)
+// closeDue fixes the bounds of a segment in each of the last two days, the only ones that can hold rows which none covers, if the
+// open rows are old enough, or at once; the digest follows. A day that is over is closed by whoever comes first: the node that
+// stored its last rows may be gone.
+func (l *Log) closeDue(ctx context.Context, atOnce bool) error {
+	days, err := l.shelf.days(ctx)
 	if err != nil {
 		return err
 	}
-	if err := closeSegment(ctx, f.w, f.day, l.segFrom, newest, clock.Ms(l.clock)); err != nil {
+	for _, day := range days[max(0, len(days)-2):] {
+		due := false
+		err := l.shelf.read(ctx, day, func(db bun.IDB) error {
+			newest, covered, err := bounds(ctx, db)
+			if err != nil || newest <= covered {
+				return err
+			}
+			oldest, err := oldestOpen(ctx, db, covered)
+			due = atOnce || day != days[len(days)-1] || clock.Ms(l.clock)-StoredMs(oldest) >= l.o.SegmentEvery.Milliseconds()
+			return err
+		})
+		if err == nil && due {
+			err = l.shelf.amend(ctx, day, func(tx bun.IDB) error { return closeSegment(ctx, tx, day, clock.Ms(l.clock)) })
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("telemetry of %s: %w", day, err)
+		}
+	}
+	return nil
+}
+
+func closeSegment(ctx context.Context, tx bun.IDB, day string, nowMs int64) error {
+	newest, covered, err := bounds(ctx, tx)
+	if err != nil || newest <= covered {
 		return err
 	}
-	l.segFrom, l.segRows = newest, 0
-	select {
-	case l.segments <- struct{}{}:
-	default:
-	}
-	return nil
-}
-
-// closeDue closes the open segment when it is old enough or full.
-func (l *Log) closeDue(ctx context.Context) error {
-	if l.segRows >= l.o.SegmentRows || clock.Ms(l.clock)-l.segOpened >= l.o.SegmentEvery.Milliseconds() {
-		return l.closeNow(ctx)
-	}
-	return nil
-}
-
-func (l *Log) closeNow(ctx context.Context) error {
-	l.mu.Lock()
-	f := l.today
-	l.mu.Unlock()
-	if f == nil {
-		return nil
-	}
-	return l.closeSegment(ctx, f)
+	s := Segment{ID: fmt.Sprintf("%s-%d", day, newest), Day: day, FromSeq: covered, ToSeq: newest, ClosedMs: nowMs}
+	_, err = tx.NewInsert().Model(&s).On("CONFLICT DO NOTHING").Exec(ctx)
+	return err
 }
 
 // settle digests closed segments and hands the digests to the record, at least once each: the id of a
 // segment is its bounds, so an entry that comes twice says the same.
 func (l *Log) settle(ctx context.Context) error {
-	days, err := l.Days()
+	days, err := l.shelf.days(ctx)
 	if err != nil {
 		return err
 	}
@@ -115,46 +109,30 @@ func (l *Log) settle(ctx context.Context) error {
 }
 
 func (l *Log) settleDay(ctx context.Context, day string) (n int, err error) {
-	l.files.RLock()
-	defer l.files.RUnlock()
-	if _, err := os.Stat(l.path(day)); err != nil {
-		return 0, ignoreMissing(err)
-	}
-	db, err := store.OpenSQLite(ctx, l.path(day), store.Relaxed, 1)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
 	var open []Segment
-	if err := db.NewSelect().Model(&open).Where("handed_ms = 0").Order("to_seq").Scan(ctx); err != nil {
-		return 0, err
-	}
-	for _, s := range open {
-		if err := l.handOver(ctx, db, s); err != nil {
-			return n, err
+	err = ignoreMissing(l.shelf.read(ctx, day, func(db bun.IDB) error {
+		if err := db.NewSelect().Model(&open).Where("handed_ms = 0").Order("to_seq").Scan(ctx); err != nil {
+			return err
 		}
-		l.counters.segments.Add(1)
-		n++
-	}
-	return n, nil
-}
-
-func (l *Log) handOver(ctx context.Context, db *bun.DB, s Segment) error {
-	sum, rows, err := digest(ctx, db, s.FromSeq, s.ToSeq)
-	if err != nil {
-		return err
-	}
-	s.SHA256, s.Rows = sum, rows
-	if err := l.o.Store.Write(ctx, store.System("telemetry"), func(tx *store.Tx) error {
-		tx.Record(store.Entry{Action: "telemetry.segment", ObjectKind: "telemetry_segment", ObjectID: s.ID, Content: s})
-		s.HandedMs = tx.NowMs
+		for i, s := range open {
+			if open[i].SHA256, open[i].Rows, err = digest(ctx, db, s.FromSeq, s.ToSeq); err != nil {
+				return err
+			}
+		}
 		return nil
-	}); err != nil {
-		return err
+	}))
+	for _, s := range open {
+		if err != nil {
+			break
+		}
+		if err = l.shelf.settled(ctx, s, func(tx *store.Tx) {
+			tx.Record(store.Entry{Action: "telemetry.segment", ObjectKind: "telemetry_segment", ObjectID: s.ID, Content: s})
+		}); err == nil {
+			l.counters.segments.Add(1)
+			n++
+		}
 	}
-	// The entry stands; a stop between the two would only make a second one that says the same.
-	_, err = db.NewUpdate().Model(&s).WherePK().Exec(context.WithoutCancel(ctx))
-	return err
+	return n, err
 }
 
 // digest hashes the rows of a segment: table by table, row by row, each value with its type and length.
@@ -215,14 +193,14 @@ func field(h hash.Hash, kind byte, value []byte) {
 // Segments lists the closed segments of a day, oldest first.
 func (l *Log) Segments(ctx context.Context, day string) ([]Segment, error) {
 	out := []Segment{}
-	err := l.onDay(ctx, day, func(db *bun.DB) error { return db.NewSelect().Model(&out).Order("to_seq").Scan(ctx) })
+	err := l.shelf.read(ctx, day, func(db bun.IDB) error { return db.NewSelect().Model(&out).Order("to_seq").Scan(ctx) })
 	return out, notFound(err, "day")
 }
 
 // Verify hashes the rows of a segment again and compares with its digest, which the caller has from the
 // record. Errors: fault conflict telemetry.altered.
 func (l *Log) Verify(ctx context.Context, s Segment) error {
-	return notFound(l.onDay(ctx, s.Day, func(db *bun.DB) error {
+	return notFound(l.shelf.read(ctx, s.Day, func(db bun.IDB) error {
 		sum, _, err := digest(ctx, db, s.FromSeq, s.ToSeq)
 		if err == nil && sum != s.SHA256 {
 			err = fault.Conflict("segment", "telemetry.altered")
@@ -231,10 +209,11 @@ func (l *Log) Verify(ctx context.Context, s Segment) error {
 	}), "day")
 }
 
-// keep settles segments, keeps retention and reads the settings until ctx ends.
+// keep closes and settles segments, keeps retention and reads the settings until ctx ends.
 func (l *Log) keep(ctx context.Context) {
 	for ctx.Err() == nil {
-		for _, step := range []func(context.Context) error{l.readSettings, l.settle, l.Retain} {
+		for _, step := range []func(context.Context) error{
+			l.readSettings, func(ctx context.Context) error { return l.closeDue(ctx, l.full.Swap(false)) }, l.settle, l.Retain} {
 			if err := step(ctx); err != nil && ctx.Err() == nil {
 				l.o.Logger.Error("telemetry housekeeping failed; it is tried again", "error", err)
 			}

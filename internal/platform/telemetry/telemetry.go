@@ -1,5 +1,5 @@
 // Package telemetry keeps what the gateways saw: traffic, signals and captured content, in one SQLite
-// file a UTC day, so that retention is deleting a file. Writing never blocks the path of a request and
+// file a UTC day, or one PostgreSQL schema, so that retention is deleting one thing. Writing never blocks the path of a request and
 // loses nothing in silence: what does not fit is folded and counted. Each closed segment of rows gets a
 // digest that enters the record (design promises 1 and 3, section 6).
 package telemetry
@@ -7,10 +7,7 @@ package telemetry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,27 +41,24 @@ type Options struct {
 	Logger       *slog.Logger  // default: discards
 }
 
-// Log is the telemetry of one data folder. Put and read from any goroutine; Run owns the writing.
+// Log is the telemetry of one data folder, or this node's view of that of a database. Put and read from any goroutine; Run owns
+// the writing.
 type Log struct {
 	o     Options
 	clock clock.Clock
-	dir   string
+	shelf shelf
 	q     *queue
 
-	mu        sync.Mutex // guards today, yesterday and changed
-	today     *dayFile
-	yesterday *dayFile // readers may still hold it
-	changed   chan struct{}
-
-	files sync.RWMutex // held to delete the file of a past day, shared to open one
+	mu      sync.Mutex // guards changed
+	changed chan struct{}
 
 	// Used by the writer alone.
-	lastSeq int64
 	found   recent // requests whose first capture is stored
+	name    string // of this log, for batches of its own that cannot be told apart by their rows
+	batches int64
+	open    int64 // rows stored since it last asked for a segment to be closed
 
-	segFrom   int64 // end of the last closed segment of today
-	segRows   int64 // rows since then
-	segOpened int64 // when the first of them was stored, ms
+	full atomic.Bool // the open segment is to be closed at once
 
 	hands     chan handing  // batches on their way to the writer
 	ended     chan struct{} // closed when Run has ended
@@ -101,7 +95,7 @@ type Status struct {
 	Failing       string `json:"failing,omitempty"` // the last error, until a write succeeds; never holds content
 }
 
-// Open prepares the folder telemetry/ beside the main database.
+// Open prepares the folder telemetry/ beside the main database, or finds the days inside it.
 func Open(ctx context.Context, o Options) (*Log, error) {
 	def := func(v *int, d int) {
 		if *v <= 0 {
@@ -126,59 +120,30 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if o.Store == nil || o.Vault == nil {
 		return nil, errors.New("telemetry: Store and Vault are required")
 	}
-	dir := filepath.Join(o.Store.Dir(), "telemetry")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	l := &Log{o: o, clock: o.Store.Clock(), dir: dir, q: newQueue(o.QueueRows, o.QueueBytes), changed: make(chan struct{}),
+	l := &Log{o: o, clock: o.Store.Clock(), q: newQueue(o.QueueRows, o.QueueBytes), changed: make(chan struct{}),
 		hands: make(chan handing), ended: make(chan struct{}), urgent: make(chan struct{}, 1), segments: make(chan struct{}, 1)}
+	l.name = "log:" + store.NewID(clock.Ms(l.clock))
 	l.settings.Store(&settings{days: DefaultRetentionDays})
 	if err := l.readSettings(ctx); err != nil {
 		return nil, err
 	}
-	if err := l.recover(ctx); err != nil {
-		return nil, err
+	if db := o.Store.Beside(); db != nil {
+		l.shelf = &schemas{st: o.Store, db: db, clock: l.clock}
+	} else {
+		f, err := openFiles(ctx, o.Store, o.Logger)
+		if err != nil {
+			return nil, err
+		}
+		l.shelf = f
+	}
+	if err := l.closeDue(ctx, true); err != nil { // what a crash left open
+		return nil, errors.Join(err, l.shelf.close())
 	}
 	return l, nil
 }
 
-// recover finds the newest position, so that none is used twice even if the clock went back, and
-// closes the segments that a crash left open.
-func (l *Log) recover(ctx context.Context) error {
-	days, err := l.Days()
-	if err != nil || len(days) == 0 {
-		return err
-	}
-	// Only the last two can hold rows that no segment covers: midnight closes the one before.
-	for _, day := range days[max(0, len(days)-2):] {
-		err := l.onDay(ctx, day, func(db *bun.DB) error {
-			newest, covered, err := bounds(ctx, db)
-			if err != nil {
-				return err
-			}
-			l.lastSeq = max(l.lastSeq, newest)
-			return closeSegment(ctx, db, day, covered, newest, clock.Ms(l.clock))
-		})
-		if err != nil {
-			return fmt.Errorf("telemetry of %s: %w", day, err)
-		}
-	}
-	return nil
-}
-
 // Close closes the files; call it after Run has returned.
-func (l *Log) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var err error
-	for _, f := range []*dayFile{l.yesterday, l.today} {
-		if f != nil {
-			err = errors.Join(err, f.close())
-		}
-	}
-	l.yesterday, l.today = nil, nil
-	return err
-}
+func (l *Log) Close() error { return l.shelf.close() }
 
 var kinds = map[string]bool{"real": true, "drill": true, "test": true, "backfill": true}
 

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 
@@ -14,11 +18,9 @@ import (
 // Run stores what is put, closes segments and keeps retention until ctx ends; then it stores what is
 // still queued, closes the last segment and returns. Call it once.
 func (l *Log) Run(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		l.keep(ctx)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { l.keep(ctx) })
+	beside.Go(func() { l.shelf.follow(ctx, l.bump) })
 	defer close(l.ended)
 	var pending *batch
 	for ctx.Err() == nil {
@@ -28,15 +30,11 @@ func (l *Log) Run(ctx context.Context) error {
 		default:
 		}
 		if pending == nil && l.q.empty() {
-			if err := l.closeDue(ctx); err != nil {
-				l.failed(ctx, err)
-			}
 			select {
 			case <-ctx.Done():
 			case <-l.q.wake:
 			case h := <-l.hands:
 				l.handIn(ctx, h)
-			case <-l.clock.After(l.o.SegmentEvery / 4):
 			}
 			continue
 		}
@@ -51,18 +49,15 @@ func (l *Log) Run(ctx context.Context) error {
 		}
 		pending.answer(nil)
 		pending = nil
-		if err := l.closeDue(ctx); err != nil {
-			l.failed(ctx, err)
-		}
 		if l.o.Pause > 0 {
 			l.rest(ctx, l.o.Pause)
 		}
 	}
-	<-done
+	beside.Wait()
 	// The path of requests has ended before: what is queued now is all there is.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	return errors.Join(l.drain(last, pending), l.settle(last))
+	return errors.Join(l.drain(last, pending), l.closeDue(last, true), l.settle(last))
 }
 
 func (l *Log) drain(ctx context.Context, pending *batch) error {
@@ -85,7 +80,7 @@ func (l *Log) drain(ctx context.Context, pending *batch) error {
 		}
 		pending = nil
 	}
-	return l.closeNow(ctx)
+	return nil
 }
 
 // rest waits for d, not at all if a Flush is waiting or ctx ends.
@@ -129,12 +124,13 @@ func (l *Log) failed(ctx context.Context, err error) {
 	l.o.Logger.Error("telemetry could not be stored; it is kept and tried again", "error", err)
 }
 
-// batch is what one transaction stores. Positions are given once, so that trying again changes nothing.
+// batch is what one transaction stores. Trying again changes nothing: rows are known by their ids, and a batch with rows that have
+// none by its name.
 type batch struct {
-	gateway    string // of a handed batch, with its number
+	name       string // the gateway's of a handed batch, with its number; "" if the rows' ids are enough
 	number     int64
 	madeMs     int64
-	nowMs      int64
+	lasting    bool // whoever handed it in forgets it when it is stored
 	traffic    []Traffic
 	signals    []Signal
 	aggregates []Aggregate
@@ -154,12 +150,11 @@ func (b *batch) answer(err error) {
 
 func (b *batch) rows() int { return len(b.traffic) + len(b.signals) + len(b.aggregates) }
 
-// place gives each row its position.
-func (l *Log) place(b *batch) {
-	b.nowMs = max(clock.Ms(l.clock), StoredMs(l.lastSeq))
+// place gives each row its position, after last.
+func (b *batch) place(nowMs, last int64) (newest int64) {
 	next := func() int64 {
-		l.lastSeq = max(l.lastSeq+1, SeqAt(b.nowMs))
-		return l.lastSeq
+		last = max(last+1, SeqAt(nowMs))
+		return last
 	}
 	for i := range b.signals {
 		b.signals[i].Seq = next()
@@ -172,6 +167,32 @@ func (l *Log) place(b *batch) {
 	}
 	for i := range b.captures {
 		b.captures[i].Seq = next()
+	}
+	return last
+}
+
+// plain takes out of every text what PostgreSQL does not store: one row must not hold up all others.
+func (b *batch) plain() {
+	for i := range b.signals {
+		plain(&b.signals[i])
+	}
+	for i := range b.traffic {
+		plain(&b.traffic[i])
+	}
+	for i := range b.captures {
+		plain(&b.captures[i])
+	}
+}
+
+func plain(row any) {
+	for v, i := reflect.ValueOf(row).Elem(), 0; i < v.NumField(); i++ {
+		f := v.Field(i)
+		if f.Kind() != reflect.String {
+			continue
+		}
+		if s := f.String(); strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
+			f.SetString(strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD"))
+		}
 	}
 }
 
@@ -189,7 +210,10 @@ func (l *Log) take() *batch {
 		}
 	}
 	b.signals = append(b.signals, folded...)
-	l.place(b)
+	if len(b.aggregates) > 0 {
+		l.batches++
+		b.name, b.number = l.name, l.batches
+	}
 	return b
 }
 
@@ -229,78 +253,69 @@ func subjectScope(subject string) string {
 }
 
 func (l *Log) write(ctx context.Context, b *batch) error {
-	if b.rows() == 0 && b.gateway == "" {
+	if b.rows() == 0 && b.name == "" {
 		return nil
 	}
-	day := Day(b.nowMs)
-	f, err := l.roll(ctx, day)
-	if err != nil {
-		return err
-	}
 	if !b.sealed {
+		b.plain()
 		if err := l.encrypt(ctx, b); err != nil {
 			return err
 		}
 	}
-	if err := l.dropRepeated(ctx, b, day); err != nil {
+	if err := l.dropRepeated(ctx, b); err != nil {
 		return err
 	}
-	if b.gateway != "" { // the gateway forgets what we have: it must survive the power switch
-		if _, err := f.w.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
-			return err
-		}
-		defer f.w.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL") //nolint:errcheck // then the next ones are only slower
-	}
-	var stored int64
-	err = f.w.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+	var stored, captured int64
+	err := l.shelf.add(ctx, b.lasting, func(tx bun.IDB, nowMs, last int64) (newest int64, err error) {
 		stored = 0
-		if b.gateway != "" {
-			n, err := insert(ctx, tx, []handed{{GatewayID: b.gateway, Number: b.number}})
+		if b.name != "" {
+			if n, err := insert(ctx, tx, []handed{{Name: b.name, Number: b.number}}); err != nil {
+				return last, err
+			} else if n == 0 {
+				return last, errHanded
+			}
+		}
+		newest = b.place(nowMs, last)
+		for _, some := range []func() (int64, error){
+			func() (int64, error) { return insert(ctx, tx, b.signals) },
+			func() (int64, error) { return insert(ctx, tx, b.traffic) },
+			func() (int64, error) { return insert(ctx, tx, b.aggregates) },
+		} {
+			n, err := some()
 			if err != nil {
-				return err
+				return last, err
 			}
-			if n == 0 {
-				return errHanded
-			}
+			stored += n
 		}
-		n, err := insert(ctx, tx, b.signals)
-		stored += n
-		if err != nil {
-			return err
-		}
-		n, err = insert(ctx, tx, b.traffic)
-		stored += n
-		if err != nil {
-			return err
-		}
-		n, err = insert(ctx, tx, b.aggregates)
-		stored += n
-		if err != nil {
-			return err
-		}
-		n, err = insert(ctx, tx, b.captures)
-		l.counters.captured.Add(n)
-		return err
+		captured, err = insert(ctx, tx, b.captures)
+		return newest, err
 	})
+	if errors.Is(err, errHanded) {
+		l.lastError.Store(nil)
+		l.counters.duplicates.Add(int64(b.rows()))
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	l.counters.stored.Add(stored)
-	l.counters.duplicates.Add(int64(b.rows()) - stored)
 	l.lastError.Store(nil)
-	if l.segRows == 0 {
-		l.segOpened = b.nowMs
-	}
-	l.segRows += stored
+	l.counters.stored.Add(stored)
+	l.counters.captured.Add(captured)
+	l.counters.duplicates.Add(int64(b.rows()) - stored)
 	l.bump()
-	if l.segRows >= l.o.SegmentRows {
-		return l.closeSegment(ctx, f)
+	if l.open += stored; l.open >= l.o.SegmentRows {
+		l.open = 0
+		l.full.Store(true)
+		select {
+		case l.segments <- struct{}{}:
+		default:
+		}
 	}
 	return nil
 }
 
 // insert stores rows, passing over those that are stored already, and says how many were new.
-func insert[T any](ctx context.Context, tx bun.Tx, rows []T) (int64, error) {
+func insert[T any](ctx context.Context, tx bun.IDB, rows []T) (int64, error) {
 	const chunk = 200
 	var stored int64
 	for len(rows) > 0 {
@@ -319,56 +334,16 @@ func insert[T any](ctx context.Context, tx bun.Tx, rows []T) (int64, error) {
 	return stored, nil
 }
 
-// roll gives the file of day, closing the one of the day before.
-func (l *Log) roll(ctx context.Context, day string) (*dayFile, error) {
-	l.mu.Lock()
-	f := l.today
-	l.mu.Unlock()
-	if f != nil && f.day == day {
-		return f, nil
-	}
-	if f != nil {
-		if err := l.closeSegment(ctx, f); err != nil {
-			return nil, err
-		}
-	}
-	fresh, err := l.openDay(ctx, day)
-	if err != nil {
-		return nil, err
-	}
-	_, covered, err := bounds(ctx, fresh.r)
-	if err != nil {
-		return nil, errors.Join(err, fresh.close())
-	}
-	l.mu.Lock()
-	old := l.yesterday
-	l.today, l.yesterday = fresh, f
-	l.mu.Unlock()
-	l.segFrom, l.segRows = covered, 0
-	if old != nil {
-		if err := old.close(); err != nil {
-			l.o.Logger.Warn("closing a day", "day", old.day, "error", err)
-		}
-	}
-	if f != nil {
-		if _, err := f.w.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
-			l.o.Logger.Warn("the day could not be folded into one file", "day", f.day, "error", err)
-		}
-	}
-	return fresh, nil
-}
-
-// repeatWithin is how long after midnight a row may still be handed in that yesterday's file holds.
+// repeatWithin is how long after midnight a row may still be put that the day before holds.
 const repeatWithin = time.Hour
 
-// dropRepeated takes out rows that the file of the day before has already; within a file the unique
-// columns do that.
-func (l *Log) dropRepeated(ctx context.Context, b *batch, day string) error {
-	start, err := time.Parse(dayLayout, day)
-	if err != nil || b.nowMs-start.UnixMilli() > repeatWithin.Milliseconds() {
-		return err
+// dropRepeated takes out rows that the day before has already; within a day the unique columns do that.
+func (l *Log) dropRepeated(ctx context.Context, b *batch) error {
+	nowMs := clock.Ms(l.clock)
+	before := Day(nowMs - repeatWithin.Milliseconds())
+	if before == Day(nowMs) {
+		return nil
 	}
-	before := Day(start.UnixMilli() - 1)
 	signals, traffic := make([]string, 0, len(b.signals)), make([]string, 0, len(b.traffic))
 	for _, s := range b.signals {
 		signals = append(signals, s.ID)
@@ -376,7 +351,7 @@ func (l *Log) dropRepeated(ctx context.Context, b *batch, day string) error {
 	for _, t := range b.traffic {
 		traffic = append(traffic, t.RequestID)
 	}
-	return ignoreMissing(l.onDay(ctx, before, func(db *bun.DB) error {
+	return ignoreMissing(l.shelf.read(ctx, before, func(db bun.IDB) error {
 		known := map[string]bool{}
 		for _, q := range []struct {
 			sql string

@@ -270,7 +270,7 @@ func (s Server) copy(t testing.TB, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dump, err := exec.Command(filepath.Join(programs, "pg_dump"), "--clean", "--no-owner", from).Output()
+	dump, err := exec.Command(filepath.Join(programs, "pg_dump"), "--clean", "--if-exists", "--no-owner", from).Output()
 	if err != nil {
 		t.Fatalf("pg_dump: %v", err)
 	}

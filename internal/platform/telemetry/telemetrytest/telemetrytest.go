@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -137,6 +138,35 @@ func OpenStore(t testing.TB, dir string, c clock.Clock, r store.Recorder) *store
 	}
 	t.Cleanup(func() { st.Close() })
 	return st
+}
+
+// Alter changes what a day holds, past the log. dir is the data folder.
+func Alter(t testing.TB, dir, day, statement string, args ...any) {
+	t.Helper()
+	ctx := context.Background()
+	var db *bun.DB
+	if storetest.On() == storetest.Postgres {
+		var done func()
+		db, done = storetest.Raw(t, dir)
+		defer done()
+	} else {
+		var err error
+		if db, err = store.OpenSQLite(ctx, filepath.Join(dir, "telemetry", telemetry.FileOf(day)), store.Relaxed, 1); err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+	}
+	if err := db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if storetest.On() == storetest.Postgres {
+			if err := telemetry.At(ctx, tx, day); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, statement, args...)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Run opens a log on st and runs it; stop ends and closes it, and is called by the end of the test at the latest.
