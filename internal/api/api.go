@@ -54,6 +54,7 @@ func Mount(mux *http.ServeMux, h *flow.House, catalog *locale.Catalog, log *slog
 	a.incidents()
 	a.handling()
 	a.orders()
+	a.gateways()
 	a.improve()
 	a.directives()
 	a.records()

@@ -38,6 +38,10 @@ type Options struct {
 	Node           string         // this process among those that serve one database; its gateway goes by the name too [gateway-1]
 	Listen         string         // API and pages [127.0.0.1:8080]
 	GatewayListen  string         // the gateway [127.0.0.1:8081]
+	NodeListen     string         // control's end for gateways that are processes of their own [none]
+	NodeTLS        TLSFiles       // of that listener [plain http, on loopback only]
+	ControlOnly    bool           // no gateway in this process
+	GatewayURL     string         // where clients reach the gateways, if none is in this process
 	TrustedProxies []netip.Prefix // reverse proxies in front of us, whose X-Forwarded-For is believed [none]
 	PublicURL      string         // where browsers find API and pages [http:// and the address listened on]
 
@@ -89,6 +93,8 @@ type App struct {
 	web, gwl net.Listener
 	webSrv   *http.Server
 	gwSrv    *http.Server
+	nodeL    net.Listener
+	serve    []served // in the order in which they are stopped
 	workers  []worker
 	teardown []func() error
 	checks   *health.Checks
@@ -98,6 +104,12 @@ type App struct {
 	stopped  chan struct{}
 	once     sync.Once
 	node     *node.Keeper // nil offline
+}
+
+// served is a server with what it listens on.
+type served struct {
+	srv *http.Server
+	l   net.Listener
 }
 
 // worker is a loop with an owner: Run starts it, and waits for it to end.
@@ -248,21 +260,27 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 		return err
 	}
 	a.teardown = append(a.teardown, func() error { return closed(a.web.Close()) })
-	if a.gwl, err = Listen(ctx, a.o.GatewayListen, "gateway-listen"); err != nil {
-		return err
+	addresses := map[string]string{}
+	if !a.o.ControlOnly {
+		if a.gwl, err = Listen(ctx, a.o.GatewayListen, "gateway-listen"); err != nil {
+			return err
+		}
+		a.teardown = append(a.teardown, func() error { return closed(a.gwl.Close()) })
+		addresses[a.o.Node] = a.GatewayURL()
 	}
-	a.teardown = append(a.teardown, func() error { return closed(a.gwl.Close()) })
 	mux := http.NewServeMux()
 	a.House.GatewayURL = a.GatewayURL()
 	prober := containment.NewProber(a.House.Store, a.House.Control, containment.ProberOptions{Client: &http.Client{Timeout: 10 * time.Second},
-		Addresses: map[string]string{a.o.Node: a.GatewayURL()}, Served: counts{a}, Log: a.log})
+		Addresses: addresses, Served: counts{a}, Log: a.log})
 	a.work("prober", func(ctx context.Context) error {
-		select { // a probe that meets the shut door would be paged about
-		case <-a.door.told:
-			return prober.Run(ctx)
-		case <-ctx.Done():
-			return nil
+		if a.door != nil {
+			select { // a probe that meets the shut door would be paged about
+			case <-a.door.told:
+			case <-ctx.Done():
+				return nil
+			}
 		}
+		return prober.Run(ctx)
 	})
 	if err := a.House.Login.Serve(a.publicURL()); err != nil {
 		return err
@@ -276,10 +294,18 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 	a.webSrv = &http.Server{Handler: behind(a.o.TrustedProxies, secureHeaders(mux)), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	a.webSrv.RegisterOnShutdown(a.api.EndStreams) // else Shutdown would wait for them
+	a.serve = append([]served{{a.webSrv, a.web}}, a.serve...)
+	if a.ControlOnly() {
+		return nil
+	}
 	a.gwSrv = &http.Server{Handler: a.door, ConnContext: gateway.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
+	a.serve = append(a.serve, served{a.gwSrv, a.gwl})
 	return nil
 }
+
+// ControlOnly says that the gateways are processes of their own.
+func (a *App) ControlOnly() bool { return a.o.ControlOnly }
 
 // forgetAnswers takes away the answers kept for repeated requests when their day is over.
 func (a *App) forgetAnswers(ctx context.Context) error {
@@ -337,7 +363,12 @@ func (a *App) publicURL() string {
 func (a *App) PublicURL() string { return a.House.Login.PublicURL() }
 
 // GatewayURL is the address that clients use instead of the model's, without /v1.
-func (a *App) GatewayURL() string { return "http://" + a.gwl.Addr().String() }
+func (a *App) GatewayURL() string {
+	if a.gwl == nil {
+		return a.o.GatewayURL
+	}
+	return "http://" + a.gwl.Addr().String()
+}
 
 // Spec is the OpenAPI document.
 func (a *App) Spec() ([]byte, error) { return a.api.Spec() }
@@ -349,7 +380,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel()
 	a.once.Do(func() { a.cancel = cancel })
 	defer close(a.stopped)
-	failed := make(chan error, len(a.workers)+2)
+	failed := make(chan error, len(a.workers)+len(a.serve))
 	var serving, working sync.WaitGroup
 	// The loops outlive the servers, so that what a last request decided still goes its way.
 	loops, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
@@ -362,9 +393,9 @@ func (a *App) Run(ctx context.Context) error {
 			}
 		})
 	}
-	for srv, l := range map[*http.Server]net.Listener{a.webSrv: a.web, a.gwSrv: a.gwl} {
+	for _, s := range a.serve {
 		serving.Go(func() {
-			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.srv.Serve(s.l); !errors.Is(err, http.ErrServerClosed) {
 				failed <- err
 				cancel()
 			}
@@ -373,15 +404,18 @@ func (a *App) Run(ctx context.Context) error {
 	<-ctx.Done()
 	down, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer done()
-	for _, srv := range []*http.Server{a.webSrv, a.gwSrv} {
-		if srv.Shutdown(down) != nil {
-			srv.Close()
+	for _, s := range a.serve {
+		if s.srv.Shutdown(down) != nil {
+			s.srv.Close()
 		}
 	}
 	serving.Wait()
 	stopGateway, stopped := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer stopped()
-	stopErr := a.Gateway.Stop(stopGateway)
+	var stopErr error
+	if a.Gateway != nil {
+		stopErr = a.Gateway.Stop(stopGateway)
+	}
 	stopLoops() // after the gateway, so that what its last calls showed is still stored
 	working.Wait()
 	close(failed)

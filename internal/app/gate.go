@@ -16,8 +16,24 @@ import (
 	"github.com/fengsui/fengsui/internal/respond/containment"
 )
 
-// gate makes the gateway of this process and what hands it posture and orders.
+// gate makes the gateway of this process, unless gateways are processes of their own, and what hands out posture
+// and orders.
 func (a *App) gate(ctx context.Context, v *secret.Vault, s seeds) error {
+	var gateways []containment.Gateway
+	if !a.o.ControlOnly {
+		if err := a.own(ctx, v, s); err != nil {
+			return err
+		}
+		gateways = append(gateways, local{a.Gateway, a.door, a.o.Node})
+	} else if err := containment.Retire(ctx, a.House.Store, a.o.Node); err != nil {
+		return err
+	}
+	d := containment.NewDistributor(a.House.Store, a.House.Control, containment.DistributorOptions{Log: a.log}, gateways...)
+	a.work("distributor", d.Run)
+	return a.nodes(ctx, d, s)
+}
+
+func (a *App) own(ctx context.Context, v *secret.Vault, s seeds) error {
 	control := ed25519.NewKeyFromSeed(s.control).Public().(ed25519.PublicKey)
 	g, err := gateway.New(gateway.Options{
 		ID: a.o.Node, StateDir: filepath.Join(a.o.DataDir, "gateway"), TrustedKeys: []ed25519.PublicKey{control}, Clock: a.o.Clock,
@@ -36,8 +52,6 @@ func (a *App) gate(ctx context.Context, v *secret.Vault, s seeds) error {
 	}
 	a.Gateway = g
 	a.door = &door{gateway: g, told: make(chan struct{})}
-	d := containment.NewDistributor(a.House.Store, a.House.Control, containment.DistributorOptions{Log: a.log}, local{g, a.door, a.o.Node})
-	a.work("distributor", d.Run)
 	return nil
 }
 

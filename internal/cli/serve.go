@@ -26,6 +26,12 @@ type ServeCmd struct {
 	Node                 string   `help:"Name of this process among those that serve one PostgreSQL database; its gateway goes by it too. Default: gateway-1." env:"FENGSUI_NODE"`
 	Listen               string   `help:"Address of API and pages. Default: 127.0.0.1:8080."`
 	GatewayListen        string   `help:"Address of the gateway. Default: 127.0.0.1:8081."`
+	Role                 string   `help:"all: control and gateway in this process; control: gateways are processes of their own. Default: all."`
+	NodeListen           string   `help:"Address at which gateways that are processes of their own reach control, such as 0.0.0.0:8082 (with TLS). Default: none."`
+	NodeTLSCert          string   `help:"Certificate of that address (PEM); read again when it changes." type:"existingfile"`
+	NodeTLSKey           string   `help:"Its key (PEM)." type:"existingfile"`
+	NodeClientCA         string   `help:"Whose certificates gateways must show there (PEM); with it, TLS is mutual." type:"existingfile"`
+	GatewayURL           string   `help:"Where clients reach the gateways, if none is in this process; for the status page and drills."`
 	PublicURL            string   `help:"Where browsers find the desk, such as https://fengsui.example.com; for links, passkeys and cookies. Default: the address listened on."`
 	TrustedProxy         []string `help:"Network of a reverse proxy in front of us, such as 10.0.0.5/32; its X-Forwarded-For is believed. May be given more than once." placeholder:"CIDR"`
 	Upstream             string   `help:"OpenAI-compatible model to stand in front of, such as http://127.0.0.1:8000/v1 (with --allow-private-upstream); registers a first service at first start."`
@@ -38,13 +44,21 @@ type ServeCmd struct {
 
 // Config is the configuration file.
 type Config struct {
-	Data           string   `yaml:"data"`
-	Database       string   `yaml:"database"`
-	Node           string   `yaml:"node"`
-	Keys           string   `yaml:"keys"`
-	Checkpoints    string   `yaml:"checkpoints"`
-	Listen         string   `yaml:"listen"`
-	GatewayListen  string   `yaml:"gateway_listen"`
+	Data          string `yaml:"data"`
+	Database      string `yaml:"database"`
+	Node          string `yaml:"node"`
+	Keys          string `yaml:"keys"`
+	Checkpoints   string `yaml:"checkpoints"`
+	Listen        string `yaml:"listen"`
+	GatewayListen string `yaml:"gateway_listen"`
+	Role          string `yaml:"role"`
+	GatewayURL    string `yaml:"gateway_url"`
+	Gates         struct {
+		Listen   string `yaml:"listen"`
+		TLSCert  string `yaml:"tls_cert"`
+		TLSKey   string `yaml:"tls_key"`
+		ClientCA string `yaml:"client_ca"`
+	} `yaml:"gateways"`
 	PublicURL      string   `yaml:"public_url"`
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	Upstream       struct {
@@ -62,6 +76,12 @@ type Config struct {
 		AllowPrivate bool `yaml:"allow_private"`
 	} `yaml:"oidc"`
 }
+
+// What a process can be.
+const (
+	roleAll     = "all"
+	roleControl = "control"
+)
 
 // ReadConfig reads a configuration file strictly: an unknown or doubled key is an error that names it.
 func ReadConfig(path string) (Config, error) {
@@ -97,6 +117,15 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 	o := app.Options{DataDir: pick(c.Data, f.Data), Database: pick(c.Database, f.Database), Node: pick(c.Node, f.Node), KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: pick(c.Listen, f.Listen), GatewayListen: pick(c.GatewayListen, f.GatewayListen), PublicURL: pick(c.PublicURL, f.PublicURL),
 		AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate, AllowPrivateMail: f.Mail.AllowPrivate, AllowPrivateOIDC: f.OIDC.AllowPrivate,
 		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))}
+	o.NodeListen, o.GatewayURL = pick(c.NodeListen, f.Gates.Listen), pick(c.GatewayURL, f.GatewayURL)
+	o.NodeTLS = app.TLSFiles{Cert: pick(c.NodeTLSCert, f.Gates.TLSCert), Key: pick(c.NodeTLSKey, f.Gates.TLSKey), ClientCA: pick(c.NodeClientCA, f.Gates.ClientCA)}
+	switch role := pick(c.Role, f.Role); role {
+	case "", roleAll:
+	case roleControl:
+		o.ControlOnly = true
+	default:
+		return o, fault.Invalid("role", "cli.bad_role", "role", role)
+	}
 	for _, s := range append(f.TrustedProxies, c.TrustedProxy...) {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
@@ -201,7 +230,13 @@ func (c *ServeCmd) run(ctx context.Context, out io.Writer) error {
 		a.Stop()
 		return err
 	}
-	fmt.Fprintf(out, "烽燧 Fengsui\n  desk and API  %s\n  gateway       %s/v1\n", a.URL(), a.GatewayURL())
+	fmt.Fprintf(out, "烽燧 Fengsui\n  desk and API  %s\n", a.URL())
+	if !a.ControlOnly() {
+		fmt.Fprintf(out, "  gateway       %s/v1\n", a.GatewayURL())
+	}
+	if at := a.NodeAddress(); at != "" {
+		fmt.Fprintf(out, "  for gateways  %s\n", at)
+	}
 	printLinks(out, links)
 	return a.Run(ctx)
 }

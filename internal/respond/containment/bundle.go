@@ -127,7 +127,7 @@ func (c *Control) currentPostures(ctx context.Context, db bun.IDB) ([]*posture.P
 }
 
 // KeyProbe begins the ids of the keys of our own probes; their traffic is nobody's.
-const KeyProbe = "probe:"
+const KeyProbe = posture.ProbeKey
 
 // probeGroup is a group that no audience limit allows.
 const probeGroup = "fengsui-probe"

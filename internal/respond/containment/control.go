@@ -88,6 +88,9 @@ const (
 	DueRenew  = "order.renew"  // an order without expiry renews and pages
 )
 
+// PublicKey is what gateways verify bundles with.
+func (c *Control) PublicKey() ed25519.PublicKey { return c.o.Key.Public().(ed25519.PublicKey) }
+
 // Periods, in milliseconds.
 const (
 	AdoptWithinMs int64 = 2 * 60 * 60 * 1000

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
 )
@@ -45,6 +46,7 @@ type Distributor struct {
 	o       DistributorOptions
 
 	gates []*outlet
+	feed  *outlet       // what gateways elsewhere fetch
 	stale chan struct{} // holds one wish for compile to look again
 }
 
@@ -84,7 +86,7 @@ func NewDistributor(st *store.Store, c *Control, o DistributorOptions, gateways 
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Distributor{st: st, control: c, o: o, stale: make(chan struct{}, 1)}
+	d := &Distributor{st: st, control: c, o: o, feed: &outlet{change: make(chan struct{})}, stale: make(chan struct{}, 1)}
 	for _, g := range gateways {
 		d.gates = append(d.gates, &outlet{gw: g, change: make(chan struct{})})
 	}
@@ -182,12 +184,29 @@ func (d *Distributor) follow(ctx context.Context) {
 }
 
 func (d *Distributor) hand(m *Made) {
-	for _, t := range d.gates {
+	for _, t := range append([]*outlet{d.feed}, d.gates...) {
 		if have, _ := t.get(); have == nil || have.Epoch != m.Epoch || have.Revision != m.Revision {
 			t.set(m)
 		}
 	}
 }
+
+// Latest is what every gateway should obey, nil before the first bundle was made, and a channel that is closed
+// when it changes.
+func (d *Distributor) Latest() (*Made, <-chan struct{}) { return d.feed.get() }
+
+// Obeyed writes down what a gateway elsewhere acknowledged; it renews its lease. Error: conflict if it speaks of a
+// revision that this control never gave out.
+func (d *Distributor) Obeyed(ctx context.Context, id string, ack Ack) error {
+	m, _ := d.Latest()
+	if m == nil || ack.Epoch != m.Epoch || ack.Revision > m.Revision {
+		return fault.Conflict("revision", "posture.older", "have", ack.Revision, "got", ack.Epoch)
+	}
+	return d.note(ctx, id, ack, false, true)
+}
+
+// Disobeyed shows a gateway elsewhere as not effective because it cannot obey what it was given.
+func (d *Distributor) Disobeyed(ctx context.Context, id string) { d.lost(ctx, id) }
 
 // serve keeps one gateway up to date, and in contact when nothing changes.
 func (d *Distributor) serve(ctx context.Context, t *outlet) {
@@ -232,12 +251,22 @@ func (d *Distributor) apply(ctx context.Context, g Gateway, m, noted *Made) erro
 	if ack.Revision != m.Revision || ack.Epoch != m.Epoch {
 		return errOtherRevision
 	}
-	return d.note(ctx, g.ID(), ack, noted != nil && noted.Epoch == m.Epoch && noted.Revision == m.Revision)
+	return d.note(ctx, g.ID(), ack, noted != nil && noted.Epoch == m.Epoch && noted.Revision == m.Revision, false)
 }
 
-// note writes down that a gateway obeys a revision; heartbeat says that it is known to.
-func (d *Distributor) note(ctx context.Context, id string, ack Ack, heartbeat bool) error {
+// note writes down that a gateway obeys a revision; heartbeat says that it is known to, leased that it is a
+// process of its own.
+func (d *Distributor) note(ctx context.Context, id string, ack Ack, heartbeat, leased bool) error {
 	return d.st.Write(ctx, store.System("containment"), func(tx *store.Tx) error {
+		if leased {
+			res, err := tx.ExecContext(ctx, "UPDATE gateway_member SET lease_until_ms = ? WHERE id = ? AND revoked_ms = 0", tx.NowMs+LeaseMs, id)
+			if err != nil {
+				return err
+			}
+			if n, err := res.RowsAffected(); err != nil || n == 0 {
+				return errors.Join(err, fault.Unauthenticated("containment.gateway_revoked"))
+			}
+		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO gateway (id, revision, last_seen_ms, effective) VALUES (?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, last_seen_ms = excluded.last_seen_ms, effective = excluded.effective`, id, ack.Revision, tx.NowMs, true); err != nil {
 			return err

@@ -30,7 +30,7 @@ type Served interface {
 // ProberOptions tune a prober. Zero values mean the default.
 type ProberOptions struct {
 	Client    Doer              // required
-	Addresses map[string]string // gateway id → address such as http://127.0.0.1:8080; required
+	Addresses map[string]string // gateway id → address such as http://127.0.0.1:8080; those of members are read from the store
 	Served    Served            // nil: a backup order cannot be proven
 	Timeout   time.Duration     // for one request; default 5 s
 	RetryBase time.Duration     // wait after a probe that showed nothing or failed, doubling; default 500 ms
@@ -58,6 +58,7 @@ type Prober struct {
 	control *Control
 	o       ProberOptions
 	next    map[string]attempt // by order and gateway
+	at      map[string]string  // where the gateways of this round are reached
 }
 
 type attempt struct {
@@ -170,6 +171,9 @@ func (p *Prober) unproven(ctx context.Context) ([]pending, error) {
 		return nil, err
 	}
 	var out []pending
+	if p.at, err = p.addresses(ctx); err != nil {
+		return nil, err
+	}
 	for _, o := range orders {
 		var gateways []string
 		err := p.st.Read().NewRaw(`SELECT a.gateway_id FROM order_ack a WHERE a.order_id = ?
@@ -179,7 +183,7 @@ func (p *Prober) unproven(ctx context.Context) ([]pending, error) {
 			return nil, err
 		}
 		for _, g := range gateways {
-			if p.o.Addresses[g] != "" {
+			if p.at[g] != "" {
 				out = append(out, pending{o, g})
 			}
 		}
@@ -324,7 +328,7 @@ func (p *Prober) post(ctx context.Context, o Order, svc service.Service, gateway
 	if err != nil {
 		return answer{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(p.o.Addresses[gatewayID], "/")+"/v1/chat/completions", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(p.at[gatewayID], "/")+"/v1/chat/completions", bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}

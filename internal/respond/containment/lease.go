@@ -1,0 +1,142 @@
+package containment
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/store"
+)
+
+// Leases keeps the leases of gateways that are processes of their own: whoever of the control nodes was
+// asked last renews it, any of them sees that it ended. Contacts are gathered and written a second at a
+// time, so that many gateways cost the store little.
+type Leases struct {
+	runner
+	st      *store.Store
+	control *Control
+	log     *slog.Logger
+
+	mu   sync.Mutex
+	seen map[string]contact
+}
+
+type contact struct {
+	revision int64 // that the gateway obeys
+	atMs     int64 // by this machine's view of the store's clock
+	version  string
+}
+
+// NewLeases makes the keeper of leases.
+func NewLeases(st *store.Store, c *Control, log *slog.Logger) *Leases {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Leases{st: st, control: c, log: log, seen: map[string]contact{}}
+}
+
+// Seen notes that a gateway was heard of and obeys a revision.
+func (l *Leases) Seen(id string, revision int64, version string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen[id] = contact{revision, clock.Ms(l.st.Clock()), version}
+}
+
+// Run writes contacts down and ends leases until ctx ends or Stop is called.
+func (l *Leases) Run(ctx context.Context) error {
+	ctx, end, ok := l.begin(ctx)
+	if !ok {
+		return nil
+	}
+	defer end()
+	for {
+		if err := l.renew(ctx); err != nil && ctx.Err() == nil {
+			l.log.Error("the leases of gateways could not be renewed", "error", err)
+		}
+		if err := l.expire(ctx); err != nil && ctx.Err() == nil {
+			l.log.Error("ended leases of gateways could not be written down", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.st.Clock().After(time.Second):
+		}
+	}
+}
+
+// renew writes down who was heard of. A lease counts from the contact, not from its writing, so that a slow store
+// makes nobody look fresher than it is.
+func (l *Leases) renew(ctx context.Context) error {
+	l.mu.Lock()
+	seen := l.seen
+	l.seen = map[string]contact{}
+	l.mu.Unlock()
+	if len(seen) == 0 {
+		return nil
+	}
+	var came []string
+	err := l.st.Write(ctx, store.System("containment"), func(tx *store.Tx) error {
+		came = nil
+		for id, c := range seen {
+			// Only what was acknowledged is effective, so a revision that no acknowledgement named changes nothing here.
+			res, err := tx.ExecContext(ctx, "UPDATE gateway SET last_seen_ms = ?, effective = ? WHERE id = ? AND revision = ? AND NOT effective", c.atMs, true, id, c.revision)
+			if err != nil {
+				return err
+			}
+			if n, err := res.RowsAffected(); err != nil {
+				return err
+			} else if n > 0 {
+				came = append(came, id)
+			}
+			if _, err := tx.ExecContext(ctx, "UPDATE gateway SET last_seen_ms = ? WHERE id = ? AND last_seen_ms < ?", c.atMs, id, c.atMs); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, "UPDATE gateway_member SET lease_until_ms = ?, version = ? WHERE id = ? AND revoked_ms = 0 AND lease_until_ms < ?", c.atMs+LeaseMs, c.version, id, c.atMs+LeaseMs); err != nil {
+				return err
+			}
+		}
+		if len(came) > 0 {
+			tx.Touch(TopicAck)
+		}
+		return nil
+	})
+	if err != nil {
+		l.mu.Lock()
+		for id, c := range seen {
+			if _, newer := l.seen[id]; !newer {
+				l.seen[id] = c
+			}
+		}
+		l.mu.Unlock()
+	}
+	return err
+}
+
+const ended = `effective AND id IN (SELECT id FROM gateway_member WHERE revoked_ms = 0 AND lease_until_ms <= ?)`
+
+// expire shows gateways whose lease ended as not effective, and pages.
+func (l *Leases) expire(ctx context.Context) error {
+	var n int
+	if err := l.st.Read().NewRaw("SELECT COUNT(*) FROM gateway WHERE "+ended, clock.Ms(l.st.Clock())).Scan(ctx, &n); err != nil || n == 0 {
+		return err
+	}
+	return l.st.Write(ctx, store.System("containment"), func(tx *store.Tx) error {
+		var ids []string
+		if err := tx.NewRaw("SELECT id FROM gateway WHERE "+ended+" ORDER BY id", tx.NowMs).Scan(ctx, &ids); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if _, err := tx.ExecContext(ctx, "UPDATE gateway SET effective = ? WHERE id = ?", false, id); err != nil {
+				return err
+			}
+			tx.Record(store.Entry{Action: "gateway.lose", ObjectKind: "gateway", ObjectID: id})
+			if err := l.control.o.Pager.Page(ctx, tx, Page{Key: "containment.page_gateway_lost", Again: tx.NowMs, ObjectKind: "gateway", ObjectID: id, IncidentKind: "real"}); err != nil {
+				return err
+			}
+		}
+		tx.Touch(TopicAck)
+		return nil
+	})
+}
