@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/ed25519"
-	"io"
 	"net/http"
 	"path/filepath"
 	"sync"
@@ -88,12 +87,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case <-d.told:
 		d.gateway.ServeHTTP(w, r)
 	default:
-		h := w.Header()
-		h.Set("Content-Type", "application/json; charset=utf-8")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Retry-After", "1")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, starting) // the client is gone if this fails
+		shut(w)
 	}
 }
 

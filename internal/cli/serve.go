@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -20,26 +22,33 @@ import (
 // ServeCmd runs an instance. Flags win over the configuration file.
 type ServeCmd struct {
 	tongue
-	Config               string   `help:"Configuration file (YAML); an unknown key is an error." type:"existingfile"`
-	Data                 string   `help:"Data folder. Default: data." type:"path"`
-	Database             string   `help:"PostgreSQL database, such as postgres://fengsui@db.example.com/fengsui; the password is better kept in a file that PGPASSFILE names. Default: SQLite in the data folder." env:"FENGSUI_DATABASE"`
-	Node                 string   `help:"Name of this process among those that serve one PostgreSQL database; its gateway goes by it too. Default: gateway-1." env:"FENGSUI_NODE"`
-	Listen               string   `help:"Address of API and pages. Default: 127.0.0.1:8080."`
-	GatewayListen        string   `help:"Address of the gateway. Default: 127.0.0.1:8081."`
-	Role                 string   `help:"all: control and gateway in this process; control: gateways are processes of their own. Default: all."`
-	NodeListen           string   `help:"Address at which gateways that are processes of their own reach control, such as 0.0.0.0:8082 (with TLS). Default: none."`
-	NodeTLSCert          string   `help:"Certificate of that address (PEM); read again when it changes." type:"existingfile"`
-	NodeTLSKey           string   `help:"Its key (PEM)." type:"existingfile"`
-	NodeClientCA         string   `help:"Whose certificates gateways must show there (PEM); with it, TLS is mutual." type:"existingfile"`
-	GatewayURL           string   `help:"Where clients reach the gateways, if none is in this process; for the status page and drills."`
-	PublicURL            string   `help:"Where browsers find the desk, such as https://fengsui.example.com; for links, passkeys and cookies. Default: the address listened on."`
-	TrustedProxy         []string `help:"Network of a reverse proxy in front of us, such as 10.0.0.5/32; its X-Forwarded-For is believed. May be given more than once." placeholder:"CIDR"`
-	Upstream             string   `help:"OpenAI-compatible model to stand in front of, such as http://127.0.0.1:8000/v1 (with --allow-private-upstream); registers a first service at first start."`
-	UpstreamModel        string   `help:"Name of the model at the upstream." default:"default"`
-	UpstreamKeyFile      string   `help:"File that holds the upstream's API key." type:"existingfile"`
-	AllowPrivateUpstream bool     `help:"Let upstream models stand on private and loopback addresses."`
-	LogLevel             string   `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
-	IgnoreOrders         bool     `hidden:""`
+	Config               string        `help:"Configuration file (YAML); an unknown key is an error." type:"existingfile"`
+	Data                 string        `help:"Data folder. Default: data." type:"path"`
+	Database             string        `help:"PostgreSQL database, such as postgres://fengsui@db.example.com/fengsui; the password is better kept in a file that PGPASSFILE names. Default: SQLite in the data folder." env:"FENGSUI_DATABASE"`
+	Node                 string        `help:"Name of this process among those that serve one PostgreSQL database; its gateway goes by it too. Default: gateway-1." env:"FENGSUI_NODE"`
+	Listen               string        `help:"Address of API and pages. Default: 127.0.0.1:8080."`
+	GatewayListen        string        `help:"Address of the gateway. Default: 127.0.0.1:8081."`
+	Role                 string        `help:"all: control and gateway in this process; control: gateways are processes of their own; gateway: such a gateway. Default: all."`
+	NodeListen           string        `help:"Address at which gateways that are processes of their own reach control, such as 0.0.0.0:8082 (with TLS). Default: none."`
+	NodeTLSCert          string        `help:"Certificate of that address (PEM); read again when it changes." type:"existingfile"`
+	NodeTLSKey           string        `help:"Its key (PEM)." type:"existingfile"`
+	NodeClientCA         string        `help:"Whose certificates gateways must show there (PEM); with it, TLS is mutual." type:"existingfile"`
+	GatewayURL           string        `help:"Where clients reach the gateways, if none is in this process; for the status page and drills."`
+	Control              []string      `help:"Of a gateway: address of a control node, such as https://control-a:8082; more than once or separated by commas." placeholder:"URL"`
+	Join                 string        `help:"Of a gateway: file with its join token, needed the first time." type:"existingfile"`
+	ControlCA            string        `help:"Of a gateway: whose certificate control must show (PEM). Default: the system's." type:"existingfile"`
+	Isolation            string        `help:"Of a gateway: what to do while control is silent: continue, strict or closed. Default: continue."`
+	ContactWithin        time.Duration `help:"Of a gateway: silence of control that counts as isolation. Default: 60s."`
+	DrainWait            time.Duration `help:"Of a gateway, when it is stopped: how long /readyz says no before connections are refused. Default: 0."`
+	Drain                time.Duration `help:"Of a gateway, when it is stopped: how long open streams may go on. Default: 30s."`
+	PublicURL            string        `help:"Where browsers find the desk, such as https://fengsui.example.com; for links, passkeys and cookies. Default: the address listened on."`
+	TrustedProxy         []string      `help:"Network of a reverse proxy in front of us, such as 10.0.0.5/32; its X-Forwarded-For is believed. May be given more than once." placeholder:"CIDR"`
+	Upstream             string        `help:"OpenAI-compatible model to stand in front of, such as http://127.0.0.1:8000/v1 (with --allow-private-upstream); registers a first service at first start."`
+	UpstreamModel        string        `help:"Name of the model at the upstream." default:"default"`
+	UpstreamKeyFile      string        `help:"File that holds the upstream's API key." type:"existingfile"`
+	AllowPrivateUpstream bool          `help:"Let upstream models stand on private and loopback addresses."`
+	LogLevel             string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
+	IgnoreOrders         bool          `hidden:""`
 }
 
 // Config is the configuration file.
@@ -59,8 +68,9 @@ type Config struct {
 		TLSKey   string `yaml:"tls_key"`
 		ClientCA string `yaml:"client_ca"`
 	} `yaml:"gateways"`
-	PublicURL      string   `yaml:"public_url"`
-	TrustedProxies []string `yaml:"trusted_proxies"`
+	Gateway        GatewayConfig `yaml:"gateway"`
+	PublicURL      string        `yaml:"public_url"`
+	TrustedProxies []string      `yaml:"trusted_proxies"`
 	Upstream       struct {
 		AllowPrivate bool `yaml:"allow_private"`
 	} `yaml:"upstream"`
@@ -81,6 +91,7 @@ type Config struct {
 const (
 	roleAll     = "all"
 	roleControl = "control"
+	roleGateway = "gateway"
 )
 
 // ReadConfig reads a configuration file strictly: an unknown or doubled key is an error that names it.
@@ -190,6 +201,13 @@ func printLinks(out io.Writer, links []app.AdminLink) {
 func (c *ServeCmd) Run(ctx context.Context, out io.Writer) error { return c.explain(c.run(ctx, out)) }
 
 func (c *ServeCmd) run(ctx context.Context, out io.Writer) error {
+	f, err := ReadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	if cmp.Or(c.Role, f.Role) == roleGateway {
+		return c.apart(ctx, f, out)
+	}
 	o, err := c.options(os.Stderr)
 	if err != nil {
 		return err

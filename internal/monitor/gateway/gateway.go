@@ -79,6 +79,9 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{o: o, state: stateFile{dir: o.StateDir}, calls: map[*call]struct{}{}, idle: make(chan struct{})}
 	g.contact.Store(o.Clock.Now().UnixMilli())
+	if !o.LastContact.IsZero() {
+		g.contact.Store(min(g.contact.Load(), o.LastContact.UnixMilli())) // a restart is no contact
+	}
 	if err := g.state.make(); err != nil {
 		return nil, fault.Unavailable("gateway.no_state_dir", "dir", o.StateDir).Because(err)
 	}

@@ -35,6 +35,7 @@ type Options struct {
 	Transport     http.RoundTripper // to upstreams. Default: outgoing.Guard{} (no private addresses)
 	Isolation     Isolation         // default IsolationContinue
 	ContactWithin time.Duration     // default 0: never considered out of contact
+	LastContact   time.Time         // when control was last heard of before this start; default now
 	CutGrace      time.Duration     // how long a cut stream may take to say goodbye before its connection is reset. Default 150 ms
 	Logger        *slog.Logger      // default: discards
 

@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/fengsui/fengsui/internal/app"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+)
+
+// GatewayConfig is the part of the configuration file for a gateway that is a process of its own.
+type GatewayConfig struct {
+	Controls      []string `yaml:"controls"`
+	Join          string   `yaml:"join"`
+	ControlCA     string   `yaml:"control_ca"`
+	TLSCert       string   `yaml:"tls_cert"`
+	TLSKey        string   `yaml:"tls_key"`
+	URL           string   `yaml:"url"`
+	Isolation     string   `yaml:"isolation"`
+	ContactWithin string   `yaml:"contact_within"`
+	DrainWait     string   `yaml:"drain_wait"`
+	Drain         string   `yaml:"drain"`
+	SpoolMB       int64    `yaml:"spool_mb"`
+}
+
+// apart runs a gateway that is a process of its own.
+func (c *ServeCmd) apart(ctx context.Context, f Config, out io.Writer) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return err
+	}
+	g := f.Gateway
+	controls := c.Control
+	if len(controls) == 0 {
+		controls = g.Controls
+	}
+	o := app.ApartOptions{StateDir: cmp.Or(c.Data, f.Data), Listen: cmp.Or(c.Listen, f.Listen), GatewayListen: cmp.Or(c.GatewayListen, f.GatewayListen), Controls: controls,
+		JoinFile: cmp.Or(c.Join, g.Join), URL: cmp.Or(c.GatewayURL, g.URL), ControlCA: cmp.Or(c.ControlCA, g.ControlCA), Cert: cmp.Or(c.NodeTLSCert, g.TLSCert), Key: cmp.Or(c.NodeTLSKey, g.TLSKey),
+		SpoolBytes: g.SpoolMB << 20, AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
+	for _, d := range []struct {
+		field string
+		flag  time.Duration
+		file  string
+		into  *time.Duration
+	}{{"contact_within", c.ContactWithin, g.ContactWithin, &o.ContactWithin}, {"drain_wait", c.DrainWait, g.DrainWait, &o.DrainWait}, {"drain", c.Drain, g.Drain, &o.Drain}} {
+		if *d.into = d.flag; d.flag == 0 && d.file != "" {
+			v, err := time.ParseDuration(d.file)
+			if err != nil || v < 0 {
+				return fault.Invalid(d.field, "cli.bad_duration", "field", d.field, "value", d.file)
+			}
+			*d.into = v
+		}
+	}
+	o.Isolation = cmp.Or(c.Isolation, g.Isolation)
+	a, err := app.NewApart(ctx, o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "烽燧 Fengsui\n  gateway       %s/v1\n  readiness     %s/readyz\n", a.GatewayURL(), a.URL())
+	return a.Run(ctx)
+}
