@@ -147,6 +147,7 @@ func whatIsThere(ctx context.Context, name string, s *seeded) (_ *consoleInstanc
 		return n
 	}
 	const seen = ` NOT IN (SELECT id FROM incident WHERE restricted AND id NOT IN (SELECT x.incident_id FROM incident_access x JOIN person p ON p.id = x.person_id WHERE p.roles = '["` + consoleViewer + `"]'))`
+	const open = `anomaly_id NOT IN (SELECT id FROM anomaly WHERE NOT (incident_id` + seen + `))`
 	i := &consoleInstance{Name: name, Incidents: count("incident WHERE state <> 'closed' AND id" + seen), Busy: consoleBusy{ID: s.Busy}}
 	err = errors.Join(err, db.NewRaw("SELECT number FROM incident WHERE id = ?", s.Busy).Scan(ctx, &i.Busy.Number))
 	i.Busy.Alike = count("incident WHERE number LIKE ? AND id"+seen, "%"+i.Busy.Number+"%")
@@ -167,10 +168,10 @@ func whatIsThere(ctx context.Context, name string, s *seeded) (_ *consoleInstanc
 		{Name: "incidents", Menu: "menu.incidents", Label: "menu.incidents", Path: "/incidents", Total: count("incident WHERE id" + seen),
 			Search: searched("incident WHERE title LIKE ? AND id"+seen, like, "图书馆", "豆腐", "节气", "初学者", "生日", "口号"),
 			Filter: &consoleFilter{"incidents.state", "incident.state", "closed", count("incident WHERE state = 'closed' AND id" + seen)}},
-		{Name: "orders", Menu: "menu.orders", Label: "menu.orders", Path: "/orders", Total: count("disposal_order"),
-			Filter: &consoleFilter{"orders.state", "order.state", "lifted", count("disposal_order WHERE state = 'lifted'")}},
-		{Name: "complaints", Menu: "menu.complaints", Label: "menu.complaints", Path: "/complaints", Total: count("complaint"),
-			Filter: &consoleFilter{"complaints.state", "complaint.state", "answered", count("complaint WHERE state = 'answered'")}},
+		{Name: "orders", Menu: "menu.orders", Label: "menu.orders", Path: "/orders", Total: count("disposal_order WHERE incident_id" + seen),
+			Filter: &consoleFilter{"orders.state", "order.state", "lifted", count("disposal_order WHERE state = 'lifted' AND incident_id" + seen)}},
+		{Name: "complaints", Menu: "menu.complaints", Label: "menu.complaints", Path: "/complaints", Total: count("complaint WHERE " + open),
+			Filter: &consoleFilter{"complaints.state", "complaint.state", "answered", count("complaint WHERE state = 'answered' AND " + open)}},
 		{Name: "record", Menu: "menu.record", Label: "record.entries", Path: "/record", Total: -1,
 			Filter: &consoleFilter{"record.action", "action", "anomaly.dismiss", count("record_entries WHERE action = 'anomaly.dismiss'")}},
 	}

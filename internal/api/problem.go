@@ -74,6 +74,10 @@ func (a *API) problem(ctx context.Context, err error) error {
 	}
 	p := &Problem{Status: http.StatusInternalServerError, Title: http.StatusText(http.StatusInternalServerError), Key: "error.internal", ID: rand.Text()}
 	p.Detail = a.catalog.Say(lang, p.Key, "id", p.ID)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil { // nobody waits for the answer any more
+		a.log.Debug("request given up", "error_id", p.ID)
+		return p
+	}
 	a.log.Error("request failed", "error_id", p.ID, "err", err)
 	return p
 }

@@ -262,7 +262,7 @@ func enumerations() map[string][]string {
 		"deployment.role":       {"primary", "backup"},
 		"severity":              {"normal", "high", "critical"},
 		"calm":                  flow.CalmReasons(),
-		"cycle":                 {"due", "audit", "outbox"},
+		"cycle":                 {"due", "audit", "outbox", "node"},
 		"signal_source":         {"gateway", "complaint", "person"},
 		"probe": {containment.DetailOffline, containment.DetailLimited, containment.DetailBlocked, containment.DetailBackup,
 			containment.DetailPassed, containment.DetailUnreachable, containment.DetailUnexpected, containment.DetailOutOfReach},

@@ -84,7 +84,7 @@ function Standing() {
               {a.social_harm && <> · {word('factor', 'social_harm')}：{word('social_harm', a.social_harm)}</>}
               {a.business_loss && <> · {word('factor', 'business_loss')}：{word('business_loss', a.business_loss)}</>}
             </p>
-            {g?.clause && <p className="row secondary">{t('incident.clause', { clause: g.clause })}</p>}
+            {g?.clause && <p className="row secondary">{t('incident.clause', { clause: g.clause.replace('Table ', t('incident.table')) })}</p>}
             {g?.reason?.[language()] && <p className="row secondary">{g.reason[language()]}</p>}
             {g && g.neighbours?.length > 0 && (
               <details>

@@ -98,7 +98,7 @@ export function Timeline() {
       title={t('incident.timeline')}
       extra={
         <>
-          <span role="status">{t('incident.moments', { n: items.length })}</span>
+          <span role="status">{ready && t('incident.moments', { n: items.length })}</span>
           <Input size="small" allowClear className="story-search" placeholder={t('common.search')} aria-label={t('common.search_in', { name: t('incident.timeline') })} value={typed} onChange={(e) => setTyped(e.target.value)} />
         </>
       }

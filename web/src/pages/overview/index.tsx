@@ -89,18 +89,18 @@ function Incidents({ o, name }: { o: Overview; name: (id: string) => string }) {
   if (o.incidents.items.length === 0) return <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t('overview.no_incidents')} />
   return (
     <div className="scroll-x">
-      <table className="plain">
-        <thead>
-          <tr><th>{t('overview.clock')}</th><th>{t('overview.level')}</th><th>{t('overview.incident')}</th><th>{t('overview.service')}</th><th>{t('overview.state')}</th></tr>
+      <table className="plain stacked" role="table">
+        <thead role="rowgroup">
+          <tr role="row"><th role="columnheader">{t('overview.clock')}</th><th role="columnheader">{t('overview.level')}</th><th role="columnheader">{t('overview.incident')}</th><th role="columnheader">{t('overview.service')}</th><th role="columnheader">{t('overview.state')}</th></tr>
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
           {o.incidents.items.map((i) => (
-            <tr key={i.id}>
-              <td>{i.clock ? <><Countdown dueMs={i.clock.due_ms} /><br /><small>{word('obligation_rule', i.clock.rule_id)}</small></> : t('common.no_clock')}</td>
-              <td><LevelTag level={i.level.final ?? i.level.working} working={!i.level.final} /></td>
-              <td><Link to={`/incidents/${i.id}`}>{i.number}</Link> <KindTag kind={i.kind} />{i.restricted && <Tag variant="outlined">🔒 {t('overview.restricted')}</Tag>}<br />{i.title}</td>
-              <td>{name(i.service_id)}</td>
-              <td>{word('incident.state', i.state)}{i.tasks_open > 0 && <><br /><small>{t('overview.tasks', { n: i.tasks_open })}</small></>}{i.missing_evidence > 0 && <><br /><small className="clock late">‼ {t('overview.missing_evidence', { n: i.missing_evidence })}</small></>}</td>
+            <tr role="row" key={i.id}>
+              <td role="cell">{i.clock ? <><Countdown dueMs={i.clock.due_ms} /><br /><small>{word('obligation_rule', i.clock.rule_id)}</small></> : t('common.no_clock')}</td>
+              <td role="cell"><LevelTag level={i.level.final ?? i.level.working} working={!i.level.final} /></td>
+              <td role="cell"><Link className="nowrap" to={`/incidents/${i.id}`}>{i.number}</Link> <KindTag kind={i.kind} />{i.restricted && <Tag variant="outlined">🔒 {t('overview.restricted')}</Tag>}<br />{i.title}</td>
+              <td role="cell">{name(i.service_id)}</td>
+              <td role="cell">{word('incident.state', i.state)}{i.tasks_open > 0 && <><br /><small>{t('overview.tasks', { n: i.tasks_open })}</small></>}{i.missing_evidence > 0 && <><br /><small className="clock late">‼ {t('overview.missing_evidence', { n: i.missing_evidence })}</small></>}</td>
             </tr>
           ))}
         </tbody>

@@ -63,7 +63,7 @@ function Entries() {
           { key: 'at', title: t('record.at'), text: (e) => stamp(e.at_ms), show: (e) => <When ms={e.at_ms} /> },
           { key: 'action', title: t('record.action'), text: (e) => word('action', e.action), show: (e) => <>{word('action', e.action)}{e.erased && ` · ✂ ${t('record.erased')}`}</> },
           { key: 'object', title: t('record.object'), text: (e) => word('object', e.object_kind) },
-          { key: 'actor', title: t('record.actor'), text: (e) => e.actor_name || e.actor },
+          { key: 'actor', title: t('record.actor'), text: (e) => (e.actor_name || e.actor).replace(/^system:/, `${t('record.system')} `) },
           { key: 'id', title: t('record.object_id'), wide: true, text: (e) => e.object_id, show: (e) => <span className="mono">{e.object_id}</span> },
         ]}
       />
