@@ -106,6 +106,24 @@ func TestAnAbortedDrillLeavesNothingInForceAndAnInterruptedOneIsShownSo(t *testi
 		_, err := tx.Exec(`INSERT INTO drill (id, number, scenario, state, started_by, started_ms, by_server) VALUES ('01CRASHED', 'D-DR-C', 'A.1', 'running', 'x', 1, TRUE), ('01SEATED', 'D-DR-D', 'A.1', 'running', 'x', 1, FALSE)`)
 		return err
 	})
+	// One that another node plays: as long as it serves as it did when the drill began.
+	b.write(t, func(tx *store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO drill (id, number, scenario, state, started_by, started_ms, by_server, played_by) VALUES ('01ELSEWHERE', 'D-DR-E', 'A.1', 'running', 'x', ?, TRUE, 'b')`, tx.NowMs)
+		return err
+	})
+	for _, c := range []struct {
+		startedMs, seenMs int64
+		interrupted       bool
+	}{{-1, 0, false}, {1, 0, true}, {-1, -40_000, true}} {
+		b.write(t, func(tx *store.Tx) error {
+			_, err := tx.Exec(`INSERT INTO node (id, first_ms, started_ms, seen_ms, version, built_for, modules) SELECT 'b', 1, started_ms + ?, ?, 'v', 1, '{}' FROM drill WHERE id = '01ELSEWHERE'
+				ON CONFLICT (id) DO UPDATE SET started_ms = excluded.started_ms, seen_ms = excluded.seen_ms`, c.startedMs, tx.NowMs+c.seenMs)
+			return err
+		})
+		if v := b.drill(t, "01ELSEWHERE"); v.Interrupted != c.interrupted {
+			t.Errorf("played elsewhere, %+v: %v", c, v.Interrupted)
+		}
+	}
 	for _, id := range []string{"01CRASHED", "01SEATED"} {
 		if v := b.drill(t, id); !v.Interrupted {
 			t.Errorf("%s is not shown as interrupted", id)
