@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'react'
 
 const prefix = 'fengsui.draft.'
+const owner = 'fengsui.drafts-of'
 
 /**
  * useDraft is useState that outlives a reload and a lost server: what was typed is kept in this tab until it was
@@ -38,6 +39,13 @@ export function forgetDraft(key: string) {
 /** forgetDrafts takes away all that was typed, when somebody signs out. */
 export function forgetDrafts() {
   for (const k of Object.keys(sessionStorage)) if (k.startsWith(prefix)) sessionStorage.removeItem(k)
+}
+
+/** draftsBelongTo says who types from now on: what somebody else began in this tab is taken away before it can be seen or sent. */
+export function draftsBelongTo(person: string) {
+  if (sessionStorage.getItem(owner) === person) return
+  forgetDrafts()
+  sessionStorage.setItem(owner, person)
 }
 
 function read<T>(key: string): T | undefined {

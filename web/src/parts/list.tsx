@@ -136,6 +136,19 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
     else return
     e.preventDefault()
   }
+  // Keys work before anything has the focus, for the first list of the page.
+  const pressed = useRef(press)
+  pressed.current = press
+  useEffect(() => {
+    let g = 0 // g and a letter lead to another page
+    const from = (e: KeyboardEvent) => {
+      if (e.key === 'g') g = Date.now()
+      if (Date.now() - g < 1500) return
+      if (e.target === document.body && document.querySelector('.list-box') === box.current && !document.querySelector('[role=dialog]')) pressed.current(e as unknown as React.KeyboardEvent)
+    }
+    document.addEventListener('keydown', from)
+    return () => document.removeEventListener('keydown', from)
+  }, [])
   useEffect(() => {
     box.current?.querySelector(`tr.chosen`)?.scrollIntoView({ block: 'nearest' })
   }, [chosen])

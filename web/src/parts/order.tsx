@@ -31,7 +31,7 @@ export function bodyOf(v: Values, cause: Cause, now: number): Body {
 /** OrderForm issues an order: the ladder, its scope, and whom it would hit, before it is given. */
 export function OrderForm(p: { cause: Cause; serviceId?: string; label: string; open?: boolean; onClose?: () => void; primary?: boolean; rung?: Body['rung']; then?: (o: Schema<'ContainmentOrder'>) => void }) {
   const { t } = useTranslation()
-  const { word, options } = useWords()
+  const { options } = useWords()
   const must = (label: string) => [{ required: true, message: t('common.required', { name: label }) }]
   const services = api.useQuery('get', '/api/v1/services', {}, { staleTime: 60_000 })
   const lexicon = api.useQuery('get', '/api/v1/lexicon', {}, { staleTime: 60_000, retry: false })
@@ -79,7 +79,7 @@ export function OrderForm(p: { cause: Cause; serviceId?: string; label: string; 
               <Form.Item name="group" label={t('order.group')}><Input maxLength={100} /></Form.Item>
               <Form.Item name="tenant" label={t('order.tenant')}><Input maxLength={100} /></Form.Item>
               <Form.Item name="route" label={t('order.route')}><Input maxLength={100} /></Form.Item>
-              <Form.Item name="hours" label={t('order.hours')} extra={t('order.hours_what')}><Input type="number" min={1} max={720} /></Form.Item>
+              <Form.Item name="hours" label={t('order.hours')} extra={t('order.hours_what')} rules={[{ validator: (_, v) => (!v || (Number.isInteger(Number(v)) && Number(v) >= 1 && Number(v) <= 720) ? Promise.resolve() : Promise.reject(new Error(t('order.hours_wrong')))) }]}><Input type="number" min={1} max={720} /></Form.Item>
             </Space>
           </details>
           <Form.Item name="reason" label={t('order.reason')} rules={must(t('order.reason'))}>
@@ -87,7 +87,6 @@ export function OrderForm(p: { cause: Cause; serviceId?: string; label: string; 
           </Form.Item>
           <Form.Item noStyle shouldUpdate>{() => <Hit values={form.getFieldsValue(true) as Values} cause={p.cause} />}</Form.Item>
           <datalist id="topics">{[...new Set((lexicon.data ?? []).map((e) => e.topic).filter(Boolean))].map((x) => <option key={x} value={x} />)}</datalist>
-          <small>{word('rung', form.getFieldValue('rung') ?? '')}</small>
         </>
       )}
       call={(v, header) => client.POST('/api/v1/orders', { body: bodyOf(v, p.cause, Date.now()), params: { header } })}

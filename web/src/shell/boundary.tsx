@@ -2,11 +2,14 @@ import { Alert, Button } from 'antd'
 import { Component, type ReactNode } from 'react'
 import { useTranslation } from './language'
 
-/** Boundary keeps a broken page from taking the desk with it. */
-export class Boundary extends Component<{ children: ReactNode }, { broken: boolean }> {
+/** Boundary keeps a broken page from taking the desk with it; another place (at) is tried anew. */
+export class Boundary extends Component<{ at: string; children: ReactNode }, { broken: boolean }> {
   state = { broken: false }
   static getDerivedStateFromError() {
     return { broken: true }
+  }
+  componentDidUpdate(before: { at: string }) {
+    if (this.state.broken && before.at !== this.props.at) this.setState({ broken: false })
   }
   render() {
     return this.state.broken ? <Broken /> : this.props.children

@@ -87,7 +87,7 @@ export function Desk() {
         )}
         <Layout.Content className="desk-body" id="main" tabIndex={-1} role="main">
           <Banner />
-          <Boundary key={at.pathname}>
+          <Boundary at={at.pathname}>
             <Suspense fallback={<Spin className="page-wait" />}>
               <Outlet />
             </Suspense>

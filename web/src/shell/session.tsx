@@ -1,11 +1,11 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { Spin } from 'antd'
-import { createContext, useContext, useEffect, type ReactNode } from 'react'
+import { createContext, useContext, useEffect, useMemo, useRef, type ReactNode } from 'react'
 import { Navigate, useLocation } from 'react-router'
 import { api, client, isProblem, type Schema } from '../api/client'
 import { Failed } from '../parts/failed'
 import { WithWords } from '../parts/word'
-import { forgetDrafts } from '../parts/draft'
+import { draftsBelongTo, forgetDrafts } from '../parts/draft'
 
 /** Me is who is signed in. */
 export type Me = Schema<'Me'>
@@ -35,8 +35,15 @@ export function SignedIn({ children }: { children: ReactNode }) {
     window.addEventListener('fengsui:signed-out', out)
     return () => window.removeEventListener('fengsui:signed-out', out)
   }, [queries])
-  if (isProblem(error) && error.status === 401) return <Navigate to="/login" replace state={{ back: at.pathname + at.search }} />
-  if (data) return <Person value={data}><WithWords>{children}</WithWords></Person>
+  const known = useRef('')
+  useMemo(() => data && draftsBelongTo(data.id), [data?.id]) // before any form reads what was kept
+  useEffect(() => {
+    // Somebody else signed in by another tab: what this one has read was not for them.
+    if (data && known.current && known.current !== data.id) void queries.resetQueries()
+    if (data) known.current = data.id
+  }, [data, queries])
+  if (isProblem(error) && error.status === 401) return <Navigate to="/login" replace state={{ back: at.pathname + at.search, ended: known.current !== '' }} />
+  if (data) return <Person key={data.id} value={data}><WithWords>{children}</WithWords></Person>
   if (error) return <Failed error={error} retry={() => void refetch()} />
   return <Spin fullscreen />
 }

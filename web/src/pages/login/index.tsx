@@ -19,7 +19,7 @@ export default function Login() {
   const [error, setError] = useState<unknown>()
   const code = useRef<HTMLInputElement>(null)
   const ways = api.useQuery('get', '/api/v1/login/ways')
-  const asked = (at.state as { back?: string } | null)?.back
+  const { back: asked, ended } = (at.state as { back?: string; ended?: boolean } | null) ?? {}
   const back = asked && !asked.startsWith('/login') ? asked : '/'
 
   const attempt = async (what: () => Promise<void>) => {
@@ -61,6 +61,7 @@ export default function Login() {
         {ways.error ? <Failed error={ways.error} retry={() => void ways.refetch()} /> : null}
         {ways.isLoading && <Spin />}
         {ways.data?.demo && <Alert type="info" showIcon title={ways.data.demo} />}
+        {ended && !error && <Alert type="warning" showIcon title={t('login.ended')} />}
         {error ? <LoginFailed error={error} /> : null}
         <Form form={form} layout="vertical" onFinish={byPassword} disabled={busy} requiredMark={false}>
           <Form.Item name="account" label={t('login.account')} rules={[{ required: true, message: t('common.required', { name: t('login.account') }) }]}>

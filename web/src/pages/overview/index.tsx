@@ -67,9 +67,12 @@ export default function OverviewPage() {
 function Calm({ o }: { o: Overview }) {
   const { t } = useTranslation()
   const { word } = useWords()
+  // Who does not see incidents or anomalies cannot be told that there are none.
+  const blind = o.unseen.includes('incidents') || o.unseen.includes('anomalies')
+  const [look, says] = !o.calm ? ['is-busy', `● ${t('overview.busy')}`] : blind ? ['', `– ${t('overview.cannot_tell')}`] : ['is-calm', `○ ${t('overview.calm')}`]
   return (
-    <section className={o.calm ? 'calm-board is-calm' : 'calm-board is-busy'} role="status" aria-live="polite" data-testid="calm">
-      <strong>{o.calm ? `○ ${t('overview.calm')}` : `● ${t('overview.busy')}`}</strong>
+    <section className={`calm-board ${look}`} role="status" aria-live="polite" data-testid="calm">
+      <strong>{says}</strong>
       <ul>
         {o.reasons.map((r) => (
           <li key={r.id}>
