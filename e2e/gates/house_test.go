@@ -278,10 +278,21 @@ type gate struct {
 	name, dir, url, ops string
 	p                   *process
 	args                []string
+	inherited           []*os.File
 }
 
 // join starts a gateway that reaches control at an address.
 func (h *house) join(t *testing.T, name, control string, more ...string) *gate {
+	t.Helper()
+	g := &gate{name: name, dir: filepath.Join(h.dir, name), url: free(t), ops: free(t)}
+	g.args = append([]string{"serve", "--role", "gateway", "--data", g.dir, "--listen", g.ops, "--gateway-listen", g.url, "--gateway-url", "http://" + g.url, "--control", "http://" + control, "--join", h.invite(t, name), "--allow-private-upstream"}, more...)
+	g.start(t)
+	until(t, name+" to pass", func() bool { code, _ := chat(g.url, h.key); return code == 200 })
+	return g
+}
+
+// invite gives the file with the join token of a gateway.
+func (h *house) invite(t *testing.T, name string) string {
 	t.Helper()
 	out, err := exec.Command(binary, "gateway", "join-token", "--data", h.data, name).Output()
 	if err != nil {
@@ -291,14 +302,10 @@ func (h *house) join(t *testing.T, name, control string, more ...string) *gate {
 	if err := os.WriteFile(token, out, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{name: name, dir: filepath.Join(h.dir, name), url: free(t), ops: free(t)}
-	g.args = append([]string{"serve", "--role", "gateway", "--data", g.dir, "--listen", g.ops, "--gateway-listen", g.url, "--gateway-url", "http://" + g.url, "--control", "http://" + control, "--join", token, "--allow-private-upstream"}, more...)
-	g.start(t)
-	until(t, name+" to pass", func() bool { code, _ := chat(g.url, h.key); return code == 200 })
-	return g
+	return token
 }
 
-func (g *gate) start(t *testing.T) { t.Helper(); g.p = start(t, nil, g.args...) }
+func (g *gate) start(t *testing.T) { t.Helper(); g.p = start(t, g.inherited, g.args...) }
 
 // chat asks once; code 0 is no answer.
 func chat(address, key string) (code int, body string) {
