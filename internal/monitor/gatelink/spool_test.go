@@ -1,0 +1,169 @@
+package gatelink
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/telemetry"
+)
+
+var seed = bytes.Repeat([]byte{7}, 32)
+
+func newSpool(t *testing.T, dir string, bound int64) (*Spool, *clock.Fake) {
+	t.Helper()
+	clk := clock.NewFake(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
+	s, err := OpenSpool(dir, bound, clk, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := SpoolKey(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Configure(key.PublicKey().Bytes(), false)
+	return s, clk
+}
+
+// taken hands in everything that a spool holds.
+func taken(t *testing.T, s *Spool) (b telemetry.Batch) {
+	t.Helper()
+	key, err := SpoolKey(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		one, path, ok := s.next()
+		if !ok {
+			return b
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ReadSpool(bytes.NewReader(raw), key, &b); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.done(one, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func signal(i int) telemetry.Signal {
+	return telemetry.Signal{ID: fmt.Sprint("s", i), ServiceID: "svc", Rule: "r", Kind: "real", Subject: fmt.Sprint("u", i), Content: &telemetry.Content{Prompt: "prompt-in-clear"}}
+}
+
+func TestWhatIsKeptIsThereAfterAKillAndNobodyButControlReadsIt(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := newSpool(t, dir, 0)
+	for i := range 10 {
+		s.PutSignal(signal(i))
+		s.PutTraffic(telemetry.Traffic{RequestID: fmt.Sprint("r", i), Kind: "real"})
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if len(files) != 1 || !strings.HasSuffix(files[0], openSuffix) {
+		t.Fatalf("%v", files)
+	}
+	raw, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(raw, []byte("prompt-in-clear")) || bytes.Contains(raw, []byte("svc")) {
+		t.Error("what was seen lies on the disk in the clear")
+	}
+	// Killed here, in the middle of a row.
+	if err := os.WriteFile(files[0], append(raw, 0, 0, 1, 0, 'x'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, _ := newSpool(t, dir, 0)
+	again.PutSignal(signal(10))
+	b := taken(t, again)
+	if len(b.Signals) != 11 || len(b.Traffic) != 10 || b.Signals[3].Content == nil || b.Signals[3].Content.Prompt != "prompt-in-clear" {
+		t.Fatalf("%d signals, %d requests", len(b.Signals), len(b.Traffic))
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+	if waiting, _, _, _ := again.Numbers(); waiting != 0 {
+		t.Errorf("%d bytes are counted as waiting", waiting)
+	}
+	other, err := SpoolKey([]byte("another control"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ReadSpool(bytes.NewReader(raw), other, &telemetry.Batch{}); !fault.Is(err, CodeBad) {
+		t.Errorf("another control reads it: %v", err)
+	}
+	raw[len(raw)-1] ^= 1
+	key, _ := SpoolKey(seed)
+	if err := ReadSpool(bytes.NewReader(raw), key, &telemetry.Batch{}); !fault.Is(err, CodeBad) {
+		t.Errorf("an altered row is taken: %v", err)
+	}
+}
+
+func TestAFloodIsFoldedBeyondTheBoundAndNothingOfItIsUncounted(t *testing.T) {
+	const rows = 5000
+	s, _ := newSpool(t, t.TempDir(), 100_000)
+	for i := range rows {
+		s.PutSignal(signal(i))
+		s.PutTraffic(telemetry.Traffic{RequestID: fmt.Sprint("r", i), ServiceID: "svc", Kind: "real", InputVerdict: "block", EndedMs: int64(i)})
+	}
+	waiting, folded, lost, _ := s.Numbers()
+	if waiting > 110_000 || folded == 0 || lost != 0 {
+		t.Errorf("%d bytes, %d folded, %d lost", waiting, folded, lost)
+	}
+	b := taken(t, s)
+	signals, traffic, wide := 0, len(b.Traffic), 0
+	for _, g := range b.Signals {
+		signals += g.Count
+		if g.Count > 1 {
+			wide++
+			if g.Subject != "" || g.Content != nil || strings.Count(g.Subjects, "u") != maxSubjects {
+				t.Errorf("%+v", g)
+			}
+		}
+	}
+	for _, a := range b.Aggregates {
+		traffic += int(a.Count)
+	}
+	if signals != rows || traffic != rows || wide != 1 || len(b.Aggregates) != 1 {
+		t.Errorf("%d signals, %d requests of %d; %d and %d folded rows", signals, traffic, rows, wide, len(b.Aggregates))
+	}
+	s.PutSignal(signal(1))
+	if b := taken(t, s); len(b.Signals) != 1 || b.Signals[0].Count != 1 {
+		t.Error("folding goes on when there is room again")
+	}
+}
+
+func TestADiskThatRefusesLosesNoCountAndIsTriedAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, clk := newSpool(t, dir, 0)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		s.PutSignal(signal(i))
+	}
+	if _, folded, _, _ := s.Numbers(); folded != 50 {
+		t.Errorf("%d folded", folded)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	clk.Advance(2 * time.Second)
+	s.PutSignal(signal(50))
+	n := 0
+	for _, g := range taken(t, s).Signals {
+		n += g.Count
+	}
+	if n != 51 {
+		t.Errorf("%d signals", n)
+	}
+}
