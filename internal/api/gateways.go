@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/respond/containment"
 )
 
@@ -21,6 +22,12 @@ type JoinIssued struct {
 	ExpiresMs int64  `json:"expires_ms"`
 }
 
+// StopSealed shows a sealed token once; the value of token is kept in a file on the gateway's host.
+type StopSealed struct {
+	ID    string         `json:"id"`
+	Token posture.Signed `json:"token"`
+}
+
 func (a *API) gateways() {
 	const room = "containment"
 	get(a, operation{path: "/gateways/members", id: "list-gateway-members", room: room, summary: "Gateways that are processes of their own, with their leases"}, func(ctx context.Context, actor store.Actor, _ *none) ([]containment.Member, error) {
@@ -29,6 +36,10 @@ func (a *API) gateways() {
 	post(a, operation{path: "/gateways/join-tokens", id: "issue-join-token", room: room, summary: "Issue a token with which one gateway joins, once", secret: true}, func(ctx context.Context, tx *store.Tx, in *joinBody) (JoinIssued, error) {
 		j, token, err := a.Control.IssueJoin(ctx, tx, in.Body.Name, in.Body.Lifetime)
 		return JoinIssued{token, j.Name, j.ExpiresMs}, err
+	})
+	post(a, operation{path: "/services/{id}/stop-token", id: "seal-stop", room: room, summary: "Seal a token that takes a service offline on a gateway's host without control; one sealed before is void", secret: true}, func(ctx context.Context, tx *store.Tx, in *ByID) (StopSealed, error) {
+		s, signed, err := a.Control.IssueStop(ctx, tx, in.ID)
+		return StopSealed{s.ID, signed}, err
 	})
 	post(a, operation{path: "/gateways/{id}/revoke", id: "revoke-gateway", room: room, summary: "Take a gateway's credential away; it closes when it hears so"}, func(ctx context.Context, tx *store.Tx, in *ByID) (done, error) {
 		err := a.Control.RevokeGateway(ctx, tx, in.ID)

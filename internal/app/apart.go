@@ -27,6 +27,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/health"
 	"github.com/fengsui/fengsui/internal/platform/outgoing"
+	"github.com/fengsui/fengsui/internal/posture"
 )
 
 // ApartOptions configure a gateway that is a process of its own. Zero values mean the default in brackets.
@@ -392,6 +393,7 @@ func (a *Apart) link(ctx context.Context) error {
 			}
 		}
 	})
+	work.Go(func() { heedStops(ctx, g, a.o.Clock, a.log, nil) })
 	work.Go(func() { _ = a.agent.HandIn(ctx, a.spool) })
 	report := func() gatelink.Report {
 		waiting, folded, lost, _ := a.spool.Numbers()
@@ -428,3 +430,49 @@ func (a *Apart) close() error {
 
 // Stop gives up what was opened, if Run was never called.
 func (a *Apart) Stop() { _ = a.close() }
+
+// heedStops obeys sealed tokens as they are put into the state folder. taken is told of those that bind; nil where
+// control is told otherwise.
+func heedStops(ctx context.Context, g *gateway.Gateway, clk clock.Clock, log *slog.Logger, taken func(posture.Signed) error) {
+	for {
+		err := g.HeedStops(ctx)
+		if taken != nil {
+			for _, s := range g.Stops() {
+				err = errors.Join(err, taken(s))
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Error("sealed tokens could not be looked at", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-clk.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// StopHere takes a service offline by a sealed token on the host of a gateway whose state folder is given. obeyed is
+// false if no running gateway took it within five seconds; then it binds from the gateway's next start. Error: forbidden
+// gateway.stop_refused if the gateway's control did not seal it, or it was used or voided before.
+func StopHere(ctx context.Context, stateDir string, sealed []byte) (obeyed bool, err error) {
+	binds, refused, err := gateway.PutStop(stateDir, sealed)
+	if err != nil {
+		return false, err
+	}
+	clk := clock.System()
+	for range 100 {
+		if _, err := os.Stat(refused); err == nil {
+			return false, fault.Forbidden("gateway.stop_refused")
+		}
+		if _, err := os.Stat(binds); err == nil {
+			return true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-clk.After(50 * time.Millisecond):
+		}
+	}
+	return false, nil
+}

@@ -51,6 +51,10 @@ func (a *App) own(ctx context.Context, v *secret.Vault, s seeds) error {
 	}
 	a.Gateway = g
 	a.door = &door{gateway: g, told: make(chan struct{})}
+	a.work("stops", func(ctx context.Context) error {
+		heedStops(ctx, g, a.o.Clock, a.log, func(s posture.Signed) error { return a.House.TakeOverStop(ctx, a.o.Node, s) })
+		return nil
+	})
 	return nil
 }
 

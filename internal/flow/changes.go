@@ -31,7 +31,7 @@ func Hears(a store.Actor, kind string) bool {
 	for _, r := range []struct{ kinds, action string }{
 		{" incident closing awareness assessment incident_fact cac_assessment statement task outside_spread nonconformity service_test evidence action ", "incident.read"},
 		{" obligation ", "obligation.read"},
-		{" order gate_review gateway ", "order.read"},
+		{" order gate_review gateway stop ", "order.read"},
 		{" anomaly ", "anomaly.read"},
 		{" complaint ", "complaint.read"},
 		{" directive ", "directive.read"},

@@ -44,6 +44,7 @@ type Bundle struct {
 	Postures []Signed     `json:"postures"`
 	Keys     []GatewayKey `json:"keys"`
 	Orders   []Signed     `json:"orders"`
+	Stops    []string     `json:"stops,omitempty"` // sealed tokens that do not bind by themselves any more
 }
 
 // Opened is a bundle that was verified, with its parts parsed.
@@ -55,7 +56,8 @@ type Opened struct {
 	Postures []*Posture
 	Keys     []GatewayKey
 	Orders   []Order // in force only, by seq
-	Digest   string  // of the bundle's payload: two bundles of one revision must have one digest
+	Stops    []string
+	Digest   string // of the bundle's payload: two bundles of one revision must have one digest
 }
 
 // NewBundle signs everything with one key. OrderSeq is raised to the highest seq among orders.
@@ -105,7 +107,7 @@ func OpenBundle(s Signed, known map[string]*Posture, trusted ...ed25519.PublicKe
 	case b.Revision <= 0 || b.Epoch < 0 || b.OrderSeq < 0:
 		return nil, fault.Invalid("bundle.revision", "posture.missing")
 	}
-	o := &Opened{Epoch: b.Epoch, Revision: b.Revision, OrderSeq: b.OrderSeq, IssuedMs: b.IssuedMs, Keys: b.Keys, Digest: digest(body)}
+	o := &Opened{Epoch: b.Epoch, Revision: b.Revision, OrderSeq: b.OrderSeq, IssuedMs: b.IssuedMs, Keys: b.Keys, Stops: b.Stops, Digest: digest(body)}
 	services := map[string]bool{}
 	for _, sp := range b.Postures {
 		pb, err := sp.Verify(DomainPosture, trusted...)

@@ -48,7 +48,8 @@ type Options struct {
 	Subject     secret.Value     // key of the HMAC of subjects, the same on all gateways
 	SpoolKey    *ecdh.PrivateKey // what gateways keep for control is sealed to its public half
 	PublicURL   func() string
-	Log         *slog.Logger // default: discards
+	TakeOver    func(ctx context.Context, gatewayID string, stop posture.Signed) error // makes an order of a sealed token that was used
+	Log         *slog.Logger                                                           // default: discards
 }
 
 // Server answers gateways.
@@ -170,6 +171,11 @@ var errBehind = fault.Unavailable("gatelink.behind")
 
 // watch answers what is newer than what a gateway has, as soon as something is.
 func (s *Server) watch(ctx context.Context, m containment.Member, in gatelink.Watch) (gatelink.News, error) {
+	for _, stop := range in.Stops {
+		if err := s.o.TakeOver(ctx, m.ID, stop); err != nil {
+			s.o.Log.Error("a sealed token that a gateway obeys could not be taken over", "gateway", m.ID, "error", err)
+		}
+	}
 	clk := s.o.Store.Clock()
 	over := clk.After(min(max(0, time.Duration(in.WaitMs)*time.Millisecond), longestAsk))
 	for waited := false; ; {

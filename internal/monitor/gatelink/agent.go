@@ -31,6 +31,7 @@ type Gate interface {
 	Apply(ctx context.Context, s posture.Signed) (gateway.Ack, error)
 	Contact()
 	Status() gateway.Status
+	Stops() []posture.Signed
 }
 
 // Options are what an agent needs. Controls, StateDir, Client and Clock are required.
@@ -317,7 +318,7 @@ func (a *Agent) round(ctx context.Context, g Gate, report func() Report, owed *A
 		owed = nil
 	}
 	st := g.Status()
-	q := Watch{Epoch: st.Epoch, Revision: st.Revision, Version: a.o.Version, Report: report(), WaitMs: a.wait().Milliseconds()}
+	q := Watch{Epoch: st.Epoch, Revision: st.Revision, Version: a.o.Version, Report: report(), Stops: g.Stops(), WaitMs: a.wait().Milliseconds()}
 	if f, _ := a.Facts(); f != nil {
 		q.Facts = f.Digest
 	}

@@ -58,6 +58,8 @@ type Watch struct {
 	WaitMs   int64  `json:"wait_ms"` // longest silence wanted
 	Version  string `json:"version"`
 	Report   Report `json:"report"`
+
+	Stops []posture.Signed `json:"stops"` // sealed tokens that bind on this gateway
 }
 
 // Report is how a gateway fares, for those who look at control.

@@ -53,6 +53,7 @@ type Gateway struct {
 	applying sync.Mutex             // one bundle at a time
 	regime   atomic.Pointer[regime] // what is obeyed; nil: nothing, so nothing passes
 	contact  atomic.Int64           // ms: control was last heard of
+	stops    []stop                 // sealed tokens that bind here; guarded by applying
 
 	mu      sync.Mutex
 	calls   map[*call]struct{}
@@ -104,7 +105,7 @@ func New(o Options) (*Gateway, error) {
 		}
 		g.regime.Store(r)
 	}
-	return g, nil
+	return g, g.HeedStops(context.Background())
 }
 
 // Apply verifies a bundle and obeys it: new requests at once, open streams before it returns (or before
@@ -131,7 +132,7 @@ func (g *Gateway) Apply(ctx context.Context, s posture.Signed) (Ack, error) {
 	if have == nil || have.bundle.Digest != b.Digest {
 		// First obey the orders, then compile what is new, then write: containment waits for neither rules nor disk.
 		if have != nil {
-			g.regime.Store(have.under(b.Orders))
+			g.regime.Store(have.under(b.Orders).under(g.stopOrders(b.Stops)))
 			g.tell(cut)
 		}
 		r, err := newRegime(b, have)
@@ -139,7 +140,7 @@ func (g *Gateway) Apply(ctx context.Context, s posture.Signed) (Ack, error) {
 			g.see(ctx, cut)
 			return Ack{}, err
 		}
-		g.regime.Store(r)
+		g.regime.Store(r.under(g.stopOrders(b.Stops)))
 		g.tell(cut)
 	}
 	ack.StreamsHit, ack.StreamsCut = len(cut.hit), len(cut.ended)
@@ -147,6 +148,7 @@ func (g *Gateway) Apply(ctx context.Context, s posture.Signed) (Ack, error) {
 		g.o.Logger.Error("the bundle is obeyed but not on disk", "gateway", g.o.ID, "revision", ack.Revision, "error", err)
 	} else {
 		ack.Persisted = true
+		g.settleStops(b.Stops) // not before: a restart must find the token or the bundle that took it over
 	}
 	g.see(ctx, cut)
 	ack.AtMs = g.o.Clock.Now().UnixMilli()

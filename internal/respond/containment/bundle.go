@@ -79,7 +79,11 @@ func (c *Control) bundle(ctx context.Context, db bun.IDB) (Made, error) {
 		}
 		wire, keys, m.OrderIDs = append(wire, o.Wire()), append(keys, c.probeKey(o, svc)), append(m.OrderIDs, o.ID)
 	}
-	m.Signed, err = posture.NewBundle(c.o.Key, posture.Bundle{Epoch: m.Epoch, Revision: st.Revision, OrderSeq: st.OrderSeq, IssuedMs: st.ChangedMs, Keys: keys}, postures, wire)
+	stops, err := spentStops(ctx, db)
+	if err != nil {
+		return Made{}, err
+	}
+	m.Signed, err = posture.NewBundle(c.o.Key, posture.Bundle{Epoch: m.Epoch, Revision: st.Revision, OrderSeq: st.OrderSeq, IssuedMs: st.ChangedMs, Keys: keys, Stops: stops}, postures, wire)
 	return m, err
 }
 

@@ -1,0 +1,180 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/posture"
+)
+
+// Sealed tokens lie in the folder stops of the state folder: as .new when somebody has put one there, as .json while it
+// binds, as .refused if it is none of control's. What binds does so again after a restart.
+const (
+	stopsName     = "stops"
+	stopNew       = ".new"
+	stopBinds     = ".json"
+	stopRefused   = ".refused"
+	longestRecord = 64 << 10
+)
+
+// stop is a sealed token that binds here.
+type stop struct {
+	posture.Stop
+	signed posture.Signed
+}
+
+// PutStop lays a sealed token into a gateway's state folder, where the process finds it, or its next start. It gives the
+// path of the file that is there once the token binds, and of that which is there if it was refused.
+func PutStop(stateDir string, sealed []byte) (binds, refused string, err error) {
+	var s posture.Signed
+	var in posture.Stop
+	if err := json.Unmarshal(sealed, &s, json.RejectUnknownMembers(true)); err != nil {
+		return "", "", fault.Invalid("token", "posture.malformed", "field", "token").Because(err)
+	}
+	if err := json.Unmarshal(s.Payload, &in); err != nil || !stopID.MatchString(in.ID) {
+		return "", "", fault.Invalid("token", "posture.malformed", "field", "token").Because(err)
+	}
+	if _, err := os.Stat(stateDir); err != nil {
+		return "", "", fault.Unavailable("gateway.no_state_dir", "dir", stateDir).Because(err)
+	}
+	dir := filepath.Join(stateDir, stopsName)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", "", err
+	}
+	at := filepath.Join(dir, in.ID)
+	if err := os.Remove(at + stopRefused); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", err
+	}
+	if err := os.WriteFile(at+".tmp", sealed, 0o600); err != nil {
+		return "", "", err
+	}
+	return at + stopBinds, at + stopRefused, os.Rename(at+".tmp", at+stopNew)
+}
+
+var stopID = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
+
+// HeedStops looks for sealed tokens that were put into the state folder, and obeys them: new requests at once, open
+// streams before it returns. Call it often; without a new one it costs reading a small folder.
+func (g *Gateway) HeedStops(ctx context.Context) error {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	fresh, err := g.readStops()
+	if err != nil || !fresh {
+		return err
+	}
+	if r := g.regime.Load(); r != nil {
+		cut := &cutting{}
+		g.regime.Store(r.under(g.stopOrders(r.bundle.Stops)))
+		g.tell(cut)
+		g.see(ctx, cut)
+	}
+	// Only now: who waits for the name to change reads that it is obeyed.
+	for _, s := range g.stops {
+		at := filepath.Join(g.o.StateDir, stopsName, s.ID)
+		if err := os.Rename(at+stopNew, at+stopBinds); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// readStops reads tokens that are not known yet; applying is held.
+func (g *Gateway) readStops() (fresh bool, err error) {
+	dir := filepath.Join(g.o.StateDir, stopsName)
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, e := range list {
+		ext := filepath.Ext(e.Name())
+		if ext != stopNew && ext != stopBinds {
+			continue
+		}
+		id := strings.TrimSuffix(e.Name(), ext)
+		if ext == stopBinds && slices.ContainsFunc(g.stops, func(s stop) bool { return s.ID == id }) {
+			continue
+		}
+		signed, in, err := g.openStop(filepath.Join(dir, e.Name()))
+		spent := false
+		if r := g.regime.Load(); r != nil {
+			spent = slices.Contains(r.bundle.Stops, in.ID)
+		}
+		if err != nil || in.ID != id || spent {
+			g.o.Logger.Error("a sealed token is refused", "token", id, "spent", spent, "error", err)
+			if err := os.Rename(filepath.Join(dir, e.Name()), filepath.Join(dir, id+stopRefused)); err != nil {
+				return fresh, err
+			}
+			continue
+		}
+		g.o.Logger.Warn("a sealed token takes a service offline on this gateway", "token", id, "service", in.ServiceID)
+		if !slices.ContainsFunc(g.stops, func(s stop) bool { return s.ID == id }) {
+			g.stops = append(g.stops, stop{in, signed})
+		}
+		fresh = true
+	}
+	return fresh, nil
+}
+
+func (g *Gateway) openStop(path string) (signed posture.Signed, in posture.Stop, err error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return signed, in, err
+	}
+	if len(raw) > longestRecord {
+		return signed, in, fault.Invalid("token", "posture.malformed", "field", "token")
+	}
+	if err := json.Unmarshal(raw, &signed, json.RejectUnknownMembers(true)); err != nil {
+		return signed, in, err
+	}
+	in, err = posture.OpenStop(signed, g.o.TrustedKeys...)
+	return signed, in, err
+}
+
+// stopOrders are the orders of the tokens that bind here, without those that control took over or voided.
+func (g *Gateway) stopOrders(spent []string) (out []posture.Order) {
+	for _, s := range g.stops {
+		if !slices.Contains(spent, s.ID) {
+			out = append(out, s.Order())
+		}
+	}
+	return out
+}
+
+// settleStops forgets tokens that a bundle which is obeyed took over; applying is held.
+func (g *Gateway) settleStops(spent []string) {
+	g.stops = slices.DeleteFunc(g.stops, func(s stop) bool {
+		if !slices.Contains(spent, s.ID) {
+			return false
+		}
+		at := filepath.Join(g.o.StateDir, stopsName, s.ID)
+		for _, ext := range []string{stopNew, stopBinds} {
+			if err := os.Remove(at + ext); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				g.o.Logger.Error("a spent token could not be deleted", "token", s.ID, "error", err)
+			}
+		}
+		return true
+	})
+}
+
+// Stops are the sealed tokens that bind here and that control does not know of yet.
+func (g *Gateway) Stops() []posture.Signed {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	out := []posture.Signed{}
+	for _, s := range g.stops {
+		out = append(out, s.signed)
+	}
+	return out
+}
