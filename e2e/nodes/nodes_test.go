@@ -112,7 +112,7 @@ func TestTheOtherNodeTakesOverFromOneThatStandsStillOrIsKilledAndOneThatLeavesIs
 	holder := ""
 	until(t, "somebody has the leases", 30*time.Second, func() bool {
 		for id := range nodes {
-			if _, leases := a.of(t, c, id); len(leases) == 2 {
+			if _, leases := a.of(t, c, id); len(leases) == 3 {
 				holder = id
 			}
 		}
@@ -125,8 +125,8 @@ func TestTheOtherNodeTakesOverFromOneThatStandsStillOrIsKilledAndOneThatLeavesIs
 	}
 	still.cmd.Process.Signal(syscall.SIGSTOP)
 	began := time.Now()
-	both := []string{"anomaly", "evaluation"}
-	until(t, "the other has the leases", 30*time.Second, func() bool { _, leases := other.of(t, c, other.name); return slices.Equal(leases, both) })
+	all := []string{"anomaly", "evaluation", "probes"}
+	until(t, "the other has the leases", 30*time.Second, func() bool { _, leases := other.of(t, c, other.name); return slices.Equal(leases, all) })
 	t.Logf("taken over %v after it stood still", time.Since(began).Round(time.Second))
 	until(t, "it is shown as gone", time.Minute, func() bool { state, _ := other.of(t, c, still.name); return state == "gone" })
 	if status, body := other.ask(t, c, "GET", "/readyz", nil, nil); status != 200 {
@@ -142,7 +142,7 @@ func TestTheOtherNodeTakesOverFromOneThatStandsStillOrIsKilledAndOneThatLeavesIs
 
 	other.kill()
 	began = time.Now()
-	until(t, "the first has the leases again", 30*time.Second, func() bool { _, leases := still.of(t, c, still.name); return slices.Equal(leases, both) })
+	until(t, "the first has the leases again", 30*time.Second, func() bool { _, leases := still.of(t, c, still.name); return slices.Equal(leases, all) })
 	t.Logf("taken over %v after kill -9", time.Since(began).Round(time.Second))
 	alive, back := still, c.serve(t, other.name)
 	if state, leases := alive.of(t, c, back.name); state != "serving" || len(leases) != 0 {
@@ -152,7 +152,7 @@ func TestTheOtherNodeTakesOverFromOneThatStandsStillOrIsKilledAndOneThatLeavesIs
 	alive.cmd.Process.Signal(syscall.SIGTERM)
 	<-alive.ended
 	began = time.Now()
-	until(t, "the leases are passed on", 10*time.Second, func() bool { _, leases := back.of(t, c, back.name); return len(leases) == 2 })
+	until(t, "the leases are passed on", 10*time.Second, func() bool { _, leases := back.of(t, c, back.name); return len(leases) == 3 })
 	t.Logf("passed on %v after a stop", time.Since(began).Round(time.Millisecond))
 	if state, _ := back.of(t, c, alive.name); state != "left" {
 		t.Errorf("one that was stopped is shown as %s", state)

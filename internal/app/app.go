@@ -260,28 +260,30 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 		return err
 	}
 	a.teardown = append(a.teardown, func() error { return closed(a.web.Close()) })
-	addresses := map[string]string{}
+	probing := containment.ProberOptions{Client: &http.Client{Timeout: 10 * time.Second}, Served: counts{a}, Log: a.log}
 	if !a.o.ControlOnly {
 		if a.gwl, err = Listen(ctx, a.o.GatewayListen, "gateway-listen"); err != nil {
 			return err
 		}
 		a.teardown = append(a.teardown, func() error { return closed(a.gwl.Close()) })
-		addresses[a.o.Node] = a.GatewayURL()
-	}
-	mux := http.NewServeMux()
-	a.House.GatewayURL = a.GatewayURL()
-	prober := containment.NewProber(a.House.Store, a.House.Control, containment.ProberOptions{Client: &http.Client{Timeout: 10 * time.Second},
-		Addresses: addresses, Served: counts{a}, Log: a.log})
-	a.work("prober", func(ctx context.Context) error {
-		if a.door != nil {
+		own := probing
+		own.Addresses = map[string]string{a.o.Node: a.GatewayURL()}
+		prober := containment.NewProber(a.House.Store, a.House.Control, own)
+		a.work("prober", func(ctx context.Context) error {
 			select { // a probe that meets the shut door would be paged about
 			case <-a.door.told:
+				return prober.Run(ctx)
 			case <-ctx.Done():
 				return nil
 			}
-		}
-		return prober.Run(ctx)
+		})
+	}
+	probing.Members = true
+	a.alone("probes", func(ctx context.Context, st *store.Store) error { // through gateways that are everybody's
+		return containment.NewProber(st, a.House.Control, probing).Run(ctx)
 	})
+	mux := http.NewServeMux()
+	a.House.GatewayURL = a.GatewayURL()
 	if err := a.House.Login.Serve(a.publicURL()); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestANodeThatIsBehindServesOnAndSaysWhatItLeavesToNewerOnes(t *testing.T) {
 	}
 	until("the node is entered and has its leases", func() bool {
 		n := nodes()
-		return len(n) == 1 && n[0].ID == "old" && n[0].State == node.Serving && len(n[0].Leases) == 2 && n[0].BuiltFor == store.Schema()
+		return len(n) == 1 && n[0].ID == "old" && n[0].State == node.Serving && len(n[0].Leases) == 3 && n[0].BuiltFor == store.Schema()
 	})
 	if code, body := ready(); code != http.StatusOK || strings.Contains(body, "left to newer nodes") {
 		t.Errorf("%d %s", code, body)
@@ -76,7 +77,7 @@ func TestANodeThatIsBehindServesOnAndSaysWhatItLeavesToNewerOnes(t *testing.T) {
 		code, body := ready()
 		return code == http.StatusOK && strings.Contains(body, "left to newer nodes: anomaly, due")
 	})
-	until("the lease of what it leaves is free", func() bool { n := nodes(); return len(n[0].Leases) == 1 && n[0].Leases[0] == "evaluation" })
+	until("the lease of what it leaves is free", func() bool { n := nodes(); return slices.Equal(n[0].Leases, []string{"evaluation", "probes"}) })
 	stop()
 	if a, err = New(t.Context(), o); err != nil {
 		t.Fatal(err)

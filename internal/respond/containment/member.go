@@ -238,11 +238,14 @@ func Members(ctx context.Context, db bun.IDB, a store.Actor) ([]Member, error) {
 	return out, db.NewSelect().Model(&out).Order("id").Scan(ctx)
 }
 
-// addresses are where gateways are reached for probes: those of the process itself, and those that members stated.
+// addresses are where gateways are reached for probes: those of the process itself, and, if it is to, those that members stated.
 func (p *Prober) addresses(ctx context.Context) (map[string]string, error) {
 	out := map[string]string{}
 	for id, at := range p.o.Addresses {
 		out[id] = at
+	}
+	if !p.o.Members {
+		return out, nil
 	}
 	var members []Member
 	err := p.st.Read().NewSelect().Model(&members).Where("revoked_ms = 0 AND url <> ''").Scan(ctx)

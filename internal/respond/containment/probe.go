@@ -30,7 +30,8 @@ type Served interface {
 // ProberOptions tune a prober. Zero values mean the default.
 type ProberOptions struct {
 	Client    Doer              // required
-	Addresses map[string]string // gateway id → address such as http://127.0.0.1:8080; those of members are read from the store
+	Addresses map[string]string // gateway id → address such as http://127.0.0.1:8080
+	Members   bool              // probe through the gateways that are members too, at the addresses that they stated
 	Served    Served            // nil: a backup order cannot be proven
 	Timeout   time.Duration     // for one request; default 5 s
 	RetryBase time.Duration     // wait after a probe that showed nothing or failed, doubling; default 500 ms
