@@ -9,10 +9,10 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 )
 
-// alone holds the data folder for this process until its end, however it ends. Two servers on one folder
+// Alone holds the data folder for this process until its end, however it ends. Two servers on one folder
 // would each have a gateway that hears nothing of the orders given at the other. Work offline needs no
 // hold: it runs beside a server. Error: fault conflict app.folder_in_use.
-func alone(dir string) (release func() error, err error) {
+func Alone(dir string) (release func() error, err error) {
 	f, err := os.OpenFile(filepath.Join(dir, "serving.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err

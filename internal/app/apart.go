@@ -104,7 +104,7 @@ func NewApart(ctx context.Context, o ApartOptions) (_ *Apart, err error) {
 	if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
 		return nil, fault.Unavailable("gateway.no_state_dir", "dir", o.StateDir).Because(err)
 	}
-	release, err := alone(o.StateDir)
+	release, err := Alone(o.StateDir)
 	if err != nil {
 		return nil, err
 	}

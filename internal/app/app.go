@@ -148,7 +148,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	a.teardown = append(a.teardown, st.Close)
 	if !a.o.offline {
-		release, err := alone(a.o.DataDir)
+		release, err := Alone(a.o.DataDir)
 		if err != nil {
 			return nil, err
 		}
@@ -164,6 +164,13 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		a.work("node", a.node.Run)
 	}
 	if err := log.Bind(ctx, st); err != nil {
+		return nil, err
+	}
+	origin, err := log.Origin(ctx, st.Read())
+	if err != nil {
+		return nil, err
+	}
+	if err := st.Confirm(origin); err != nil {
 		return nil, err
 	}
 	a.work("record", log.Run)

@@ -7,7 +7,9 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/backup"
 	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/record"
+	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
 // BackupCmd is `fengsui backup`. It may run beside a live server.
@@ -25,7 +27,10 @@ func (c *BackupCmd) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m, err := backup.Create(ctx, backup.Source{DataDir: c.Data, Keys: keys, Clock: clock.System()}, c.Out)
+	if place, err := store.ReadPlace(c.Data); err == nil && place != nil && c.Database == "" {
+		return fault.Conflict("database", "store.elsewhere", "host", place.Host, "port", place.Port, "name", place.Database)
+	}
+	m, err := backup.Create(ctx, backup.Source{DataDir: c.Data, Database: c.Database, Keys: keys, Clock: clock.System()}, c.Out)
 	if err != nil {
 		return err
 	}
@@ -68,7 +73,7 @@ func (c *RestoreCmd) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	res, err := backup.Restore(ctx, c.From, backup.Target{DataDir: c.Data, Keys: keys, Signer: c.Signer, Outside: kept,
+	res, err := backup.Restore(ctx, c.From, backup.Target{DataDir: c.Data, Database: c.Database, Keys: keys, Signer: c.Signer, Outside: kept,
 		Exporters: []record.Exporter{exp}, Clock: clock.System()})
 	if res == nil || res.Report == nil {
 		return err

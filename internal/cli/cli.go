@@ -25,6 +25,7 @@ type Root struct {
 	Record          RecordCmd          `cmd:"" help:"Verify, export and sign the record. 存证日志。"`
 	Backup          BackupCmd          `cmd:"" help:"Back up a data folder, also of a running instance. 备份。"`
 	Restore         RestoreCmd         `cmd:"" help:"Restore a backup into an empty folder. 恢复。"`
+	Migrate         MigrateCmd         `cmd:"" help:"Move the data of a stopped instance between SQLite and PostgreSQL. 迁移数据库。"`
 	SimulateModel   SimulateModelCmd   `cmd:"" help:"A simulated OpenAI-compatible model with faults to switch on. 模拟模型。"`
 	SimulateTraffic SimulateTrafficCmd `cmd:"" help:"Gentle simulated traffic to a gateway on this machine. 模拟流量。"`
 }

@@ -5,12 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/fengsui/fengsui/internal/app"
-	"github.com/fengsui/fengsui/internal/platform/fault"
-	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
 // PersonCmd manages persons in a data folder, for the first start and for emergencies; who can write
@@ -35,13 +31,17 @@ func (c *PersonAddCmd) Run(ctx context.Context, out io.Writer) error {
 
 // offline opens an instance that stands on the folders, to work on its data beside the server.
 func (f *folders) offline(ctx context.Context, o app.Options) (*app.App, error) {
-	if _, err := os.Stat(filepath.Join(f.Data, store.MainFile)); err != nil {
-		return nil, fault.NotFound("data", "cli.no_data_folder", "folder", f.Data).Because(err)
+	db, err := f.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
 	}
 	if _, err := f.openKeys(); err != nil {
 		return nil, err
 	}
-	o.DataDir, o.KeysDir, o.OutsideDir = f.Data, f.keysDir(), f.outsideDir()
+	o.DataDir, o.Database, o.KeysDir, o.OutsideDir = f.Data, f.Database, f.keysDir(), f.outsideDir()
 	return app.Offline(ctx, o)
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -76,6 +75,7 @@ func (s *tongue) explain(err error) error {
 type folders struct {
 	Config      string `placeholder:"FILE" type:"existingfile" help:"Configuration file of fengsui serve, which may name the folders; flags win over it."`
 	Data        string `placeholder:"DIR" help:"Data folder; default: data."`
+	Database    string `placeholder:"URL" env:"FENGSUI_DATABASE" help:"PostgreSQL database, as for fengsui serve; default: SQLite in the data folder."`
 	Keys        string `placeholder:"DIR" help:"Key folder; default: DATA-keys."`
 	Checkpoints string `placeholder:"DIR" help:"Folder of the checkpoints kept outside the data folder; default: DATA-checkpoints."`
 }
@@ -89,7 +89,7 @@ func (f *folders) AfterApply() error {
 	for _, p := range []struct {
 		flag  *string
 		value string
-	}{{&f.Data, c.Data}, {&f.Data, "data"}, {&f.Keys, c.Keys}, {&f.Checkpoints, c.Checkpoints}} {
+	}{{&f.Data, c.Data}, {&f.Data, "data"}, {&f.Database, c.Database}, {&f.Keys, c.Keys}, {&f.Checkpoints, c.Checkpoints}} {
 		if *p.flag == "" {
 			*p.flag = p.value
 		}
@@ -131,11 +131,7 @@ func (f *folders) outside() (*record.Outside, error) {
 
 // reader opens the main database as it is: it migrates nothing and makes nothing.
 func (f *folders) reader(ctx context.Context) (*bun.DB, error) {
-	path := filepath.Join(f.Data, store.MainFile)
-	if _, err := os.Stat(path); err != nil {
-		return nil, fault.NotFound("data", "record.no_data", "folder", f.Data).Because(err)
-	}
-	return store.OpenSQLite(ctx, path, store.Durable, 1)
+	return store.Reader(ctx, f.Data, f.Database)
 }
 
 // with opens the data folder for writing and calls fn with its record.
@@ -156,7 +152,7 @@ func (f *folders) with(ctx context.Context, fn func(l *record.Log, st *store.Sto
 		return err
 	}
 	l := record.New(record.Options{Keys: keys, Exporters: []record.Exporter{exp}})
-	st, err := store.Open(ctx, store.Options{Dir: f.Data, Clock: clock.System(), Recorder: l})
+	st, err := store.Open(ctx, store.Options{Dir: f.Data, Database: f.Database, Clock: clock.System(), Recorder: l})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 // Package backup copies a data folder while it is in use, and puts a copy back so that its record
 // still verifies.
 //
-// A backup is one file: a gzipped tar of the main database, the telemetry day files, a manifest with the
+// A backup is one file, the same for both engines: a gzipped tar of the main database, the telemetry day files, a manifest with the
 // SHA-256 of each, and the manifest's signature by the record's signer. It never holds the key folder.
 // What that means for a finder of the file: secrets, contents of the record and captured texts are
 // sealed under keys that are not in it, and tokens are only hashes; the working tables (incidents,
@@ -56,6 +56,7 @@ type File struct {
 // Source is what is backed up.
 type Source struct {
 	DataDir      string
+	Database     string // the main database and telemetry, where that is PostgreSQL
 	TelemetryDir string // default: telemetry inside DataDir
 	Keys         *secret.Keys
 	Clock        clock.Clock
@@ -69,7 +70,7 @@ func Create(ctx context.Context, src Source, out string) (*Manifest, error) {
 	if _, err := os.Lstat(out); err == nil {
 		return nil, fault.Conflict("out", "backup.exists", "file", filepath.Base(out))
 	}
-	if _, err := os.Stat(filepath.Join(src.DataDir, store.MainFile)); err != nil {
+	if _, err := os.Stat(filepath.Join(src.DataDir, store.MainFile)); err != nil && src.Database == "" {
 		return nil, fault.NotFound("data", "backup.no_data").Because(err)
 	}
 	work, err := os.MkdirTemp(filepath.Dir(out), ".fengsui-backup-*")
@@ -96,11 +97,9 @@ func Create(ctx context.Context, src Source, out string) (*Manifest, error) {
 
 // copyAll copies the databases into work and lists them in m.
 func copyAll(ctx context.Context, src Source, work string, m *Manifest) error {
-	if src.TelemetryDir == "" {
-		src.TelemetryDir = filepath.Join(src.DataDir, telemetryDir)
-	}
 	main := filepath.Join(work, store.MainFile)
-	if err := copyDB(ctx, filepath.Join(src.DataDir, store.MainFile), main, store.Durable); err != nil {
+	days, err := src.copy(ctx, work)
+	if err != nil {
 		return err
 	}
 	db, err := store.OpenSQLite(ctx, main, store.Relaxed, 1)
@@ -119,23 +118,7 @@ func copyAll(ctx context.Context, src Source, work string, m *Manifest) error {
 		m.Checkpoint = c.Note
 	}
 	names := []string{store.MainFile}
-	days, err := dayFiles(src.TelemetryDir)
-	if err != nil {
-		return err
-	}
-	if len(days) > 0 {
-		if err := os.Mkdir(filepath.Join(work, telemetryDir), 0o700); err != nil {
-			return err
-		}
-	}
 	for _, d := range days {
-		err := copyDB(ctx, filepath.Join(src.TelemetryDir, d), filepath.Join(work, telemetryDir, d), store.Relaxed)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // its retention ended meanwhile
-		}
-		if err != nil {
-			return err
-		}
 		names = append(names, telemetryDir+"/"+d)
 	}
 	for _, day := range pinned {
@@ -152,6 +135,47 @@ func copyAll(ctx context.Context, src Source, work string, m *Manifest) error {
 		m.Files = append(m.Files, f)
 	}
 	return nil
+}
+
+// copy writes the main database and then the days into work, in the form of a data folder, and gives the files of the days. A
+// PostgreSQL database is copied as of one snapshot.
+func (src Source) copy(ctx context.Context, work string) (files []string, err error) {
+	if src.Database != "" {
+		m, err := toFolder(ctx, src.DataDir, src.Database, work)
+		if err != nil {
+			return nil, err
+		}
+		for _, day := range m.Days {
+			files = append(files, telemetry.FileOf(day))
+		}
+		return files, nil
+	}
+	if src.TelemetryDir == "" {
+		src.TelemetryDir = filepath.Join(src.DataDir, telemetryDir)
+	}
+	if err := copyDB(ctx, filepath.Join(src.DataDir, store.MainFile), filepath.Join(work, store.MainFile), store.Durable); err != nil {
+		return nil, err
+	}
+	days, err := dayFiles(src.TelemetryDir)
+	if err != nil {
+		return nil, err
+	}
+	if len(days) > 0 {
+		if err := os.Mkdir(filepath.Join(work, telemetryDir), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range days {
+		err := copyDB(ctx, filepath.Join(src.TelemetryDir, d), filepath.Join(work, telemetryDir, d), store.Relaxed)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // its retention ended meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, d)
+	}
+	return files, nil
 }
 
 // copyDB writes a consistent copy of a database that others may be writing to.

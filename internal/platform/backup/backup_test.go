@@ -20,6 +20,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/platform/telemetry"
 	"github.com/fengsui/fengsui/internal/platform/telemetry/telemetrytest"
 )
@@ -37,11 +38,19 @@ type house struct {
 	log  *record.Log
 	st   *store.Store
 	clk  *clock.Fake
+
+	end   func() // of telemetry
+	files bool   // on SQLite, whatever the engine of this run
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, base: t.TempDir(), clk: clock.NewFake(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC))}
+	return (&house{}).furnish(t)
+}
+
+func (h *house) furnish(t *testing.T) *house {
+	t.Helper()
+	*h = house{files: h.files, t: t, base: t.TempDir(), clk: clock.NewFake(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC))}
 	var err error
 	if h.keys, err = secret.Open(h.path("keys")); err != nil {
 		t.Fatal(err)
@@ -51,7 +60,8 @@ func newHouse(t *testing.T) *house {
 	}
 	h.open("data")
 	// A live server keeps its day open, and writes it as only it knows how.
-	tel, _ := telemetrytest.Run(t, telemetry.Options{Store: h.st, Vault: h.log})
+	var tel *telemetry.Log
+	tel, h.end = telemetrytest.Run(t, telemetry.Options{Store: h.st, Vault: h.log})
 	now := clock.Ms(h.clk)
 	tel.PutTraffic(telemetry.Traffic{RequestID: "r1", ContentNo: "C-1", ServiceID: "svc", Kind: "real", Subject: "someone", OutputVerdict: "block",
 		StartedMs: now, EndedMs: now, Content: &telemetry.Content{Prompt: "测试提示甲", Answer: "测试违禁词甲"}})
@@ -83,10 +93,22 @@ func mkdir(t *testing.T, dir string) string {
 
 func (h *house) path(name string) string { return filepath.Join(h.base, name) }
 
+// database is where the main database of a folder is; "" inside it.
+func (h *house) database(data string) string {
+	if h.files {
+		return ""
+	}
+	return storetest.With(h.t, store.Options{Dir: h.path(data)}).Database
+}
+
+func (h *house) source() backup.Source {
+	return backup.Source{DataDir: h.st.Dir(), Database: h.database(filepath.Base(h.st.Dir())), Keys: h.keys, Clock: h.clk}
+}
+
 func (h *house) open(data string) {
 	h.t.Helper()
 	h.log = record.New(record.Options{Keys: h.keys, Exporters: []record.Exporter{h.exp}})
-	st, err := store.Open(ctx, store.Options{Dir: h.path(data), Clock: h.clk, Recorder: h.log})
+	st, err := store.Open(ctx, store.Options{Dir: h.path(data), Database: h.database(data), Clock: h.clk, Recorder: h.log})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -127,7 +149,7 @@ func (h *house) kept() *record.Outside {
 func (h *house) create(name string) string {
 	h.t.Helper()
 	out := h.path(name)
-	if _, err := backup.Create(ctx, backup.Source{DataDir: h.st.Dir(), Keys: h.keys, Clock: h.clk}, out); err != nil {
+	if _, err := backup.Create(ctx, h.source(), out); err != nil {
 		h.t.Fatal(err)
 	}
 	return out
@@ -139,15 +161,16 @@ func (h *house) target(name string) backup.Target {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return backup.Target{DataDir: h.path(name), Keys: h.keys, Signer: fp, Outside: h.kept(), Exporters: []record.Exporter{h.exp}, Clock: h.clk}
+	return backup.Target{DataDir: h.path(name), Database: h.database(name), Keys: h.keys, Signer: fp, Outside: h.kept(), Exporters: []record.Exporter{h.exp}, Clock: h.clk}
 }
 
 func TestALiveDataFolderComesBackAndItsRecordVerifies(t *testing.T) {
 	h := newHouse(t)
+	h.write("incident:1", 0)
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() { // the server goes on writing while it is copied
 		defer close(done)
-		for i := 0; ; i++ {
+		for i := 1; ; i++ {
 			select {
 			case <-stop:
 				return
@@ -215,7 +238,7 @@ func TestABackupWithoutADayThatEvidenceIsPinnedOnIsNotMade(t *testing.T) {
 	h.pin("20261122")
 	h.create("b.tar.gz")
 	h.pin("20261121")
-	_, err := backup.Create(ctx, backup.Source{DataDir: h.st.Dir(), Keys: h.keys, Clock: h.clk}, h.path("c.tar.gz"))
+	_, err := backup.Create(ctx, h.source(), h.path("c.tar.gz"))
 	if !fault.Is(err, "backup.pinned_day") {
 		t.Errorf("err = %v", err)
 	}
@@ -264,15 +287,22 @@ func TestRestoreNeverTouchesAFolderWithSomethingInIt(t *testing.T) {
 	h := newHouse(t)
 	h.write("", 1)
 	file := h.create("b.tar.gz")
-	if _, err := backup.Restore(ctx, file, h.target("data")); !fault.Is(err, "backup.not_empty") {
+	taken := "backup.not_empty"
+	if storetest.On() == storetest.Postgres {
+		taken = "backup.in_use"
+	}
+	if _, err := backup.Restore(ctx, file, h.target("data")); !fault.Is(err, taken) {
 		t.Errorf("err = %v", err)
 	}
 	mkdir(t, h.path("empty"))
 	if _, err := backup.Restore(ctx, file, h.target("empty")); err != nil {
 		t.Errorf("an empty folder: %v", err)
 	}
-	if _, err := backup.Create(ctx, backup.Source{DataDir: h.path("data"), Keys: h.keys, Clock: h.clk}, file); !fault.Is(err, "backup.exists") {
+	if _, err := backup.Create(ctx, h.source(), file); !fault.Is(err, "backup.exists") {
 		t.Errorf("a second backup under the same name: %v", err)
+	}
+	if storetest.On() == storetest.Postgres {
+		return
 	}
 	if _, err := backup.Create(ctx, backup.Source{DataDir: h.path("nowhere"), Keys: h.keys, Clock: h.clk}, h.path("x")); !fault.Is(err, "backup.no_data") {
 		t.Errorf("no data: %v", err)

@@ -17,6 +17,7 @@ import (
 // Target is where a backup goes, and what is known from outside.
 type Target struct {
 	DataDir   string       // must not exist, or be empty
+	Database  string       // PostgreSQL, an empty one; "" is SQLite in DataDir
 	Keys      *secret.Keys // the key folder that belonged to the data
 	Signer    string       // pinned signer fingerprint; empty if none
 	Outside   *record.Outside
@@ -62,13 +63,33 @@ func Restore(ctx context.Context, from string, to Target) (*Result, error) {
 	if err := resume(ctx, work, to, m, res); err != nil {
 		return res, err
 	}
-	if err := os.Remove(to.DataDir); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return res, err // rename replaces an empty folder on some systems only
+	place := settle
+	if to.Database != "" {
+		place = settleDatabase
 	}
-	if err := errors.Join(os.Rename(work, to.DataDir), syncDir(parent)); err != nil {
+	if err := place(ctx, work, to); err != nil {
 		return res, err
 	}
 	return res, announce(ctx, to)
+}
+
+// settle moves the checked folder into place.
+func settle(_ context.Context, work string, to Target) error {
+	if err := os.Remove(to.DataDir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err // rename replaces an empty folder on some systems only
+	}
+	return errors.Join(os.Rename(work, to.DataDir), syncDir(filepath.Dir(filepath.Clean(to.DataDir))))
+}
+
+// settleDatabase moves what is in the checked folder into the database, all at once; the data folder remembers it.
+func settleDatabase(ctx context.Context, work string, to Target) error {
+	if _, err := ToPostgres(ctx, work, to.Database, to.Keys); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to.DataDir, 0o700); err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(filepath.Join(work, store.PlaceFile), filepath.Join(to.DataDir, store.PlaceFile)), syncDir(to.DataDir))
 }
 
 // check verifies the backup as it is, before anything of it is opened for writing.
@@ -119,7 +140,7 @@ func resume(ctx context.Context, work string, to Target, m *Manifest, res *Resul
 // announce sends the first checkpoint of the new epoch out of the data folder.
 func announce(ctx context.Context, to Target) (err error) {
 	log := record.New(record.Options{Keys: to.Keys, Exporters: to.Exporters})
-	st, err := store.Open(ctx, store.Options{Dir: to.DataDir, Clock: to.Clock, Recorder: log})
+	st, err := store.Open(ctx, store.Options{Dir: to.DataDir, Database: to.Database, Clock: to.Clock, Recorder: log})
 	if err != nil {
 		return err
 	}

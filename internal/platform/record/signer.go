@@ -152,6 +152,15 @@ func (l *Log) Signer(ctx context.Context, db bun.IDB) (string, error) {
 	return chain[len(chain)-1].Fingerprint, nil
 }
 
+// Origin names the record, and with it the instance, for good: it is derived from the first signer.
+func (l *Log) Origin(ctx context.Context, db bun.IDB) (string, error) {
+	chain, err := chainOf(ctx, db)
+	if err != nil {
+		return "", err
+	}
+	return originOf(chain), nil
+}
+
 // Bind joins the log to its open store and makes sure that there is a signing key.
 func (l *Log) Bind(ctx context.Context, st *store.Store) error {
 	l.st = st

@@ -27,6 +27,12 @@ func (b *Beside) Turn(ctx context.Context, tx bun.Tx) error {
 	return err
 }
 
+// Exclusive makes every Write of any process wait until tx ends.
+func Exclusive(ctx context.Context, tx bun.Tx) error {
+	_, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?, ?)", lockSpace, lockWriter)
+	return err
+}
+
 // Gone reports that a statement failed because its table or schema does not exist (any more).
 func Gone(err error) bool {
 	s := state(err)

@@ -46,18 +46,16 @@ type postgres struct {
 	done   chan struct{}
 }
 
+// connectWithin is how long a server may take to answer at first.
+const connectWithin = 5 * time.Second
+
 // openPostgres opens the database at o.Database, one writer connection and a pool of readers. The writer's
 // transactions run one after the other, in this process because there is one connection, among processes
 // because each begins with an advisory lock: see docs/decisions/0009.
 func openPostgres(ctx context.Context, o Options) (*Store, error) {
-	config, err := pgx.ParseConfig(o.Database)
+	config, err := parse(o.Database)
 	if err != nil {
-		return nil, fault.Invalid("database", "store.bad_database") // the cause may hold the password
-	}
-	// Values go into the text of a statement, quoted by bun, as on SQLite; preparing each text would cost a round trip.
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
+		return nil, err
 	}
 	if err := o.prepare(ctx, config); err != nil {
 		return nil, err

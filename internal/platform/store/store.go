@@ -61,9 +61,12 @@ type Store struct {
 // Open opens or creates the main database, in o.Dir or where o.Database says, and brings its schema up to date.
 // A newer schema is left as it is if it lets programs of this age work on it: see schema.go.
 // Errors: fault kind unavailable with store.old_sqlite, store.newer_schema, store.older_nodes, store.old_postgres or
-// store.collation; fault kind invalid store.bad_database; else I/O errors.
+// store.collation; fault kind invalid store.bad_database; fault kind conflict store.elsewhere, store.here or store.moving; else I/O errors.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := o.placed(); err != nil {
 		return nil, err
 	}
 	if o.Database != "" {

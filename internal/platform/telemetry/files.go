@@ -78,7 +78,14 @@ func MakeDay(ctx context.Context, dir, day string) (*bun.DB, error) {
 			return nil, err
 		}
 	}
-	return store.OpenSQLite(ctx, path, store.Relaxed, 1)
+	db, err := store.OpenSQLite(ctx, path, store.Relaxed, 1)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, schema); err != nil { // of a day that an older version began
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // makeDay makes it under another name first, so that nobody who lists the days meets a file without tables.
@@ -107,9 +114,6 @@ func (f *files) openDay(ctx context.Context, day string) (*dayFile, error) {
 	w, err := MakeDay(ctx, f.dir, day)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := w.ExecContext(ctx, schema); err != nil { // of a day that an older version began
-		return nil, errors.Join(err, w.Close())
 	}
 	r, err := store.OpenSQLite(ctx, f.path(day), store.Relaxed, 4)
 	if err != nil {

@@ -173,7 +173,13 @@ func digestTable(ctx context.Context, db bun.IDB, h hash.Hash, sql string, from,
 				field(h, 's', []byte(v))
 			case []byte:
 				field(h, 'b', v)
-			default: // integers and booleans
+			case bool: // as SQLite gives it
+				n := []byte("0")
+				if v {
+					n = []byte("1")
+				}
+				field(h, 'n', n)
+			default: // integers
 				field(h, 'n', fmt.Append(nil, v))
 			}
 		}
