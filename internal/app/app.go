@@ -173,6 +173,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := st.Confirm(origin); err != nil {
 		return nil, err
 	}
+	if err := a.catchUp(ctx, log); err != nil {
+		return nil, err
+	}
 	a.work("record", log.Run)
 	vault := secret.NewVault(keys)
 	seeds, err := ensureSecrets(ctx, st, vault)
@@ -217,6 +220,22 @@ func (a *App) outside() (*secret.Keys, []record.Exporter, error) {
 	}
 	exporter, err := record.NewFileExporter(a.o.OutsideDir, a.o.DataDir)
 	return keys, []record.Exporter{exporter}, err
+}
+
+// catchUp lets the record of a database that was set back go on in a new epoch.
+func (a *App) catchUp(ctx context.Context, log *record.Log) error {
+	if a.o.offline {
+		return nil
+	}
+	known, err := record.ReadOutside(a.o.OutsideDir)
+	if err != nil {
+		return err
+	}
+	res, err := log.CatchUp(ctx, known)
+	if res != nil {
+		a.log.Warn("the database is older than the last known checkpoint; the record goes on in a new epoch that names it", "known", len(res.Known), "erased_again", len(res.Reerased))
+	}
+	return err
 }
 
 // secrets that an instance needs for itself.

@@ -102,8 +102,15 @@ func ToPostgres(ctx context.Context, dir, database string, keys *secret.Keys) (*
 
 // leave ends a move: the folder remembers the database, and no longer looks like one with data of its own.
 func leave(dir string, place store.Place) error {
+	ending := ".moved"
+	for n := 2; ; n++ { // a folder may have been moved, and back, before
+		if found, err := filepath.Glob(filepath.Join(dir, "*"+ending)); err != nil || len(found) == 0 {
+			break
+		}
+		ending = fmt.Sprint(".moved", n)
+	}
 	for _, name := range []string{store.MainFile, store.MainFile + "-wal", store.MainFile + "-shm", telemetryDir} {
-		if err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+".moved")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+ending)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

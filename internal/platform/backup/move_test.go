@@ -101,6 +101,10 @@ func TestADataFolderMovedToPostgreSQLAndBackIsTheSame(t *testing.T) {
 	h.captured()
 	h.write("incident:1", 101)
 	h.verify(h.st.Read())
+	h.st.Close()
+	if _, err := backup.ToPostgres(ctx, data, storetest.Database(t, h.path("pg2")), h.keys); err != nil {
+		t.Errorf("there a second time: %v", err)
+	}
 }
 
 func TestAMoveThatCannotBeMadeLeavesBothSidesAsTheyWere(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -122,6 +123,43 @@ func (l *Log) Resume(ctx context.Context, why Reason, out *Outside, more ...stri
 	}
 	_, err = l.Checkpoint(ctx)
 	return res, err
+}
+
+// CatchUp begins a new epoch if a checkpoint from outside covers entries that this record lacks: the database is an earlier state of
+// itself, restored to a point in time or taken over from a copy that lagged behind. Going on as if nothing had happened would give
+// their numbers to other entries. The record as it is must verify. It gives nil if nothing is lacking. Error: fault conflict record.behind
+// if what is there does not verify.
+func (l *Log) CatchUp(ctx context.Context, out *Outside) (*Resumption, error) {
+	db := l.st.Read()
+	chain, err := chainOf(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := l.keptStatements()
+	if err != nil {
+		return nil, err
+	}
+	h, err := readHead(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	var beyond []string // told without looking at signatures, which takes long where there are many
+	for _, n := range out.Checkpoints {
+		if c, err := ParseCheckpoint(n); err == nil && (c.Epoch > h.epoch || c.Epoch == h.epoch && c.Size > h.size) {
+			beyond = append(beyond, n)
+		}
+	}
+	if len(lastKnown(beyond, extend(chain, append(slices.Clone(out.Signers), kept...)))) == 0 {
+		return nil, nil
+	}
+	rep, err := Verify(ctx, db, VerifyOptions{Keys: l.o.Keys})
+	if err != nil {
+		return nil, err
+	}
+	if !rep.OK {
+		return nil, fault.Conflict("database", "record.behind", "count", strconv.FormatInt(rep.ProblemCount, 10))
+	}
+	return l.Resume(ctx, ReasonFailover, out)
 }
 
 // keptStatements reads the statements of all signing keys that the key folder remembers.

@@ -93,3 +93,43 @@ func TestASecondRestoreFromTheSameBackupTakesANewEpoch(t *testing.T) {
 		t.Errorf("epoch %d, want 3", rep.Epoch)
 	}
 }
+
+func TestAnEarlierStateCatchesUpByItselfAndAPresentOneBeginsNothing(t *testing.T) {
+	h := newHouse(t)
+	h.write(decision("incident:1", 1))
+	h.checkpoint()
+	early := backup(t, h)
+	catch := func(h *house, o *record.Outside) bool {
+		t.Helper()
+		res, err := h.log.CatchUp(ctx, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res != nil
+	}
+	if catch(h, h.kept()) || catch(h, &record.Outside{}) {
+		t.Error("a record that is whole began an epoch")
+	}
+	h.write(decision("incident:1", 2))
+	h.rotate()
+	c := h.checkpoint()
+	stranger := newHouse(t)
+	for i := range 9 {
+		stranger.write(decision("incident:1", i))
+	}
+	stranger.checkpoint()
+	old := from(t, h, early)
+	if catch(old, stranger.kept()) {
+		t.Error("another record's checkpoints began an epoch")
+	}
+	if !catch(old, h.kept()) {
+		t.Fatal("an earlier state went on as if nothing had happened")
+	}
+	rep := old.verify(record.VerifyOptions{Keys: h.keys, Outside: h.kept()})
+	if passes(t, rep); rep.Epoch != 2 || len(rep.Restores) != 1 || rep.Restores[0].Lost == nil || rep.Restores[0].Lost.To != c.Size-1 {
+		t.Errorf("report %+v", rep)
+	}
+	if catch(old, h.kept()) {
+		t.Error("it began a second one")
+	}
+}
