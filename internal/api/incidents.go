@@ -146,7 +146,7 @@ func (a *API) incidents() {
 	post(a, operation{path: "/second-signatures/{id}/decide", id: "decide-second", room: room, summary: "Confirm or reject what waits for a second person"}, func(ctx context.Context, tx *store.Tx, in *decisionBody) (identity.SecondSignature, error) {
 		return a.DecideSecond(ctx, tx, in.ID, in.Body.Approve)
 	})
-	get(a, operation{path: "/second-signatures", id: "list-seconds", room: room, summary: "What waits for a second person: for you to decide, and asked for by you"}, func(ctx context.Context, actor store.Actor, _ *none) (identity.Seconds, error) {
+	get(a, operation{path: "/second-signatures", id: "list-seconds", room: room, summary: "What waits for a second person: for you to decide, and asked for by you"}, func(ctx context.Context, actor store.Actor, _ *none) (flow.Waiting, error) {
 		return a.Seconds(ctx, actor)
 	})
 	post(a, operation{path: "/second-signatures/{id}/withdraw", id: "withdraw-second", room: room, summary: "Take back what you asked for and nobody has decided yet"}, func(ctx context.Context, tx *store.Tx, in *ByID) (identity.SecondSignature, error) {

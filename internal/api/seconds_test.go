@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 )
 
@@ -14,9 +15,12 @@ func TestWhatWaitsForASecondPersonIsListedForBothAndTakenBackByItsAuthorOnly(t *
 	var s identity.SecondSignature
 	b.must(t, b.call(t, "duty_officer", "POST", "/awareness/RWaware2/withdraw", `{"reason":"r"}`), &s)
 	list := func(role string) (forMe, byMe string) {
-		var out identity.Seconds
+		var out flow.Waiting
 		b.must(t, b.call(t, role, "GET", "/second-signatures", ""), &out)
 		for _, x := range out.ForMe {
+			if x.IncidentID != "" && (x.IncidentNumber == "" || x.ServiceName == "") {
+				t.Errorf("%s does not say what it is about: %+v", role, x)
+			}
 			forMe += x.ID + " "
 		}
 		for _, x := range out.ByMe {

@@ -1,8 +1,10 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
@@ -156,9 +158,51 @@ func (h *House) WithdrawSecond(ctx context.Context, tx *store.Tx, id string) (id
 	return s, err
 }
 
+// Asked is a request for a second person with what it is about: the order's rung, the service, and the incident's number, as far
+// as there are any.
+type Asked struct {
+	identity.SecondSignature
+	Rung           string `json:"rung,omitempty"`
+	ServiceName    string `json:"service_name,omitempty"`
+	IncidentNumber string `json:"incident_number,omitempty"`
+}
+
+// Waiting is what waits for a second person: for the actor to decide, and asked by them.
+type Waiting struct {
+	ForMe []Asked `json:"for_me"`
+	ByMe  []Asked `json:"by_me"`
+}
+
 // Seconds lists what waits for a second person and concerns the actor.
-func (h *House) Seconds(ctx context.Context, a store.Actor) (identity.Seconds, error) {
-	return identity.WaitingFor(ctx, h.Store.Read(), a, unknownTo(a))
+func (h *House) Seconds(ctx context.Context, a store.Actor) (w Waiting, err error) {
+	db := h.Store.Read()
+	s, err := identity.WaitingFor(ctx, db, a, unknownTo(a))
+	if err != nil {
+		return w, err
+	}
+	ids := []string{""}
+	for _, x := range slices.Concat(s.ForMe, s.ByMe) {
+		ids = append(ids, x.ObjectID, x.IncidentID)
+	}
+	var about []struct{ ID, Rung, Service, Number string }
+	if err := db.NewRaw(`SELECT o.id, o.rung, s.name AS service, COALESCE(i.number, '') AS number FROM disposal_order AS o JOIN service AS s ON s.id = o.service_id LEFT JOIN incident AS i ON i.id = o.incident_id WHERE o.id IN (?)
+		UNION ALL SELECT i.id, '', s.name, i.number FROM incident AS i JOIN service AS s ON s.id = i.service_id WHERE i.id IN (?)`, bun.In(ids), bun.In(ids)).Scan(ctx, &about); err != nil {
+		return w, err
+	}
+	dressed := func(all []identity.SecondSignature) []Asked {
+		out := []Asked{}
+		for _, x := range all {
+			y := Asked{SecondSignature: x}
+			for _, z := range about {
+				if z.ID == x.IncidentID || z.ID == x.ObjectID {
+					y.Rung, y.ServiceName, y.IncidentNumber = cmp.Or(z.Rung, y.Rung), cmp.Or(z.Service, y.ServiceName), cmp.Or(z.Number, y.IncidentNumber)
+				}
+			}
+			out = append(out, y)
+		}
+		return out
+	}
+	return Waiting{dressed(s.ForMe), dressed(s.ByMe)}, nil
 }
 
 // unknownTo selects the ids of incidents that an actor may not know of, and of their orders: an order may

@@ -2,7 +2,7 @@ import { Space } from 'antd'
 import { useTranslation } from '../../shell/language'
 import { Link } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
-import { ActButton } from '../../parts/act'
+import { ActButton, ActForm } from '../../parts/act'
 import { List } from '../../parts/list'
 import { usePersonName } from '../../parts/names'
 import { Page } from '../../parts/page'
@@ -10,7 +10,7 @@ import { stamp, When } from '../../parts/when'
 import { useWords } from '../../parts/word'
 import { pathOf } from '../../shell/jump'
 
-type Row = Schema<'IdentitySecondSignature'>
+type Row = Schema<'FlowAsked'>
 
 /** What waits for a second person: by me to decide, and asked by me. */
 export default function Seconds() {
@@ -35,7 +35,8 @@ function Requests(p: { name: string; rows: Row[] | undefined; empty: string; min
   // What is to change is said where it is a value; the rest is read where the link leads.
   const wish = (r: Row) => {
     if (r.object_kind === 'setting') return `${word('setting', r.object_id)} → ${word(`setting.${r.object_id}`, plain(r.request))}`
-    return r.object_kind === 'channel' ? word('channel.waits', plain(r.request)) : ''
+    const about = [r.rung && word('rung', r.rung), r.service_name, r.incident_number].filter(Boolean).join(' · ')
+    return r.object_kind === 'channel' ? word('channel.waits', plain(r.request)) : about
   }
   const decide = (r: Row, approve: boolean) => (header: { 'Idempotency-Key': string }) => client.POST('/api/v1/second-signatures/{id}/decide', { params: { path: { id: r.id }, header }, body: { approve } })
   return (
@@ -59,7 +60,16 @@ function Requests(p: { name: string; rows: Row[] | undefined; empty: string; min
               <ActButton size="small" call={(header) => client.POST('/api/v1/second-signatures/{id}/withdraw', { params: { path: { id: r.id }, header } })} then={p.reload}>{t('seconds.withdraw')}</ActButton>
             ) : (
               <Space>
-                <ActButton size="small" type="primary" call={decide(r, true)} then={p.reload}>{t('seconds.confirm')}</ActButton>
+                <ActForm
+                  label={t('seconds.confirm')}
+                  title={asked(r.action)}
+                  draft=""
+                  button={{ size: 'small', type: 'primary' }}
+                  submit={t('seconds.confirm')}
+                  fields={<><p><strong>{wish(r) || word('object', r.object_kind)}</strong></p><p>{person(r.requested_by)}：{r.reason}</p></>}
+                  call={(_, header) => decide(r, true)(header)}
+                  then={p.reload}
+                />
                 <ActButton size="small" call={decide(r, false)} then={p.reload}>{t('seconds.reject')}</ActButton>
               </Space>
             ),
