@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -75,6 +76,33 @@ func TestStatusPageSpeaksBothLanguagesAndAllowsNoScript(t *testing.T) {
 		if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
 			t.Errorf("policy %q", csp)
 		}
+	}
+}
+
+func TestTheStatusPageTellsAStrangerOnlyWhetherItIsCalm(t *testing.T) {
+	a := running(t)
+	id := oneService(t, a)
+	_, token, err := a.AddPerson(t.Context(), "值班甲", "duty_officer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.run(t, fmt.Sprintf(anOfflineOrder, "O", 901, "real", id, "service_offline", "", "in_force"))
+	told := func(token string) bool {
+		body := a.get(t, "/status", token, 200)
+		if !strings.Contains(body, "有事在办") {
+			t.Errorf("it does not say that something is being handled: %s", body)
+		}
+		return strings.Contains(body, "gateway") || strings.Contains(body, "<table") || strings.Contains(body, "loop")
+	}
+	if told("") {
+		t.Error("a stranger learns services, gateways or figures")
+	}
+	if !told(token) {
+		t.Error("who is signed in learns nothing")
+	}
+	a.House.Login.SetDemo("demo")
+	if !told("") {
+		t.Error("a demonstration shows nothing")
 	}
 }
 
