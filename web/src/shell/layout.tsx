@@ -7,7 +7,7 @@ import { Banner } from './banner'
 import { Boundary } from './boundary'
 import { Jump } from './jump'
 import { language, speak, useTranslation } from './language'
-import { useLive } from './live'
+import { useLive, type Change } from './live'
 import { menu } from './menu'
 import { signOut, useMay, useMe } from './session'
 import { useShade, type Shade } from './theme'
@@ -26,11 +26,12 @@ export function Desk() {
   const [help, setHelp] = useState(false)
   useLive()
   useEffect(() => setDrawer(false), [at.pathname])
+  const fresh = useFresh(at.pathname)
   useShortcuts({ jump: () => setJump(true), help: () => setHelp(true), go, may })
 
   const open = menu.map((g) => ({ ...g, places: g.places.filter((p) => !p.needs || may(p.needs)) })).filter((g) => g.places.length > 0)
   const here = '/' + (at.pathname.split('/')[1] ?? '')
-  const item = (p: (typeof open)[number]['places'][number]) => ({ key: p.path, icon: p.icon, label: <Link to={p.path}>{t(p.label)}</Link> })
+  const item = (p: (typeof open)[number]['places'][number]) => ({ key: p.path, icon: p.icon, label: <Link to={p.path}>{t(p.label)}{fresh > 0 && p.path === '/anomalies' && <strong className="fresh" aria-hidden> ＋{fresh}</strong>}</Link> })
   const nav = (
     <nav aria-label={t('menu.name')}>
       <Menu
@@ -52,6 +53,7 @@ export function Desk() {
         </Link>
         {me.drill_id && <Tag color="purple">{t('shell.in_drill')}</Tag>}
         <span className="grow" />
+        <span role="status">{fresh > 0 && <Link to="/anomalies" className="fresh">{phone ? `＋${fresh}` : t('shell.fresh', { n: fresh })}</Link>}</span>
         <Button icon={<SearchOutlined />} onClick={() => setJump(true)} aria-label={t('shell.jump')}>{phone ? '' : `${t('shell.jump')} (Ctrl K)`}</Button>
         <Button type="text" icon={<GlobalOutlined />} onClick={() => void speak(language() === 'zh' ? 'en' : 'zh')} data-testid="language">{t('shell.other_language')}</Button>
         <Dropdown
@@ -108,6 +110,23 @@ export function Desk() {
       </Modal>
     </Layout>
   )
+}
+
+// How many anomalies rose since the queue was last looked at: whoever is on another page hears of them here.
+function useFresh(path: string): number {
+  const [n, set] = useState(0)
+  const there = path.startsWith('/anomalies')
+  useEffect(() => {
+    if (there) return set(0)
+    const heard = (e: Event) => (e as CustomEvent<Change>).detail.action === 'anomaly.open' && set((n) => n + 1)
+    window.addEventListener('fengsui:change', heard)
+    return () => window.removeEventListener('fengsui:change', heard)
+  }, [there])
+  useEffect(() => {
+    const plain = document.title.replace(/^\(\d+\) /, '')
+    document.title = n > 0 ? `(${n}) ${plain}` : plain
+  }, [n, path])
+  return n
 }
 
 function useShortcuts(does: { jump: () => void; help: () => void; go: (path: string) => void; may: (action: string) => boolean }) {
