@@ -108,6 +108,7 @@ type house struct {
 	model                *httptest.Server
 	control              *process
 	key, token, service  string
+	more                 []string // arguments of control
 }
 
 // openModel answers at once, or streams a numbered word each 10 ms without end.
@@ -141,10 +142,10 @@ func openModel(t *testing.T) *httptest.Server {
 	return s
 }
 
-func open(t *testing.T) *house {
+func open(t *testing.T, more ...string) *house {
 	t.Helper()
 	dir := t.TempDir()
-	h := &house{dir: dir, data: filepath.Join(dir, "data"), api: free(t), node: free(t), model: openModel(t)}
+	h := &house{dir: dir, data: filepath.Join(dir, "data"), api: free(t), node: free(t), model: openModel(t), more: more}
 	h.serve(t)
 	_, rest, _ := strings.Cut(h.control.out.String(), "gateway key (shown once): ")
 	h.key, _, _ = strings.Cut(rest, "\n")
@@ -163,8 +164,8 @@ func open(t *testing.T) *house {
 // serve starts control, again on the same folder and ports.
 func (h *house) serve(t *testing.T) {
 	t.Helper()
-	h.control = start(t, nil, "serve", "--role", "control", "--data", h.data, "--listen", h.api, "--node-listen", h.node,
-		"--upstream", h.model.URL+"/v1", "--upstream-model", "m", "--allow-private-upstream")
+	h.control = start(t, nil, append([]string{"serve", "--role", "control", "--data", h.data, "--listen", h.api, "--node-listen", h.node,
+		"--upstream", h.model.URL + "/v1", "--upstream-model", "m", "--allow-private-upstream"}, h.more...)...)
 	until(t, "control", func() bool { return status("http://"+h.api+"/readyz") == 200 })
 }
 
@@ -285,10 +286,17 @@ type gate struct {
 func (h *house) join(t *testing.T, name, control string, more ...string) *gate {
 	t.Helper()
 	g := &gate{name: name, dir: filepath.Join(h.dir, name), url: free(t), ops: free(t)}
-	g.args = append([]string{"serve", "--role", "gateway", "--data", g.dir, "--listen", g.ops, "--gateway-listen", g.url, "--gateway-url", "http://" + g.url, "--control", "http://" + control, "--join", h.invite(t, name), "--allow-private-upstream"}, more...)
+	g.args = append([]string{"serve", "--role", "gateway", "--data", g.dir, "--listen", g.ops, "--gateway-listen", g.url, "--gateway-url", "http://" + g.url, "--control", scheme(control), "--join", h.invite(t, name), "--allow-private-upstream"}, more...)
 	g.start(t)
 	until(t, name+" to pass", func() bool { code, _ := chat(g.url, h.key); return code == 200 })
 	return g
+}
+
+func scheme(address string) string {
+	if strings.Contains(address, "://") {
+		return address
+	}
+	return "http://" + address
 }
 
 // invite gives the file with the join token of a gateway.
@@ -381,6 +389,7 @@ type line struct {
 	mu  sync.Mutex
 	cut bool
 	all map[net.Conn]bool
+	lag atomic.Int64 // nanoseconds that each piece waits
 }
 
 func newLine(t *testing.T, to string) *line {
@@ -438,13 +447,25 @@ func (p *line) carry(c net.Conn) {
 	}
 	both := sync.WaitGroup{}
 	for _, way := range [][2]net.Conn{{c, d}, {d, c}} {
-		both.Go(func() { _, _ = io.Copy(way[0], way[1]); way[0].Close(); way[1].Close() })
+		both.Go(func() { _, _ = io.Copy(way[0], late{way[1], &p.lag}); way[0].Close(); way[1].Close() })
 	}
 	both.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.all, c)
 	delete(p.all, d)
+}
+
+// late reads from a slow line.
+type late struct {
+	io.Reader
+	lag *atomic.Int64
+}
+
+func (l late) Read(b []byte) (int, error) {
+	n, err := l.Reader.Read(b)
+	time.Sleep(time.Duration(l.lag.Load()))
+	return n, err
 }
 
 func (p *process) term() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }

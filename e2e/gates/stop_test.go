@@ -69,7 +69,10 @@ func TestASealedTokenTakesAServiceOfflineWithoutControlAndOnlyControlBringsItBac
 	}
 	g.p.kill()
 	g.start(t)
-	until(t, "the door", func() bool { code, body := chat(g.url, h.key); return code == 503 && strings.Contains(body, "service_offline") })
+	until(t, "the door", func() bool {
+		code, body := chat(g.url, h.key)
+		return code == 503 && strings.Contains(body, "service_offline")
+	})
 	if code, _ := chat(other.url, h.key); code != 200 {
 		t.Error("the token binds where it was not used")
 	}
