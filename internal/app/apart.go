@@ -456,7 +456,7 @@ func heedStops(ctx context.Context, g *gateway.Gateway, clk clock.Clock, log *sl
 // false if no running gateway took it within five seconds; then it binds from the gateway's next start. Error: forbidden
 // gateway.stop_refused if the gateway's control did not seal it, or it was used or voided before.
 func StopHere(ctx context.Context, stateDir string, sealed []byte) (obeyed bool, err error) {
-	binds, refused, err := gateway.PutStop(stateDir, sealed)
+	places, refused, err := gateway.PutStop(stateDir, sealed)
 	if err != nil {
 		return false, err
 	}
@@ -465,8 +465,10 @@ func StopHere(ctx context.Context, stateDir string, sealed []byte) (obeyed bool,
 		if _, err := os.Stat(refused); err == nil {
 			return false, fault.Forbidden("gateway.stop_refused")
 		}
-		if _, err := os.Stat(binds); err == nil {
-			return true, nil
+		for _, place := range places {
+			if _, err := os.Stat(place); err == nil {
+				return true, nil
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -17,11 +17,13 @@ import (
 )
 
 // Sealed tokens lie in the folder stops of the state folder: as .new when somebody has put one there, as .json while it
-// binds, as .refused if it is none of control's. What binds does so again after a restart.
+// binds, as .spent when control took it over, as .refused if it is none of control's or was used before. What binds does
+// so again after a restart.
 const (
 	stopsName     = "stops"
 	stopNew       = ".new"
 	stopBinds     = ".json"
+	stopSpent     = ".spent"
 	stopRefused   = ".refused"
 	longestRecord = 64 << 10
 )
@@ -33,31 +35,33 @@ type stop struct {
 }
 
 // PutStop lays a sealed token into a gateway's state folder, where the process finds it, or its next start. It gives the
-// path of the file that is there once the token binds, and of that which is there if it was refused.
-func PutStop(stateDir string, sealed []byte) (binds, refused string, err error) {
+// paths of the files of which one is there once the token was obeyed, and of that which is there if it was refused.
+func PutStop(stateDir string, sealed []byte) (obeyed []string, refused string, err error) {
 	var s posture.Signed
 	var in posture.Stop
 	if err := json.Unmarshal(sealed, &s, json.RejectUnknownMembers(true)); err != nil {
-		return "", "", fault.Invalid("token", "posture.malformed", "field", "token").Because(err)
+		return nil, "", fault.Invalid("token", "posture.malformed", "field", "token").Because(err)
 	}
 	if err := json.Unmarshal(s.Payload, &in); err != nil || !stopID.MatchString(in.ID) {
-		return "", "", fault.Invalid("token", "posture.malformed", "field", "token").Because(err)
+		return nil, "", fault.Invalid("token", "posture.malformed", "field", "token").Because(err)
 	}
 	if _, err := os.Stat(stateDir); err != nil {
-		return "", "", fault.Unavailable("gateway.no_state_dir", "dir", stateDir).Because(err)
+		return nil, "", fault.Unavailable("gateway.no_state_dir", "dir", stateDir).Because(err)
 	}
 	dir := filepath.Join(stateDir, stopsName)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", "", err
+		return nil, "", err
 	}
 	at := filepath.Join(dir, in.ID)
-	if err := os.Remove(at + stopRefused); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", "", err
+	for _, old := range []string{stopRefused, stopSpent} {
+		if err := os.Remove(at + old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, "", err
+		}
 	}
 	if err := os.WriteFile(at+".tmp", sealed, 0o600); err != nil {
-		return "", "", err
+		return nil, "", err
 	}
-	return at + stopBinds, at + stopRefused, os.Rename(at+".tmp", at+stopNew)
+	return []string{at + stopBinds, at + stopSpent}, at + stopRefused, os.Rename(at+".tmp", at+stopNew)
 }
 
 var stopID = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
@@ -160,8 +164,8 @@ func (g *Gateway) settleStops(spent []string) {
 		}
 		at := filepath.Join(g.o.StateDir, stopsName, s.ID)
 		for _, ext := range []string{stopNew, stopBinds} {
-			if err := os.Remove(at + ext); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				g.o.Logger.Error("a spent token could not be deleted", "token", s.ID, "error", err)
+			if err := os.Rename(at+ext, at+stopSpent); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				g.o.Logger.Error("a spent token could not be put aside", "token", s.ID, "error", err)
 			}
 		}
 		return true

@@ -165,6 +165,28 @@ func TestALeaseEndsByTheStoresClockIsPagedOnceAndComesBack(t *testing.T) {
 	until(t, "it to come back", func() bool { b.clock.Advance(time.Second); e, _ := b.effective(t, "edge-1"); return e })
 }
 
+func TestAControlThatWasDownGivesGatewaysALeasesTimeBeforeItPages(t *testing.T) {
+	b := newBench(t)
+	b.refresh(t)
+	if _, err := b.enrol(b.token(t, "edge-1"), credential("a")); err != nil {
+		t.Fatal(err)
+	}
+	b.do(t, rule, func(tx *store.Tx) error {
+		_, err := tx.Exec("UPDATE gateway SET effective = TRUE WHERE id = 'edge-1'")
+		return err
+	})
+	b.clock.Advance(time.Hour) // nobody was there to renew anything
+	run(t, containment.NewLeases(b.st, b.control, nil))
+	for range 5 {
+		b.clock.Advance(2 * time.Second)
+		time.Sleep(20 * time.Millisecond)
+	}
+	if e, _ := b.effective(t, "edge-1"); !e || b.pager.keys() != "" {
+		t.Errorf("paged at once: %q", b.pager.keys())
+	}
+	until(t, "the loss", func() bool { b.clock.Advance(time.Second); e, _ := b.effective(t, "edge-1"); return !e })
+}
+
 func TestOrdersNoLongerWaitForARevokedGateway(t *testing.T) {
 	b := newBench(t)
 	if _, err := b.enrol(b.token(t, "edge-1"), credential("a")); err != nil {
