@@ -1,3 +1,5 @@
+//go:build torture
+
 // Package gates runs control and gateways as processes of their own, over loopback, and does to them what happens to
 // processes and lines.
 package gates

@@ -1,3 +1,5 @@
+//go:build torture
+
 // Package nodes runs several Fengsui processes on one PostgreSQL database and ends them as they end in the world.
 package nodes
 

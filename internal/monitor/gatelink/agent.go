@@ -170,7 +170,9 @@ func (a *Agent) LastContact() time.Time {
 	return time.UnixMilli(ms)
 }
 
-func (a *Agent) noteContact(nowMs, controlMs int64) {
+// noteContact notes how far the clocks are apart, and on disk the gateway's own last contact, never a later time: obeying a bundle
+// may have taken a while since.
+func (a *Agent) noteContact(nowMs, controlMs, contactMs int64) {
 	a.mu.Lock()
 	a.skewMs, a.toldMs = nowMs-controlMs, nowMs
 	due := nowMs-a.saved >= 1000 || nowMs < a.saved
@@ -179,7 +181,7 @@ func (a *Agent) noteContact(nowMs, controlMs int64) {
 	}
 	a.mu.Unlock()
 	if due {
-		if err := os.WriteFile(filepath.Join(a.o.StateDir, contactName), strconv.AppendInt(nil, nowMs, 10), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(a.o.StateDir, contactName), strconv.AppendInt(nil, contactMs, 10), 0o600); err != nil {
 			a.log.Error("the time of contact could not be written down", "error", err)
 		}
 	}
@@ -345,7 +347,7 @@ func (a *Agent) round(ctx context.Context, g Gate, report func() Report, owed *A
 	} else {
 		g.Contact()
 	}
-	a.noteContact(clock.Ms(a.o.Clock), news.NowMs)
+	a.noteContact(clock.Ms(a.o.Clock), news.NowMs, g.Status().LastContactMs)
 	return owed, nil
 }
 
