@@ -33,6 +33,9 @@ func (a *App) gate(ctx context.Context, v *secret.Vault, s seeds) error {
 }
 
 func (a *App) own(ctx context.Context, v *secret.Vault, s seeds) error {
+	if err := containment.NotMember(ctx, a.House.Store.Read(), a.o.Node); err != nil {
+		return err
+	}
 	control := ed25519.NewKeyFromSeed(s.control).Public().(ed25519.PublicKey)
 	g, err := gateway.New(gateway.Options{
 		ID: a.o.Node, StateDir: filepath.Join(a.o.DataDir, "gateway"), TrustedKeys: []ed25519.PublicKey{control}, Clock: a.o.Clock,

@@ -89,4 +89,22 @@ func TestANodeThatIsBehindServesOnAndSaysWhatItLeavesToNewerOnes(t *testing.T) {
 	if a.node.May("due") || !a.node.May("outbox") {
 		t.Error("after a restart it has forgotten what it does not understand")
 	}
+	a.Stop()
+	off, err := Offline(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := off.House.Store.Write(t.Context(), store.System("test"), func(tx *store.Tx) error {
+		if _, err := tx.ExecContext(t.Context(), "INSERT INTO gateway_join (id, name, hash, issued_by, issued_ms, expires_ms) VALUES ('j', 'old', 'h', 'x', 1, 2)"); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(t.Context(), "INSERT INTO gateway_member (id, url, credential_hash, public_key, version, join_id, joined_ms, revoked_ms, lease_until_ms) VALUES ('old', '', 'h', 'k', 'v', 'j', 1, 0, 0)")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	off.Stop()
+	if _, err := New(t.Context(), o); !fault.Is(err, "containment.gateway_exists") {
+		t.Errorf("under the name of a gateway that is a process of its own: %v", err)
+	}
 }

@@ -261,7 +261,11 @@ func (k *Keeper) tell(needs map[string]int64, epochs map[*job]int64) {
 	}
 	for j, epoch := range epochs {
 		if j.epoch != epoch {
-			k.o.Log.Info("a lease has changed hands", "lease", j.name, "held here", epoch > 0, "epoch", epoch)
+			if epoch > 0 {
+				k.o.Log.Debug("a lease was taken", "lease", j.name, "epoch", epoch)
+			} else {
+				k.o.Log.Info("a lease was lost", "lease", j.name)
+			}
 			j.epoch, changed = epoch, true
 		}
 	}

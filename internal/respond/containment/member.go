@@ -229,6 +229,16 @@ func (c *Control) RevokeGateway(ctx context.Context, tx *store.Tx, id string) er
 	return nil
 }
 
+// NotMember refuses a name that a gateway which is a process of its own has or had: acknowledgements go by names.
+// Error: conflict containment.gateway_exists.
+func NotMember(ctx context.Context, db bun.IDB, name string) error {
+	n, err := db.NewSelect().Model((*Member)(nil)).Where("id = ?", name).Count(ctx)
+	if err == nil && n > 0 {
+		return fault.Conflict("node", "containment.gateway_exists", "name", name)
+	}
+	return err
+}
+
 // Members lists the gateways that enrolled, with the revoked ones; it needs order.read.
 func Members(ctx context.Context, db bun.IDB, a store.Actor) ([]Member, error) {
 	if err := identity.Require(a, "order.read"); err != nil {
