@@ -235,7 +235,7 @@ func (s *seeder) report(ctx context.Context, tx *store.Tx, c *course) error {
 
 func (s *seeder) settleObligations(ctx context.Context, tx *store.Tx, c *course) error {
 	tx.Actor = s.compliance
-	all, err := obligation.List(ctx, tx, tx.Actor, c.id)
+	all, err := obligation.List(ctx, tx, s.house.Book, tx.Actor, c.id)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/fengsui/fengsui/internal/flow"
@@ -45,7 +47,16 @@ func TestADossierSaysWhoDidWhatByNameAndNamesNobodyElse(t *testing.T) {
 			t.Errorf("%s is called %q", role, got)
 		}
 	}
-	if e := whole("expert"); len(e.Anomalies) != 0 || len(e.Obligations) != 0 || len(e.Orders) != 0 {
-		t.Error("an expert sees what they may not read")
+	b.exec(t, "UPDATE disposal_order SET incident_id = 'RWinc' WHERE id = 'RWorder'")
+	for role, unseen := range map[string]string{"commander": "[]", "auditor": "[]", "safety_engineer": "[obligations]", "engineer": "[anomalies obligations orders]", "expert": "[anomalies obligations orders]", "management": "[anomalies]"} {
+		d := whole(role)
+		if got := fmt.Sprint(d.Unseen); got != unseen {
+			t.Errorf("%s is told that %s is hidden instead of %s", role, got, unseen)
+		}
+		for part, n := range map[string]int{"anomalies": len(d.Anomalies), "obligations": len(d.Obligations), "orders": len(d.Orders)} {
+			if hidden := slices.Contains(d.Unseen, part); (n == 0) != hidden {
+				t.Errorf("%s: %s, hidden %v, has %d", role, part, hidden, n)
+			}
+		}
 	}
 }

@@ -31,7 +31,7 @@ import (
 func (a *API) exports() {
 	db := func() bun.IDB { return a.Store.Read() }
 	exportList(a, "anomalies", a.AnomalyList(), "number", "state", "kind", "service_name", "service_id", "rule_id", "risk", "category", "severity", "signals", "subjects", "opened_ms", "first_ms", "last_ms", "reason", "incident_id", "id")
-	exportList(a, "incidents", a.IncidentList(), "number", "title", "state", "kind", "service_name", "service_id", "level.working", "level.final", "level.stage", "restricted", "opened_ms", "nearest_due_ms", "nearest_due_rule", "open_tasks", "id")
+	exportList(a, "incidents", a.IncidentList(), "number", "title", "state", "kind", "service_name", "service_id", "level.working", "level.final", "level.stage", "restricted", "opened_ms", "nearest_due_ms", "nearest_due_rule", "nearest_since_ms", "open_tasks", "id")
 	exportList(a, "orders", a.OrderList(), "seq", "state", "rung", "measure", "kind", "service_name", "service_id", "incident_number", "cause", "cause_id", "release_mode", "emergency", "issued_by", "issued_ms", "expires_ms", "ended_ms", "ended_reason", "id")
 	exportList(a, "complaints", a.ComplaintList(), "number", "state", "kind", "traffic_kind", "service_name", "service_id", "received_ms", "read_ms", "answered_ms", "anomaly_id", "id")
 	exportList(a, "record", a.RecordList(), "idx", "at_ms", "action", "object_kind", "object_id", "actor", "actor_name", "scope", "erased")

@@ -191,7 +191,7 @@ func (a *API) incidents() {
 		return p, err
 	})
 	get(a, operation{path: "/incidents/{id}/obligations", id: "list-obligations", room: room, summary: "What is owed to whom by when"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]obligation.Obligation, error) {
-		return obligation.List(ctx, a.Store.Read(), actor, in.ID)
+		return obligation.List(ctx, a.Store.Read(), a.Book, actor, in.ID)
 	})
 	post(a, operation{path: "/obligations/{id}/submit", id: "submit-report", room: room, summary: "Attest that a report was handed in"}, func(ctx context.Context, tx *store.Tx, in *struct {
 		ByID

@@ -115,7 +115,17 @@ func TestTheDeskIsCalmUntilSomethingRealNeedsIt(t *testing.T) {
 	b.at(t, -120_000, `INSERT INTO due (id, kind, object_kind, object_id, incident_kind, due_ms, next_ms, state, set_ms) VALUES ('D1', 'nobody.knows', 'x', '%[2]s', 'real', %[1]d, 9000000000000, 'pending', 1)`)
 	expect("a clock that nobody fires", "due_backlog")
 
+	b.at(t, 0, `INSERT INTO obligation (id, incident_id, operator_id, rule_id, authority, edition, state, clock_start_ms, due_ms) SELECT 'O6', 'INbig', operator_id, 'guide.immediate', 'a', 'e', 'pending', %[1]d, 0 FROM service WHERE id = '%[2]s'`)
+	expect("a report that may come to be owed at once")
+	b.exec(t, "UPDATE obligation SET state = 'owed' WHERE id = 'O6'")
+	expect("a report that is owed at once", "report_at_once")
+
 	o := b.overview(t, "commander")
+	if c := o.Incidents.Items[0]; c.ID != "INbig" || c.Clock == nil || !c.Clock.AtOnce || c.Clock.SinceMs == 0 || c.Clock.DueMs != 0 || c.Clock.Overdue {
+		t.Errorf("what is owed at once is not first: %+v", c)
+	}
+	b.exec(t, "DELETE FROM obligation WHERE id = 'O6'")
+	o = b.overview(t, "commander")
 	first := o.Incidents.Items[0]
 	if o.Incidents.Total != 4 || first.ID != "INdrill" || first.Clock == nil || !first.Clock.Overdue || o.Incidents.Items[1].Clock.ObligationID != "O5" {
 		t.Errorf("the incidents are not by their nearest clock: %+v", o.Incidents)

@@ -97,6 +97,7 @@ func TestThePublicStatusLooksAtTheClocksOfRealIncidentsOnly(t *testing.T) {
 	status := func() (s struct {
 		NearestDue int64 `json:"nearest_due_ms"`
 		Overdue    int
+		AtOnce     int `json:"at_once"`
 	}) {
 		b.must(t, b.call(t, "commander", "GET", "/status", ""), &s)
 		return s
@@ -106,5 +107,28 @@ func TestThePublicStatusLooksAtTheClocksOfRealIncidentsOnly(t *testing.T) {
 		if s := status(); s.NearestDue != want || (s.Overdue > 0) != (want > 0) {
 			t.Errorf("%s: %+v", kind, s)
 		}
+	}
+	b.exec(t, "UPDATE incident SET kind = 'real'", "UPDATE obligation SET due_ms = 0, rule_id = 'guide.immediate'")
+	if s := status(); s.AtOnce != 1 || s.NearestDue != 0 || s.Overdue != 0 {
+		t.Errorf("owed at once: %+v", s)
+	}
+	since := func(role string) (out struct {
+		Items []struct {
+			Rule  string `json:"nearest_due_rule"`
+			Since int64  `json:"nearest_since_ms"`
+		}
+	}) {
+		b.must(t, b.call(t, role, "GET", "/incidents", ""), &out)
+		return out
+	}
+	if got := since("commander").Items[0]; got.Rule != "guide.immediate" || got.Since == 0 {
+		t.Errorf("the list: %+v", got)
+	}
+	if got := since("engineer").Items[0]; got.Rule != "" || got.Since != 0 {
+		t.Errorf("who may not read what is owed: %+v", got)
+	}
+	b.exec(t, "UPDATE incident SET restricted = TRUE")
+	if s := status(); s.AtOnce != 0 {
+		t.Errorf("the public is told of what is restricted: %+v", s)
 	}
 }

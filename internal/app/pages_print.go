@@ -24,9 +24,10 @@ type sheet struct {
 
 // part is one table; Title and Head are translation keys.
 type part struct {
-	Title string
-	Head  []string
-	Rows  [][]string
+	Title  string
+	Head   []string
+	Rows   [][]string
+	Unseen bool // not the reader's to see: that it is empty says nothing
 }
 
 // actor is who holds the token of a request, or else its session.
@@ -105,6 +106,9 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 	add := func(title, head string, rows [][]string) {
 		out.Parts = append(out.Parts, part{Title: "page.print." + title, Head: strings.Fields(head), Rows: rows})
 	}
+	unless := func(hidden string) {
+		out.Parts[len(out.Parts)-1].Unseen = slices.Contains(x.Unseen, hidden)
+	}
 	rows := func(n int, row func(k int) []string) (all [][]string) {
 		for k := range n {
 			all = append(all, row(k))
@@ -129,13 +133,18 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 		return []string{at(s.AtMs), word("awareness_source", s.Source), who(s.EnteredBy), s.WithdrawnReason}
 	}))
 	add("clocks", "rule authority state due submitted receipt", rows(len(x.Obligations), func(k int) []string {
-		o := x.Obligations[k]
-		return []string{word("obligation_rule", o.RuleID), word("recipient", o.Authority), word("obligation.state", o.State), at(o.DueMs), at(o.SubmittedMs), o.Receipt}
+		o, due := x.Obligations[k], at(x.Obligations[k].DueMs)
+		if o.AtOnce {
+			due = p.catalog.Say(lang, "page.print.at_once")
+		}
+		return []string{word("obligation_rule", o.RuleID), word("recipient", o.Authority), word("obligation.state", o.State), due, at(o.SubmittedMs), o.Receipt}
 	}))
+	unless("obligations")
 	add("orders", "rung state issued by ended acknowledged proven", rows(len(x.Orders), func(k int) []string {
 		o := x.Orders[k]
 		return []string{word("rung", string(o.Order.Rung)), word("order.state", string(o.Order.State)), at(o.Order.IssuedMs), who(o.Order.IssuedBy), at(o.Order.EndedMs), yes(o.Acknowledged), yes(o.Proven)}
 	}))
+	unless("orders")
 	add("steps", "step role state due done by", rows(len(x.Tasks), func(k int) []string {
 		s := x.Tasks[k]
 		title := s.Title.ZH

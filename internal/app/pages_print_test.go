@@ -63,6 +63,16 @@ func TestAnIncidentIsPrintedForWhoMayReadItAndEachPrintIsOnRecord(t *testing.T) 
 			t.Error("a print is not on record")
 		}
 	}
+	// What the reader may not see is no nothing.
+	_, engineer, err := a.AddPerson(t.Context(), "修复甲", "engineer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for who, want := range map[string]int{token: 0, engineer: 2} {
+		if got := strings.Count(a.get(t, "/incidents/I/print", who, 200), "不在打印人的权限内"); got != want {
+			t.Errorf("%d parts are said to be hidden instead of %d", got, want)
+		}
+	}
 	// The browser of somebody who is logged in sends no token but the session's cookie.
 	var session string
 	if err := a.House.Store.Write(t.Context(), store.System("test"), func(tx *store.Tx) (err error) {

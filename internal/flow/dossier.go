@@ -21,8 +21,11 @@ import (
 )
 
 // Dossier is one incident whole. MissingEvidence names contents of which nothing was kept: a red line.
+// Unseen names the parts that the asker may not see, of anomalies, obligations and orders (gate reviews go with the
+// orders): such a part is empty here and says nothing about what there is.
 type Dossier struct {
 	Incident        incident.Incident             `json:"incident"`
+	Unseen          []string                      `json:"unseen"`
 	ServiceName     string                        `json:"service_name"`
 	Anomalies       []anomaly.Anomaly             `json:"anomalies"`
 	Access          []string                      `json:"access"` // person ids on the list of a restricted incident
@@ -58,11 +61,11 @@ type Dossier struct {
 }
 
 // Dossier reads an incident the actor may see. Parts that another permission guards are left empty
-// for who lacks it.
+// for who lacks it, and named in Unseen.
 func (h *House) Dossier(ctx context.Context, a store.Actor, id string) (d Dossier, err error) {
 	db := h.Store.Read()
 	d.Anomalies, d.Obligations, d.Orders, d.GateReviews = []anomaly.Anomaly{}, []obligation.Obligation{}, []containment.Order{}, []gatereview.Review{}
-	d.Ways = h.ways()
+	d.Unseen, d.Ways = []string{}, h.ways()
 	if d.Incident, err = incident.Get(ctx, db, a, id); err != nil {
 		return d, err
 	}
@@ -91,23 +94,24 @@ func (h *House) Dossier(ctx context.Context, a store.Actor, id string) (d Dossie
 		func() error { d.Tasks, err = dispatch.List(ctx, db, a, id); return err },
 		func() error { return h.evidenceOf(ctx, db, a, &d) },
 	}
-	if identity.May(a, "anomaly.read") {
-		steps = append(steps, func() error { d.Anomalies, err = anomaly.OfIncident(ctx, db, id); return err })
+	guarded := func(action, part string, read ...func() error) {
+		if identity.May(a, action) {
+			steps = append(steps, read...)
+		} else {
+			d.Unseen = append(d.Unseen, part)
+		}
 	}
-	if identity.May(a, "obligation.read") {
-		steps = append(steps, func() error { d.Obligations, err = obligation.List(ctx, db, a, id); return err })
-	}
-	if identity.May(a, "order.read") {
-		steps = append(steps,
-			func() error {
-				d.Orders, err = containment.List(ctx, db, a, containment.Filter{IncidentID: id})
-				return err
-			},
-			func() error {
-				d.GateReviews, err = gatereview.List(ctx, db, a, gatereview.Filter{IncidentID: id})
-				return err
-			})
-	}
+	guarded("anomaly.read", "anomalies", func() error { d.Anomalies, err = anomaly.OfIncident(ctx, db, id); return err })
+	guarded("obligation.read", "obligations", func() error { d.Obligations, err = obligation.List(ctx, db, h.Book, a, id); return err })
+	guarded("order.read", "orders",
+		func() error {
+			d.Orders, err = containment.List(ctx, db, a, containment.Filter{IncidentID: id})
+			return err
+		},
+		func() error {
+			d.GateReviews, err = gatereview.List(ctx, db, a, gatereview.Filter{IncidentID: id})
+			return err
+		})
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return d, err

@@ -24,8 +24,9 @@ type AnomalyItem struct {
 	ServiceName string `json:"service_name"`
 }
 
-// IncidentItem is an incident as a list shows it. The nearest due is that of the obligations still open,
-// 0 for none, or for who may not read obligations. Times are UTC milliseconds.
+// IncidentItem is an incident as a list shows it. The nearest due is that of the obligations still open, see
+// obligation.Nearest; where it is one owed at once, that stands since NearestSinceMs and has no due time. All 0 for none,
+// or for who may not read obligations. Times are UTC milliseconds.
 type IncidentItem struct {
 	incident.Incident
 	ServiceName    string         `json:"service_name"`
@@ -33,6 +34,7 @@ type IncidentItem struct {
 	OpenedMs       int64          `json:"opened_ms"`
 	NearestDueMs   int64          `json:"nearest_due_ms"`
 	NearestDueRule string         `json:"nearest_due_rule"`
+	NearestSinceMs int64          `json:"nearest_since_ms"`
 	OpenTasks      int            `json:"open_tasks"`
 }
 
@@ -89,7 +91,7 @@ func (h *House) AnomalyList() listing.List[AnomalyItem] {
 
 // IncidentList is the list of incidents.
 func (h *House) IncidentList() listing.List[IncidentItem] {
-	return listing.List[IncidentItem]{Table: incident.Listing(), Mine: incident.Mine, IDOf: func(x IncidentItem) string { return x.ID }, Load: incidentItems}
+	return listing.List[IncidentItem]{Table: incident.Listing(), Mine: incident.Mine, IDOf: func(x IncidentItem) string { return x.ID }, Load: h.incidentItems}
 }
 
 // OrderList is the list of orders.
@@ -208,6 +210,7 @@ func (h *House) ObligationList() listing.List[ObligationItem] {
 			if err := db.NewSelect().Model(&rows).Where("id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
 				return nil, err
 			}
+			obligation.Order(h.Book, rows)
 			numbers, err := names(ctx, db, "SELECT id, number AS name FROM incident WHERE id IN (SELECT incident_id FROM obligation WHERE id IN (?))", bun.List(ids))
 			out := make([]ObligationItem, 0, len(rows))
 			for _, r := range rows {
@@ -251,7 +254,7 @@ func names(ctx context.Context, db bun.IDB, query string, args ...any) (map[stri
 	return out, nil
 }
 
-func incidentItems(ctx context.Context, db bun.IDB, a store.Actor, ids []string) ([]IncidentItem, error) {
+func (h *House) incidentItems(ctx context.Context, db bun.IDB, a store.Actor, ids []string) ([]IncidentItem, error) {
 	items, err := dressed(ctx, db, ids, func(x incident.Incident) string { return x.ServiceID }, func(x incident.Incident, service string) IncidentItem {
 		return IncidentItem{Incident: x, ServiceName: service, OpenedMs: x.DeclaredMs}
 	})
@@ -269,14 +272,14 @@ func incidentItems(ctx context.Context, db bun.IDB, a store.Actor, ids []string)
 	if err := db.NewRaw("SELECT incident_id, COUNT(*) AS n FROM task WHERE state = 'open' AND incident_id IN (?) GROUP BY incident_id", bun.List(ids)).Scan(ctx, &tasks); err != nil {
 		return nil, err
 	}
-	var clocks []struct {
-		IncidentID, RuleID string
-		DueMs              int64
-	}
+	duties := map[string][]obligation.Obligation{}
 	if identity.May(a, "obligation.read") {
-		if err := db.NewRaw(`SELECT incident_id, rule_id, due_ms FROM obligation WHERE state IN ('pending', 'owed', 'decision') AND due_ms > 0
-			AND incident_id IN (?) ORDER BY due_ms DESC, rule_id DESC`, bun.List(ids)).Scan(ctx, &clocks); err != nil {
+		var standing []obligation.Obligation
+		if err := db.NewSelect().Model(&standing).Where("incident_id IN (?)", bun.List(ids)).Where("state IN ('pending', 'owed', 'decision')").Scan(ctx); err != nil {
 			return nil, err
+		}
+		for _, o := range standing {
+			duties[o.IncidentID] = append(duties[o.IncidentID], o)
 		}
 	}
 	at := make(map[string]*IncidentItem, len(items))
@@ -287,8 +290,15 @@ func incidentItems(ctx context.Context, db bun.IDB, a store.Actor, ids []string)
 	for _, t := range tasks {
 		at[t.IncidentID].OpenTasks = t.N
 	}
-	for _, c := range clocks { // the nearest comes last
-		at[c.IncidentID].NearestDueMs, at[c.IncidentID].NearestDueRule = c.DueMs, c.RuleID
+	for id, of := range duties {
+		o := obligation.Nearest(h.Book, of)
+		if o == nil {
+			continue
+		}
+		at[id].NearestDueMs, at[id].NearestDueRule = o.DueMs, o.RuleID
+		if o.AtOnce {
+			at[id].NearestSinceMs = o.ClockStartMs
+		}
 	}
 	return items, nil
 }

@@ -53,6 +53,7 @@ type Reason struct {
 
 // The reasons there are.
 const (
+	reportAtOnce     = "report_at_once"    // a report is owed "promptly" and was not made
 	clockOverdue     = "clock_overdue"     // an obligation's time is past
 	clockNear        = "clock_near"        // it will be within the hour
 	incidentGrave    = "incident_grave"    // open at 二级 or above
@@ -73,7 +74,7 @@ const (
 
 // CalmReasons lists the ids of Reason.
 func CalmReasons() []string {
-	return []string{clockOverdue, clockNear, incidentGrave, incidentUngraded, evidenceMissing, taskOverdue, anomalyWaiting, orderUnadopted, orderNotHolding,
+	return []string{reportAtOnce, clockOverdue, clockNear, incidentGrave, incidentUngraded, evidenceMissing, taskOverdue, anomalyWaiting, orderUnadopted, orderNotHolding,
 		gatewayNone, gatewayStale, nodeGone, cycleLate, dueBacklog, messageBacklog, telemetryFailing}
 }
 
@@ -123,8 +124,8 @@ type IncidentCount struct {
 	N     int    `json:"n"`
 }
 
-// IncidentBrief is an open incident with the clock that runs out first, if one with a time runs and the
-// asker may read obligations.
+// IncidentBrief is an open incident with the clock that presses most, if one with a time runs or a report is owed at once,
+// and the asker may read obligations.
 type IncidentBrief struct {
 	ID              string         `json:"id"`
 	Number          string         `json:"number"`
@@ -141,7 +142,7 @@ type IncidentBrief struct {
 	MissingEvidence int            `json:"missing_evidence"`
 }
 
-// NearestClock is the obligation whose time runs out first.
+// NearestClock is the obligation to look at first; see obligation.Nearest. AtOnce is owed since SinceMs without a due time.
 type NearestClock struct {
 	ObligationID string `json:"obligation_id"`
 	RuleID       string `json:"rule_id"`
@@ -149,6 +150,8 @@ type NearestClock struct {
 	State        string `json:"state"`
 	DueMs        int64  `json:"due_ms"`
 	Overdue      bool   `json:"overdue"`
+	AtOnce       bool   `json:"at_once"`
+	SinceMs      int64  `json:"since_ms"`
 }
 
 // OrdersInForce counts all and lists the newest fifty.
@@ -305,13 +308,15 @@ func (v overviewer) incidents(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clocks, err := v.clocks(ctx, ids)
+	duties, err := v.duties(ctx, ids)
 	if err != nil {
 		return err
 	}
 	v.o.Incidents.Total = len(open)
-	var grave, ungraded, overdue, near []string
+	clocks := map[string]*NearestClock{}
+	var grave, ungraded, atOnce, overdue, near []string
 	for _, i := range open {
+		clocks[i.ID] = v.nearest(duties[i.ID])
 		l := levels[i.ID].Working
 		at := slices.IndexFunc(v.o.Incidents.Counts, func(c IncidentCount) bool { return c.Kind == i.Kind && c.Level == l })
 		if at < 0 {
@@ -328,11 +333,14 @@ func (v overviewer) incidents(ctx context.Context) error {
 		case l <= 2:
 			grave = append(grave, i.ID)
 		}
-		switch c := clocks[i.ID]; {
-		case c == nil:
-		case c.Overdue:
+		if c := clocks[i.ID]; c != nil && c.AtOnce {
+			atOnce = append(atOnce, i.ID)
+		}
+		switch first := firstDue(duties[i.ID]); {
+		case first == 0:
+		case first < v.o.NowMs:
 			overdue = append(overdue, i.ID)
-		case c.DueMs < v.o.NowMs+nearMs:
+		case first < v.o.NowMs+nearMs:
 			near = append(near, i.ID)
 		}
 	}
@@ -342,7 +350,7 @@ func (v overviewer) incidents(ctx context.Context) error {
 	for _, r := range []struct {
 		id  string
 		ids []string
-	}{{clockOverdue, overdue}, {clockNear, near}, {incidentGrave, grave}, {incidentUngraded, ungraded}} {
+	}{{reportAtOnce, atOnce}, {clockOverdue, overdue}, {clockNear, near}, {incidentGrave, grave}, {incidentUngraded, ungraded}} {
 		v.unrestAbout(r.id, "incident", r.ids)
 	}
 	missing, err := v.perIncident(ctx, ids, missingEvidence)
@@ -402,31 +410,52 @@ func (v overviewer) perIncident(ctx context.Context, ids []string, query string,
 	return out, nil
 }
 
-// clocks gives the nearest clock of each incident that has one.
-func (v overviewer) clocks(ctx context.Context, ids []string) (map[string]*NearestClock, error) {
-	out := map[string]*NearestClock{}
+// duties gives what stands of each incident.
+func (v overviewer) duties(ctx context.Context, ids []string) (map[string][]obligation.Obligation, error) {
+	out := map[string][]obligation.Obligation{}
 	if len(ids) == 0 || !identity.May(v.a, "obligation.read") {
 		return out, nil
 	}
 	var rows []obligation.Obligation
-	err := v.Store.Read().NewSelect().Model(&rows).Where("incident_id IN (?)", bun.List(ids)).Where("state IN ('pending','owed','decision') AND due_ms > 0").Order("due_ms DESC", "id").Scan(ctx)
-	for _, r := range rows { // the nearest comes last
-		out[r.IncidentID] = &NearestClock{ObligationID: r.ID, RuleID: r.RuleID, Authority: r.Authority, State: r.State, DueMs: r.DueMs, Overdue: r.DueMs < v.o.NowMs}
+	err := v.Store.Read().NewSelect().Model(&rows).Where("incident_id IN (?)", bun.List(ids)).Where("state IN ('pending','owed','decision')").Scan(ctx)
+	for _, r := range rows {
+		out[r.IncidentID] = append(out[r.IncidentID], r)
 	}
 	return out, err
 }
 
-// compare puts the clock that runs out first before others, and none last.
-func (c *NearestClock) compare(d *NearestClock) int {
-	switch {
-	case c == nil && d == nil:
-		return 0
-	case c == nil:
-		return 1
-	case d == nil:
-		return -1
+func (v overviewer) nearest(duties []obligation.Obligation) *NearestClock {
+	o := obligation.Nearest(v.Book, duties)
+	if o == nil {
+		return nil
 	}
-	return cmp.Compare(c.DueMs, d.DueMs)
+	return &NearestClock{ObligationID: o.ID, RuleID: o.RuleID, Authority: o.Authority, State: o.State, DueMs: o.DueMs, Overdue: o.DueMs > 0 && o.DueMs < v.o.NowMs, AtOnce: o.AtOnce, SinceMs: o.ClockStartMs}
+}
+
+// firstDue is the earliest due time, 0 for none: a duty that is owed at once hides no clock that is over.
+func firstDue(duties []obligation.Obligation) (ms int64) {
+	for _, o := range duties {
+		if o.DueMs > 0 && (ms == 0 || o.DueMs < ms) {
+			ms = o.DueMs
+		}
+	}
+	return ms
+}
+
+// compare puts what is owed at once before the clock that runs out first, that before others, and none last.
+func (c *NearestClock) compare(d *NearestClock) int {
+	presses := func(c *NearestClock) (rank int, ms int64) {
+		switch {
+		case c == nil:
+			return 2, 0
+		case c.AtOnce:
+			return 0, c.SinceMs
+		}
+		return 1, c.DueMs
+	}
+	x, xMs := presses(c)
+	y, yMs := presses(d)
+	return cmp.Or(cmp.Compare(x, y), cmp.Compare(xMs, yMs))
 }
 
 func (v overviewer) anomalies(ctx context.Context) error {

@@ -5,11 +5,13 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/telemetry"
 	"github.com/fengsui/fengsui/internal/respond/containment"
+	"github.com/fengsui/fengsui/internal/respond/obligation"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
 // Status says at a glance whether it is calm. Counts leave out what is restricted to name nothing:
-// they are numbers of open things by kind; reports due are those of real incidents, as only these are owed to anybody. Traffic is that of the last ten minutes.
+// they are numbers of open things by kind; reports due are those of real incidents, as only these are owed to anybody: the nearest due time, how many are past
+// theirs, and how many are owed at once. Traffic is that of the last ten minutes.
 type Status struct {
 	NowMs      int64                    `json:"now_ms"`
 	GatewayURL string                   `json:"gateway_url"`
@@ -18,6 +20,7 @@ type Status struct {
 	Orders     []Count                  `json:"orders"`    // in force, by rung and kind
 	NearestDue int64                    `json:"nearest_due_ms"`
 	Overdue    int                      `json:"overdue"`
+	AtOnce     int                      `json:"at_once"`
 	Gateways   []containment.GatewayRow `json:"gateways"`
 	Verdicts   []telemetry.VerdictCount `json:"verdicts"`
 	Telemetry  telemetry.Status         `json:"telemetry"`
@@ -50,11 +53,18 @@ func (h *House) Status(ctx context.Context) (Status, error) {
 			return s, err
 		}
 	}
-	if err := db.NewRaw("SELECT COALESCE(MIN(due_ms), 0) FROM obligation WHERE state IN ('pending','owed','decision') AND due_ms > 0 AND incident_id IN (SELECT id FROM incident WHERE kind = 'real' AND NOT restricted)").Scan(ctx, &s.NearestDue); err != nil {
+	var standing []obligation.Obligation
+	if err := db.NewSelect().Model(&standing).Where("state IN ('pending','owed','decision') AND incident_id IN (SELECT id FROM incident WHERE kind = 'real' AND NOT restricted)").Scan(ctx); err != nil {
 		return s, err
 	}
-	if err := db.NewRaw("SELECT COUNT(*) FROM obligation WHERE state IN ('pending','owed','decision') AND due_ms > 0 AND incident_id IN (SELECT id FROM incident WHERE kind = 'real' AND NOT restricted) AND due_ms < ?", now).Scan(ctx, &s.Overdue); err != nil {
-		return s, err
+	obligation.Order(h.Book, standing)
+	s.NearestDue = firstDue(standing)
+	for _, o := range standing {
+		if o.AtOnce {
+			s.AtOnce++
+		} else if o.DueMs > 0 && o.DueMs < now {
+			s.Overdue++
+		}
 	}
 	var err error
 	if s.Gateways, err = containment.Gateways(ctx, db); err != nil {

@@ -111,6 +111,11 @@ func (o Obligation) DueAt(awareMs, handlingEndedMs int64) (int64, bool) {
 	return start + o.Due.Ms, true
 }
 
+// Periodic reports whether the rule leaves its interval to the operator, so that it is never owed at once.
+func (b *Book) Periodic(ruleID string) bool {
+	return slices.ContainsFunc(b.obligations.Rules, func(r Rule) bool { return r.ID == ruleID && r.Due.Kind == DuePeriodic })
+}
+
 // Obligations applies every rule and returns one Obligation a rule, in the rules' order, so that a caller can strike
 // off by rule id what it had opened. On an ungraded incident every candidate clock is pending. Until the level is
 // known a category can make a report owed but cannot strike one off. Where guide level and CAC grade disagree on

@@ -186,7 +186,7 @@ func (b *bench) strike(a store.Actor, id, reason string) error {
 // rows are the obligations of an incident by rule.
 func (b *bench) rows(t testing.TB, id string) map[string]obligation.Obligation {
 	t.Helper()
-	list, err := obligation.List(ctx, b.st.Read(), compliance, id)
+	list, err := obligation.List(ctx, b.st.Read(), b.book, compliance, id)
 	if err != nil {
 		t.Fatal(err)
 	}

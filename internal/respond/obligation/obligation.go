@@ -18,7 +18,8 @@ import (
 )
 
 // Obligation 报送义务: operator × authority × rule × incident. DueMs 0 means that the rule names no
-// time. State is pending, owed, decision, struck_off or met.
+// time. State is pending, owed, decision, struck_off or met. AtOnce is reckoned when it is read, by Order: owed since
+// ClockStartMs, and the rule says "promptly".
 type Obligation struct {
 	bun.BaseModel `bun:"table:obligation" json:"-"`
 	ID            string `bun:"id,pk" json:"id"`
@@ -37,6 +38,7 @@ type Obligation struct {
 	OverdueMs     int64  `json:"overdue_ms,omitempty"`
 	DecidedBy     string `json:"decided_by,omitempty"`
 	DecidedFacts  string `json:"decided_facts,omitempty"`
+	AtOnce        bool   `bun:"-" json:"at_once,omitempty"`
 }
 
 // DueKind names the due row of an obligation; its handler is Overdue.

@@ -483,11 +483,11 @@ func TestObligationsAreReadByWhoMay(t *testing.T) {
 		actor store.Actor
 		key   string
 	}{{engineer, "identity.not_allowed"}, {standIn, "error.not_found"}, {store.Actor{}, "identity.unknown"}} {
-		if list, err := obligation.List(ctx, b.st.Read(), c.actor, i.ID); !fault.Is(err, c.key) || len(list) != 0 {
+		if list, err := obligation.List(ctx, b.st.Read(), b.book, c.actor, i.ID); !fault.Is(err, c.key) || len(list) != 0 {
 			t.Errorf("%s: %d, %v", c.actor.ID, len(list), err)
 		}
 	}
-	list, err := obligation.List(ctx, b.st.Read(), compliance, i.ID)
+	list, err := obligation.List(ctx, b.st.Read(), b.book, compliance, i.ID)
 	if err != nil || list[0].DueMs == 0 || list[len(list)-1].DueMs != 0 {
 		t.Errorf("the nearest due comes first: %v", err)
 	}

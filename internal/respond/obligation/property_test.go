@@ -33,7 +33,7 @@ func TestClocksAndRowsAgreeWhateverHappens(t *testing.T) {
 
 func (b *bench) step(t *testing.T, r *rapid.T, id, step string) {
 	one := func() string {
-		list, err := obligation.List(ctx, b.st.Read(), compliance, id)
+		list, err := obligation.List(ctx, b.st.Read(), b.book, compliance, id)
 		if err != nil {
 			r.Fatal(err)
 		}

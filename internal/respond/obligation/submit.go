@@ -109,8 +109,8 @@ func Overdue(ctx context.Context, tx *store.Tx, id string, page func(context.Con
 	return page(ctx, tx, o, i)
 }
 
-// List gives the obligations of an incident the actor may see, the nearest due first.
-func List(ctx context.Context, db bun.IDB, a store.Actor, incidentID string) ([]Obligation, error) {
+// List gives the obligations of an incident the actor may see, in Order.
+func List(ctx context.Context, db bun.IDB, book *standard.Book, a store.Actor, incidentID string) ([]Obligation, error) {
 	if err := identity.Require(a, "obligation.read"); err != nil {
 		return nil, err
 	}
@@ -118,5 +118,7 @@ func List(ctx context.Context, db bun.IDB, a store.Actor, incidentID string) ([]
 		return nil, err
 	}
 	out := []Obligation{}
-	return out, db.NewSelect().Model(&out).Where("incident_id = ?", incidentID).OrderExpr("CASE WHEN due_ms = 0 THEN 1 ELSE 0 END, due_ms, rule_id").Scan(ctx)
+	err := db.NewSelect().Model(&out).Where("incident_id = ?", incidentID).Order("id").Scan(ctx)
+	Order(book, out)
+	return out, err
 }

@@ -58,6 +58,14 @@ export function Ago({ ms }: { ms: number }) {
   return <span>{t('common.ago', { span: span(Math.max(0, now - ms)) })}</span>
 }
 
+/** AtOnce shows a report that is owed at once, without a due time, and for how long it has been. */
+export function AtOnce({ sinceMs }: { sinceMs: number }) {
+  const { t } = useTranslation()
+  const span = useSpan()
+  const now = useNow()
+  return <span role="timer" className="clock late" title={stamp(sinceMs)}>‼ {t('common.at_once', { span: span(Math.max(0, now - sinceMs)) })}</span>
+}
+
 /**
  * Countdown shows a clock that runs towards dueMs: what is left, or by how much it is over. Words and a sign say what
  * the colour says. StoppedMs is when it was met, 0 while it runs.

@@ -1,12 +1,12 @@
 import { Tag } from 'antd'
 import { useTranslation } from '../../shell/language'
 import { client } from '../../api/client'
-import { Countdown, stamp, useNow, When } from '../../parts/when'
+import { AtOnce, Countdown, stamp, useNow, When } from '../../parts/when'
 import { useWords } from '../../parts/word'
 import { serverNow } from '../../shell/link'
-import { nearest, standing, useHere, useWho, type Duty } from './dossier'
+import { nearest, sees, standing, useHere, useWho, type Duty } from './dossier'
 import { beijingMs, Moment, Pick, Reason, Words } from './fields'
-import { Ask, Nothing, Panel, Part, Past } from './parts'
+import { Ask, Nothing, NotYours, Panel, Part, Past } from './parts'
 
 const mark: Record<string, { color?: string; sign: string }> = {
   owed: { color: 'red', sign: '‼' }, decision: { color: 'gold', sign: '?' }, pending: { color: 'blue', sign: '…' }, met: { color: 'green', sign: '✓' }, struck_off: { sign: '–' },
@@ -20,7 +20,8 @@ export function Clocks() {
   const settled = d.obligations.filter((o) => !standing(o))
   return (
     <Panel id="clocks" title={t('incident.clocks')}>
-      {open.length === 0 && <Nothing text={t(d.obligations.length ? 'incident.all_reported' : 'incident.no_clocks')} />}
+      {!sees(d, 'obligations') && <NotYours />}
+      {sees(d, 'obligations') && open.length === 0 && <Nothing text={t(d.obligations.length ? 'incident.all_reported' : 'incident.no_clocks')} />}
       <ul className="bare" aria-label={t('incident.clocks')}>{open.map((o) => <DutyRow key={o.id} o={o} />)}</ul>
       <Past title={t('incident.settled', { n: settled.length })} of={settled} each={(o) => <DutyRow key={o.id} o={o} />} />
       <Aware />
@@ -40,7 +41,7 @@ function DutyRow({ o }: { o: Duty }) {
         <Tag color={m?.color} variant="outlined">{m?.sign} {word('obligation.state', o.state)}</Tag>
         <strong>{rule}</strong>
         <span className="grow" />
-        {standing(o) && (o.due_ms ? <Countdown dueMs={o.due_ms} /> : <span className="clock soon">{t('incident.promptly')}</span>)}
+        {standing(o) && (o.at_once ? <AtOnce sinceMs={o.clock_start_ms} /> : o.due_ms ? <Countdown dueMs={o.due_ms} /> : <span className="clock soon">{t(o.state === 'owed' ? 'incident.periodic' : 'incident.promptly')}</span>)}
       </p>
       <p className="row secondary">
         {word('recipient', o.authority)}
@@ -135,10 +136,11 @@ export function BigClock() {
   const { d } = useHere()
   useNow()
   const o = nearest(d.obligations)
+  if (!sees(d, 'obligations')) return <small className="secondary">🔒 {t('incident.clock_not_yours')}</small>
   if (!o) return null
   return (
     <a className="big-clock" href="#p-clocks" onClick={(e) => (e.preventDefault(), document.getElementById('p-clocks')?.scrollIntoView())} title={t('incident.nearest')}>
-      <Countdown dueMs={o.due_ms} />
+      {o.at_once ? <AtOnce sinceMs={o.clock_start_ms} /> : <Countdown dueMs={o.due_ms} />}
       <small>{word('obligation_rule', o.rule_id)}</small>
     </a>
   )

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { doneStages, nextStep } from './course'
-import type { Dossier } from './dossier'
+import { doneStages, nextStep, seesAll, unknownStages } from './course'
+import { nearest, type Dossier } from './dossier'
 import { beijingMs } from './fields'
 import { line, visible } from './story'
 import { partsOf, rolesWaited } from './team'
@@ -10,7 +10,7 @@ const now = 1_000 * min
 
 function dossier(over: object = {}): Dossier {
   return {
-    incident: { state: 'responding', declared_by: 'me' }, level: { working: 2, final: 2, stage: 'confirmed' },
+    incident: { state: 'responding', declared_by: 'me' }, level: { working: 2, final: 2, stage: 'confirmed' }, unseen: [],
     orders: [{ id: 'o', state: 'in_force', rung: 'strict_filter', issued_by: 'me' }], obligations: [], gate_reviews: [], second_signatures: [], categories: [{ rank: 'primary' }],
     plan_runs: [{}], fixes: [], service_tests: [], facts: [], tasks: [], closings: [], retrospectives: [], actions: [], assessments: [], cac_grades: [], statements: [],
     fact_checks: [], impacts: [], spread: [], names: { me: 'A', you: 'B' }, ...over,
@@ -29,6 +29,32 @@ test('a clock of less than a quarter of an hour comes before the paper work, one
   expect(nextStep(d(10 * min), now, 'me')).toMatchObject({ do: 'submit', form: 'submit.d', panel: 'clocks' })
   expect(nextStep(d(-min), now, 'me')?.do).toBe('submit')
   expect(nextStep(d(60 * min), now, 'me')?.do).toBe('categorise')
+})
+
+test('a report that is owed at once comes before the paper work, for those who report, and before every countdown', () => {
+  const d = dossier({ categories: [], obligations: [{ id: 'now', state: 'owed', due_ms: 0, at_once: true }, ...owed(now + 60 * min)] })
+  expect(nextStep(d, now, 'me')?.form).toBe('submit.now')
+  expect(nextStep(d, now, 'me', (action) => action !== 'obligation.submit')?.do).toBe('categorise')
+  expect(nearest(d.obligations)?.id).toBe('now')
+  const pending = dossier({ categories: [], obligations: [{ id: 'perhaps', state: 'pending', due_ms: 0 }] })
+  expect(nextStep(pending, now, 'me')?.do).toBe('categorise')
+  expect(nearest(pending.obligations)).toBeUndefined()
+})
+
+test('what may not be seen is neither empty, nor done, nor the next step', () => {
+  const hidden = { orders: [], obligations: [], unseen: ['orders', 'obligations'] }
+  const d = dossier(hidden)
+  expect(nextStep(d, now, 'me')?.do).toBe('fix')
+  expect(doneStages(d).has('report')).toBe(false)
+  expect(doneStages(d).has('contain')).toBe(false)
+  expect([...unknownStages(d)]).toEqual(['contain', 'report'])
+  for (const state of ['responding', 'recovering', 'ended']) expect(nextStep(dossier({ ...fixed, ...hidden, incident: { state } }), now, 'me'), state).toBeUndefined()
+  expect(seesAll(d)).toBe(false)
+  expect(nextStep(dossier({ ...fixed, ...hidden, incident: { state: 'verifying' } }), now, 'me')?.do).toBe('verify')
+  // The same, to be seen, is empty.
+  expect(nextStep(dossier({ orders: [] }), now, 'me')?.do).toBe('order')
+  expect(doneStages(dossier()).has('report')).toBe(true)
+  expect(unknownStages(dossier()).size).toBe(0)
 })
 
 test.each([

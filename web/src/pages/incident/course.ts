@@ -1,4 +1,4 @@
-import { nearest, standing, type Dossier } from './dossier'
+import { nearest, sees, standing, type Dossier } from './dossier'
 
 /** stages of the guide's course, in order. */
 export const stages = ['detect', 'judge', 'contain', 'grade', 'report', 'handle', 'recover', 'close', 'learn'] as const
@@ -14,17 +14,18 @@ const asked = ['personal_information', 'endangering_flaw', 'crime_suspected']
 /**
  * nextStep leads through an incident in the guide's order: stop the harm first, then say what it is and how grave,
  * report, handle, come back, close, learn. It only points; what is possible is the server's to say. A clock of
- * less than a quarter of an hour comes before everything but stopping the harm.
+ * less than a quarter of an hour, or a report that is owed at once, comes before everything but stopping the harm, for
+ * those who report. What the reader may not see is neither empty nor a step: see seesAll.
  */
-export function nextStep(d: Dossier, nowMs: number, me: string): Step | undefined {
+export function nextStep(d: Dossier, nowMs: number, me: string, may: (action: string) => boolean = () => true): Step | undefined {
   const state = d.incident.state
   const open = state === 'declared' || state === 'responding'
   const inForce = d.orders.filter((o) => o.state === 'in_force')
   const owed = d.obligations.filter((o) => o.state === 'owed')
   const burning = nearest(owed)
   const submit = (o = burning ?? owed[0]) => step('report', 'submit', 'clocks', 'obligation.submit', `submit.${o.id}`)
-  if (open && d.orders.length === 0) return step('contain', 'order', 'orders', 'order.issue')
-  if (burning && burning.due_ms - nowMs < 15 * 60_000) return submit()
+  if (open && sees(d, 'orders') && d.orders.length === 0) return step('contain', 'order', 'orders', 'order.issue')
+  if (burning && (burning.at_once || burning.due_ms - nowMs < 15 * 60_000) && may('obligation.submit')) return submit()
   const second = d.second_signatures.find((s) => s.state === 'requested' && s.requested_by !== me)
   if (second) return step('judge', 'second', 'seconds', '', `second.${second.id}`)
   if (open && !d.categories.some((c) => c.rank === 'primary')) return step('judge', 'categorise', 'level', 'incident.grade')
@@ -47,6 +48,7 @@ export function nextStep(d: Dossier, nowMs: number, me: string): Step | undefine
   if (undecided && state !== 'closed') return step('report', 'strike', 'clocks', 'obligation.decide', `strike.${undecided.id}`)
   const task = d.tasks.find((x) => x.state === 'open')
   if (task) return step('handle', 'task', 'plan', 'task.do', `task.${task.id}`)
+  if (state !== 'verifying' && state !== 'closed' && !seesAll(d)) return undefined // an order or a report may come first
   switch (state) {
     case 'responding':
       return step('recover', 'recover', 'closing', 'incident.handle')
@@ -62,6 +64,17 @@ export function nextStep(d: Dossier, nowMs: number, me: string): Step | undefine
   return action && step('learn', 'action', 'closing', 'retrospective.write', `action.${action.id}`)
 }
 
+/** seesAll tells whether the reader may see all that decides what comes next; else no step need not mean that none is left. */
+export const seesAll = (d: Dossier) => sees(d, 'orders') && sees(d, 'obligations')
+
+/** unknownStages are those of which the reader may not see whether they lie behind. */
+export function unknownStages(d: Dossier): Set<Stage> {
+  const out = new Set<Stage>()
+  if (!sees(d, 'orders') && !doneStages(d).has('contain')) out.add('contain')
+  if (!sees(d, 'obligations')) out.add('report')
+  return out
+}
+
 /** doneStages are the stages that lie behind, by what the dossier holds. */
 export function doneStages(d: Dossier): Set<Stage> {
   const state = d.incident.state
@@ -71,7 +84,7 @@ export function doneStages(d: Dossier): Set<Stage> {
     ['judge', d.categories.some((c) => c.rank === 'primary')],
     ['contain', d.orders.length > 0 || after('ended', 'verifying', 'closed')],
     ['grade', d.level.working > 0 && d.level.stage !== 'preliminary'],
-    ['report', d.level.working > 0 && !d.obligations.some((o) => o.state === 'owed' || o.state === 'decision')],
+    ['report', sees(d, 'obligations') && d.level.working > 0 && !d.obligations.some((o) => o.state === 'owed' || o.state === 'decision')],
     ['handle', after('recovering', 'ended', 'verifying', 'closed')],
     ['recover', after('ended', 'verifying', 'closed')],
     ['close', state === 'closed'],

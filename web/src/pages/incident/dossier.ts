@@ -41,7 +41,10 @@ export function useWho(): (id: string | undefined) => string {
 /** standing tells whether a duty's clock still runs. */
 export const standing = (o: Duty) => o.state === 'pending' || o.state === 'owed' || o.state === 'decision'
 
-/** nearest is the standing duty that is due first; those without a time come last. */
+/** nearest is the duty to look at first; the server has put them in the order in which they press. */
 export function nearest(duties: Duty[]): Duty | undefined {
-  return duties.filter((o) => standing(o) && o.due_ms > 0).sort((a, b) => a.due_ms - b.due_ms)[0]
+  return duties.find((o) => standing(o) && (o.at_once || o.due_ms > 0))
 }
+
+/** sees tells whether the reader may see a part; what they may not see is empty here and says nothing. */
+export const sees = (d: Dossier, part: 'anomalies' | 'obligations' | 'orders') => !d.unseen.includes(part)

@@ -10,7 +10,7 @@ import { KindTag, LevelTag, useWords } from '../../parts/word'
 import { useMay, useMe } from '../../shell/session'
 import { BigClock, Clocks } from './clocks'
 import { Closing, Seconds } from './closing'
-import { doneStages, nextStep, stages, type Step } from './course'
+import { doneStages, nextStep, seesAll, stages, unknownStages, type Step } from './course'
 import { HereProvider, useDossier, useHere, type Dossier } from './dossier'
 import { Evidence } from './evidence'
 import { Fix } from './fix'
@@ -90,7 +90,7 @@ function useStep() {
   const may = useMay()
   const now = useNow()
   const { d, setOpen } = useHere()
-  const step = nextStep(d, now, me.id)
+  const step = nextStep(d, now, me.id, may)
   const mine = !!step && (!step.needs || may(step.needs))
   const start = () => {
     if (!step) return
@@ -135,7 +135,7 @@ function Head({ step: { step, mine, start } }: { step: Next }) {
             <small id="next-why">{mine ? t('incident.next_key') : t('incident.not_you')}</small>
           </div>
         ) : (
-          <Alert type="success" title={t('incident.nothing_left')} showIcon />
+          <Alert type={seesAll(d) ? 'success' : 'info'} title={t(seesAll(d) ? 'incident.nothing_left' : 'incident.rest_unseen')} showIcon />
         )}
       </div>
     </header>
@@ -147,13 +147,14 @@ function Course({ step }: { step: Step | undefined }) {
   const { t } = useTranslation()
   const { d } = useHere()
   const done = doneStages(d)
+  const unknown = unknownStages(d)
   return (
     <ol className="course" aria-label={t('incident.course')}>
       {stages.map((s) => {
-        const how = step?.stage === s ? 'current' : done.has(s) ? 'done' : 'todo'
+        const how = step?.stage === s ? 'current' : done.has(s) ? 'done' : unknown.has(s) ? 'unknown' : 'todo'
         return (
           <li key={s} className={how} aria-current={how === 'current' ? 'step' : undefined}>
-            <span aria-hidden>{how === 'current' ? '▶' : how === 'done' ? '✓' : '○'}</span> {t(`incident.stage_${s}` as 'incident.stage_detect')}
+            <span aria-hidden>{how === 'current' ? '▶' : how === 'done' ? '✓' : how === 'unknown' ? '?' : '○'}</span> {t(`incident.stage_${s}` as 'incident.stage_detect')}
             <span className="unseen">{t(`incident.stage_is_${how}` as 'incident.stage_is_done')}</span>
           </li>
         )

@@ -5,9 +5,9 @@ import { EmergencyOffline, OrderForm } from '../../parts/order'
 import { Countdown, useNow, When } from '../../parts/when'
 import { Measure, useWords } from '../../parts/word'
 import { useMay, useMe } from '../../shell/session'
-import { useHere, useWho, type Order } from './dossier'
+import { sees, useHere, useWho, type Order } from './dossier'
 import { Reason, Words, Yes } from './fields'
-import { Ask, Nothing, Panel, Part } from './parts'
+import { Ask, Nothing, NotYours, Panel, Part } from './parts'
 
 /** Orders are what gateways were told, whether they obey, and the reviews of going off and on line. */
 export function Orders() {
@@ -37,7 +37,8 @@ export function Orders() {
           }
         />
       ))}
-      {inForce.length === 0 && <Nothing text={t('incident.no_orders')} />}
+      {!sees(d, 'orders') && <NotYours />}
+      {sees(d, 'orders') && inForce.length === 0 && <Nothing text={t('incident.no_orders')} />}
       <ul className="bare" aria-label={t('incident.orders')}>{inForce.map((o) => <InForce key={o.id} o={o} />)}</ul>
       {ended.length > 0 && (
         <details>
@@ -194,7 +195,7 @@ function Issue({ offline }: { offline: boolean }) {
   const cause = { cause: 'incident', cause_id: id } as const
   return (
     <>
-      <OrderForm cause={cause} serviceId={d.incident.service_id} label={t('order.issue')} primary={d.orders.length === 0} open={open === 'order' ? true : undefined} onClose={() => setOpen('')} then={refresh} />
+      <OrderForm cause={cause} serviceId={d.incident.service_id} label={t('order.issue')} primary={sees(d, 'orders') && d.orders.length === 0} open={open === 'order' ? true : undefined} onClose={() => setOpen('')} then={refresh} />
       {!offline && <EmergencyOffline cause={cause} serviceId={d.incident.service_id} serviceName={d.service_name} then={refresh} />}
     </>
   )

@@ -42,6 +42,12 @@ export function Part({ title, extra, children }: { title: string; extra?: ReactN
 /** Nothing says that there is nothing, in one line. */
 export const Nothing = ({ text }: { text: string }) => <Empty image={null} className="nothing" description={text} />
 
+/** NotYours says that the reader may not see a part, which is no nothing. */
+export function NotYours() {
+  const { t } = useTranslation()
+  return <p className="secondary">🔒 {t('incident.not_yours')}</p>
+}
+
 /** Some shows the first of many, and more of them when asked. */
 export function Some<T>({ of, each }: { of: T[]; each: (x: T) => ReactNode }) {
   const { t } = useTranslation()

@@ -24,6 +24,7 @@ export function People() {
           <li key={who}><strong>{d.names[who]}</strong> <small className="secondary">{list.map((p) => t(`incident.part_${p}` as 'incident.part_declared')).join('、')}</small></li>
         ))}
       </ul>
+      {d.unseen.length > 0 && <p className="secondary">{t('incident.people_unseen')}</p>}
       <Part
         title={t('incident.knowing')}
         extra={

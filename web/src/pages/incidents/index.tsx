@@ -6,7 +6,7 @@ import { ActForm } from '../../parts/act'
 import { List, type Column } from '../../parts/list'
 import { Page } from '../../parts/page'
 import { useServed } from '../../parts/served'
-import { Countdown, stamp, When } from '../../parts/when'
+import { AtOnce, Countdown, stamp, When } from '../../parts/when'
 import { KindTag, LevelTag, useWords } from '../../parts/word'
 import { useMay } from '../../shell/session'
 import { beijingMs, Moment, Pick } from '../incident/fields'
@@ -31,7 +31,7 @@ export default function Incidents() {
     { key: 'number', title: t('incidents.number'), text: (r) => r.number, show: (r) => <span className="nowrap mono">{r.number}</span>, width: 130 },
     { key: 'title', title: t('incidents.title'), text: (r) => r.title, show: (r) => <><KindTag kind={r.kind} />{r.restricted && <span title={t('incidents.restricted')}>🔒 </span>}{r.title}</> },
     { key: 'level', title: t('incidents.level'), text: (r) => r.level.working, show: (r) => <LevelTag level={r.level.final ?? r.level.working} working={r.level.working > 0 && r.level.final === null} />, width: 140 },
-    { key: 'clock', title: t('incidents.clock'), text: (r) => stamp(r.nearest_due_ms), show: (r) => (r.nearest_due_ms ? <><Countdown dueMs={r.nearest_due_ms} /><br /><small>{word('obligation_rule', r.nearest_due_rule)}</small></> : t('common.none')), width: 210 },
+    { key: 'clock', title: t('incidents.clock'), text: (r) => stamp(r.nearest_since_ms || r.nearest_due_ms), show: (r) => (r.nearest_due_rule ? <>{r.nearest_since_ms ? <AtOnce sinceMs={r.nearest_since_ms} /> : <Countdown dueMs={r.nearest_due_ms} />}<br /><small>{word('obligation_rule', r.nearest_due_rule)}</small></> : t('common.none')), width: 210 },
     { key: 'state', title: t('incidents.state'), text: (r) => word('incident.state', r.state), width: 110 },
     { key: 'tasks', title: t('incidents.tasks'), text: (r) => r.open_tasks, width: 90, wide: true },
     { key: 'service', title: t('incidents.service'), text: (r) => r.service_name, width: 150, wide: true },

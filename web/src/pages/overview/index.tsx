@@ -5,7 +5,7 @@ import { api, type Schema } from '../../api/client'
 import { Failed } from '../../parts/failed'
 import { useServiceName } from '../../parts/names'
 import { Page } from '../../parts/page'
-import { Ago, Countdown, stamp, useSpan, When } from '../../parts/when'
+import { Ago, AtOnce, Countdown, stamp, useSpan, When } from '../../parts/when'
 import { KindTag, LevelTag, severitySign, useWords } from '../../parts/word'
 import { pathOf } from '../../shell/jump'
 import { Traffic } from './traffic'
@@ -99,7 +99,7 @@ function Incidents({ o, name }: { o: Overview; name: (id: string) => string }) {
         <tbody role="rowgroup">
           {o.incidents.items.map((i) => (
             <tr role="row" key={i.id}>
-              <td role="cell">{i.clock ? <><Countdown dueMs={i.clock.due_ms} /><br /><small>{word('obligation_rule', i.clock.rule_id)}</small></> : t('common.no_clock')}</td>
+              <td role="cell">{i.clock ? <>{i.clock.at_once ? <AtOnce sinceMs={i.clock.since_ms} /> : <Countdown dueMs={i.clock.due_ms} />}<br /><small>{word('obligation_rule', i.clock.rule_id)}</small></> : t('common.no_clock')}</td>
               <td role="cell"><LevelTag level={i.level.final ?? i.level.working} working={!i.level.final} /></td>
               <td role="cell"><Link className="nowrap" to={`/incidents/${i.id}`}>{i.number}</Link> <KindTag kind={i.kind} />{i.restricted && <Tag variant="outlined">🔒 {t('overview.restricted')}</Tag>}<br />{i.title}</td>
               <td role="cell">{name(i.service_id)}</td>
