@@ -102,11 +102,11 @@ async function course(w) {
   await row.first().waitFor({ timeout: 60_000 })
   await row.first().click()
   const panel = page.getByRole('dialog').first()
-  await panel.getByRole('button', { name: said(zh('anomalies.assess')) }).click()
   // 止损优先: offline by one person before anything else is known.
   await panel.getByRole('button', { name: zh('order.emergency') }).click()
   await page.getByRole('button', { name: said(zh('order.emergency_now')) }).click()
   await panel.getByText(zh('anomalies.contained')).waitFor()
+  // One press begins the assessment and makes it an incident.
   await w.act(panel, zh('anomalies.promote'), { [zh('anomalies.title')]: title })
   await page.waitForURL(/\/incidents\/\w+$/)
   w.path = new URL(page.url()).pathname.replace('/console', '')

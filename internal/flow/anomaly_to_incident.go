@@ -46,8 +46,11 @@ func (h *House) Promote(ctx context.Context, tx *store.Tx, anomalyID string, p P
 		}
 		return incident.Incident{}, fault.Conflict("id", "anomaly.promoted_already", "number", i.Number)
 	}
+	if a.State == anomaly.Open {
+		return incident.Incident{}, fault.Conflict("id", "anomaly.assess_first")
+	}
 	if a.State != anomaly.Assessing {
-		return incident.Incident{}, fault.Conflict("id", "anomaly.assess_first", "state", string(a.State))
+		return incident.Incident{}, fault.Conflict("id", "anomaly.ended_already")
 	}
 	family, err := anomaly.Family(ctx, tx, a.ID)
 	if err != nil {

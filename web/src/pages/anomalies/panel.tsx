@@ -4,13 +4,16 @@ import { useTranslation } from '../../shell/language'
 import { Link, useNavigate } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
 import { ActButton, ActForm } from '../../parts/act'
+import { Copy } from '../../parts/copy'
+import { readDraft } from '../../parts/draft'
 import { Failed } from '../../parts/failed'
 import { List, usePhone } from '../../parts/list'
 import { EmergencyOffline, OrderForm } from '../../parts/order'
-import { useServiceName } from '../../parts/names'
+import { usePersonName, useServiceName } from '../../parts/names'
 import { stamp, When } from '../../parts/when'
 import { KindTag, SeverityTag, useWords } from '../../parts/word'
 import { useMay } from '../../shell/session'
+import { assessed, typedIn } from './decide'
 
 /** AnomalyPanel shows one anomaly with its signals, and what can be decided about it. Ask opens one of its forms at once. */
 export function AnomalyPanel({ id, close, ask, asked }: { id: string; close: () => void; ask?: 'dismiss' | 'contain' | 'promote'; asked: () => void }) {
@@ -31,15 +34,26 @@ export function AnomalyPanel({ id, close, ask, asked }: { id: string; close: () 
   const x = data?.anomaly
   const serviceName = x ? service(x.service_id) : ''
   const open = x?.state === 'open' || x?.state === 'assessing'
+  const person = usePersonName()
+  const assess = (header: { 'Idempotency-Key': string }) => client.POST('/api/v1/anomalies/{id}/assess', { params: { path: { id }, header } })
+  const unsent = x && !open ? ['promote', 'dismiss'].map((f) => typedIn(readDraft(`anomaly.${id}.${f}`))).filter(Boolean).join('\n') : ''
   return (
     <Drawer open onClose={close} size={phone ? '100%' : 760} title={x ? <>{x.number} <KindTag kind={x.kind} /> <SeverityTag severity={x.severity} /></> : t('menu.anomalies')} closable={{ 'aria-label': t('common.close') }}>
       {error ? <Failed error={error} retry={() => void refetch()} /> : null}
       {!x ? !error && <Spin /> : (
         <>
           {x.incident_id && <Alert type="info" showIcon title={<Link to={`/incidents/${x.incident_id}`}>{t('anomalies.promoted')}</Link>} />}
+          {!open && (
+            <Alert
+              type="info"
+              showIcon
+              title={<>{t('anomalies.decided', { name: (x.decided_by ?? '').length === 26 ? person(x.decided_by!) : t('anomalies.by_system'), state: word('anomaly.state', x.state) })} <When ms={x.decided_ms ?? 0} /></>}
+              description={unsent && <>{t('anomalies.unsent')}<Copy text={unsent} label={t('anomalies.unsent')} /></>}
+            />
+          )}
           {open && may('anomaly.assess') && (
             <Space wrap className="panel-acts">
-              {x.state === 'open' && <ActButton type="primary" call={(header) => client.POST('/api/v1/anomalies/{id}/assess', { params: { path: { id }, header } })}>{t('anomalies.assess')}</ActButton>}
+              {x.state === 'open' && <ActButton type="primary" call={assess}>{t('anomalies.assess')}</ActButton>}
               {may('order.issue') && (
                 <>
                   <OrderForm cause={{ cause: 'anomaly', cause_id: id }} serviceId={x.service_id} label={t('anomalies.contain')} open={form === 'contain' || undefined} onClose={shut} />
@@ -59,7 +73,7 @@ export function AnomalyPanel({ id, close, ask, asked }: { id: string; close: () 
                       <Input maxLength={200} />
                     </Form.Item>
                   }
-                  call={(v, header) => client.POST('/api/v1/anomalies/{id}/promote', { params: { path: { id }, header }, body: v })}
+                  call={(v, headers) => assessed(x.state, headers, assess, (header) => client.POST('/api/v1/anomalies/{id}/promote', { params: { path: { id }, header }, body: v }))}
                   then={(i: Schema<'Incident'>) => void go(`/incidents/${i.id}`)}
                 />
               )}
@@ -73,7 +87,7 @@ export function AnomalyPanel({ id, close, ask, asked }: { id: string; close: () 
                     <Input.TextArea rows={3} maxLength={2000} />
                   </Form.Item>
                 }
-                call={(v, header) => client.POST('/api/v1/anomalies/{id}/dismiss', { params: { path: { id }, header }, body: v })}
+                call={(v, headers) => assessed(x.state, headers, assess, (header) => client.POST('/api/v1/anomalies/{id}/dismiss', { params: { path: { id }, header }, body: v }))}
               />
             </Space>
           )}
@@ -100,7 +114,6 @@ export function AnomalyPanel({ id, close, ask, asked }: { id: string; close: () 
           />
           <h2>{t('anomalies.signals')}</h2>
           <Signals rows={data.signals} />
-          {x.state !== 'open' && x.state !== 'assessing' && <p>{t('anomalies.decided')} <When ms={x.decided_ms ?? 0} /></p>}
           <Button onClick={close}>{t('common.close')}</Button>
         </>
       )}

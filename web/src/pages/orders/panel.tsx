@@ -5,10 +5,11 @@ import { api, client, type Schema } from '../../api/client'
 import { ActForm } from '../../parts/act'
 import { Failed } from '../../parts/failed'
 import { usePhone } from '../../parts/list'
-import { useServiceName } from '../../parts/names'
+import { usePersonName, useServiceName } from '../../parts/names'
 import { Countdown, useNow, When } from '../../parts/when'
 import { KindTag, Measure, useWords } from '../../parts/word'
 import { useMay } from '../../shell/session'
+import { failing } from './probes'
 
 const undoMs = 60_000 // the server decides; this only hides the button afterwards
 
@@ -23,6 +24,11 @@ export function OrderPanel({ id, close }: { id: string; close: () => void }) {
   const { data, error, refetch } = api.useQuery('get', '/api/v1/orders/{id}', { params: { path: { id } } }, { refetchInterval: 3000 })
   const reviews = api.useQuery('get', '/api/v1/gate-reviews', { params: { query: { order_id: id } } })
   const o = data?.order
+  const person = usePersonName()
+  const failed = o?.state === 'in_force' ? failing(data!.probes) : []
+  const listed = api.useQuery('get', '/api/v1/orders', { params: { query: { incident_id: o?.incident_id, limit: 1 } } }, { enabled: !!o?.incident_id })
+  const number = listed.data?.items[0]?.incident_number
+  const why = reviews.data?.find((r) => r.direction === 'offline')?.ground
   const reason = (label: string) => (
     <Form.Item name="reason" label={label} rules={[{ required: true, message: t('common.required', { name: label }) }]}>
       <Input.TextArea rows={3} maxLength={2000} />
@@ -34,9 +40,9 @@ export function OrderPanel({ id, close }: { id: string; close: () => void }) {
       {!o ? !error && <Spin /> : (
         <>
           <Alert
-            type={o.state !== 'in_force' ? 'info' : data.proven ? 'success' : data.acknowledged ? 'info' : 'warning'}
+            type={o.state !== 'in_force' ? 'info' : failed.length > 0 ? 'error' : data.proven ? 'success' : data.acknowledged ? 'info' : 'warning'}
             showIcon
-            title={o.state !== 'in_force' ? word('order.state', o.state) : data.proven ? t('orders.proven') : data.acknowledged ? t('orders.acknowledged') : t('orders.unacknowledged', { missing: data.missing.join('、') })}
+            title={o.state !== 'in_force' ? word('order.state', o.state) : failed.length > 0 ? `✗ ${t('orders.failed', { gateways: failed.map((p) => `${p.gateway_id}：${word('probe', p.detail)}`).join('；') })}` : data.proven ? t('orders.proven') : data.acknowledged ? t('orders.acknowledged') : t('orders.unacknowledged', { missing: data.missing.join('、') })}
           />
           <Space wrap className="panel-acts">
             {o.state === 'in_force' && o.rung === 'service_offline' && may('order.issue') && now - o.issued_ms < undoMs && (
@@ -53,15 +59,17 @@ export function OrderPanel({ id, close }: { id: string; close: () => void }) {
             column={phone ? 1 : 2}
             items={[
               { key: 'service', label: t('orders.service'), children: service(o.service_id) },
-              { key: 'incident', label: t('orders.incident'), children: o.incident_id ? <Link to={`/incidents/${o.incident_id}`}>{t('orders.see')}</Link> : <strong className="clock late">‼ {t('orders.orphan')}</strong> },
+              { key: 'incident', label: t('orders.incident'), children: o.incident_id ? <Link to={`/incidents/${o.incident_id}`}>{number ?? t('orders.see')}</Link> : <strong className="clock late">‼ {t('orders.orphan')}</strong> },
               { key: 'cause', label: t('orders.cause'), children: word('cause', o.cause) },
               { key: 'release', label: t('orders.release'), children: word('release_mode', o.release_mode) },
               { key: 'issued', label: t('orders.issued'), children: <When ms={o.issued_ms} /> },
+              { key: 'by', label: t('orders.by'), children: o.issued_by.length === 26 ? person(o.issued_by) : t('orders.by_system') },
               { key: 'expires', label: t('orders.expires'), children: o.state === 'in_force' ? <Countdown dueMs={o.expires_ms} /> : <When ms={o.ended_ms ?? 0} /> },
               { key: 'scope', label: t('orders.scope'), span: 'filled' as const, children: [o.scope.deployment_id, o.scope.route, o.scope.tenant_id, o.scope.group, o.scope.subject].filter(Boolean).join(' · ') || t('orders.whole') },
               ...(o.params.topic_ids?.length ? [{ key: 'topics', label: t('order.topics'), children: o.params.topic_ids.join('、') }] : []),
               ...(o.params.allowed_groups?.length ? [{ key: 'groups', label: t('order.groups'), children: o.params.allowed_groups.join('、') }] : []),
               ...(o.params.notice ? [{ key: 'notice', label: t('order.notice_zh'), children: o.params.notice.zh }] : []),
+              ...(why ? [{ key: 'why', label: t('orders.reason'), span: 'filled' as const, children: why }] : []),
               ...(o.ended_reason ? [{ key: 'ended', label: t('orders.ended_for'), children: o.ended_reason }] : []),
             ]}
           />
@@ -77,7 +85,7 @@ export function OrderPanel({ id, close }: { id: string; close: () => void }) {
           <table className="plain">
             <thead><tr><th>{t('orders.at')}</th><th>{t('orders.gateway')}</th><th>{t('orders.found')}</th></tr></thead>
             <tbody>
-              {[...data.probes].reverse().slice(0, 20).map((p) => <tr key={p.id}><td><When ms={p.at_ms} /></td><td>{p.gateway_id}</td><td>{p.effective ? '✓' : '✗'} {word('probe', p.detail)}</td></tr>)}
+              {[...data.probes].reverse().slice(0, 20).map((p) => <tr key={p.id}><td><When ms={p.at_ms} /></td><td>{p.gateway_id}</td><td className={p.effective ? undefined : 'clock late'}>{p.effective ? '✓' : '✗'} {word('probe', p.detail)}</td></tr>)}
               {data.probes.length === 0 && <tr><td colSpan={3}>{t('orders.no_probes')}</td></tr>}
             </tbody>
           </table>
