@@ -60,6 +60,7 @@ type Apart struct {
 	checks   *health.Checks
 	metrics  *health.Metrics
 	gw       atomic.Pointer[gateway.Gateway]
+	made     chan struct{} // closed when there is a gateway
 	draining atomic.Bool
 	ops, gwl net.Listener
 	teardown []func() error
@@ -93,7 +94,7 @@ func NewApart(ctx context.Context, o ApartOptions) (_ *Apart, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Apart{o: o, log: o.Logger}
+	a := &Apart{o: o, log: o.Logger, made: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			_ = a.close()
@@ -299,6 +300,13 @@ func (a *Apart) Run(ctx context.Context) error {
 	gw := &http.Server{Handler: a, ConnContext: gateway.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: quiet}
 	for srv, l := range map[*http.Server]net.Listener{ops: a.ops, gw: a.gwl} {
 		working.Go(func() {
+			if srv == gw { // a socket that others hold too must not give us requests before we can take them
+				select {
+				case <-a.made:
+				case <-a.o.Clock.After(made):
+				case <-loops.Done():
+				}
+			}
 			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) && !a.draining.Load() {
 				failed <- err
 			}
@@ -315,6 +323,9 @@ func (a *Apart) Run(ctx context.Context) error {
 	working.Wait()
 	return err
 }
+
+// made is how long clients may wait for a gateway that starts; then they are told that it passes nothing yet.
+const made = 5 * time.Second
 
 // turnover is how long connections that are kept open get to be told, with an answer, that they end.
 const turnover = 2 * time.Second
@@ -380,6 +391,7 @@ func (a *Apart) link(ctx context.Context) error {
 	}
 	a.told()
 	a.gw.Store(g)
+	close(a.made)
 	var work sync.WaitGroup
 	defer work.Wait()
 	work.Go(func() {
