@@ -46,7 +46,8 @@ func (a *App) pages(mux *http.ServeMux, catalog *locale.Catalog) {
 				Area string
 			}{p, rows, area}
 		},
-		"beijing": beijing,
+		"beijing":  beijing,
+		"unbroken": unbroken,
 	}).ParseFS(pageFS, "pages/*.html"))
 	mux.Handle("GET /healthz", a.checks.Live())
 	mux.Handle("GET /readyz", a.checks.Ready())

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -77,8 +78,13 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 		}
 		return beijing(ms)
 	}
+	acted := map[string]bool{} // whoever is named below, and in any part of the dossier; only being let in is no act
+	for id := range x.Dossier.Names {
+		acted[id] = !slices.Contains(x.Access, id)
+	}
 	who := func(id string) string {
 		if n := x.Names[id]; n != "" {
+			acted[id] = true
 			return n
 		}
 		if strings.HasPrefix(id, "system:") {
@@ -115,6 +121,24 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 		}
 		return all
 	}
+	dash := func(s string) string {
+		if s == "" {
+			return "—"
+		}
+		return s
+	}
+	two := func(first, second string) string { // whoever did it, and the second person
+		if second == "" {
+			return who(first)
+		}
+		return who(first) + " · " + who(second)
+	}
+	deployment := func(id string) string {
+		if n := x.Deployments[id]; n != "" {
+			return n
+		}
+		return dash(id)
+	}
 	final := "—"
 	if x.Level.Final != nil {
 		final = level(*x.Level.Final)
@@ -126,7 +150,7 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 	}))
 	add("assessments", "at stage source importance loss harm working why by", rows(len(x.Assessments), func(k int) []string {
 		s := x.Assessments[k]
-		return []string{at(s.AtMs), word("stage", s.Stage), word("source", s.Source), word(standard.FactorImportance, s.Importance), word(standard.FactorBusinessLoss, s.BusinessLoss), word(standard.FactorSocialHarm, s.SocialHarm), level(s.WorkingLevel), strings.TrimSpace(word("reason", s.Reason) + " " + s.Edition), who(s.AssessedBy)}
+		return []string{at(s.AtMs), word("stage", s.Stage), word("source", s.Source), word(standard.FactorImportance, s.Importance), word(standard.FactorBusinessLoss, s.BusinessLoss), word(standard.FactorSocialHarm, s.SocialHarm), level(s.WorkingLevel), strings.TrimSpace(word("reason", s.Reason) + " " + ground(s.Grading, s.Edition)), two(s.AssessedBy, s.SecondBy)}
 	}))
 	add("awareness", "at source by withdrawn", rows(len(x.Awareness), func(k int) []string {
 		s := x.Awareness[k]
@@ -153,24 +177,35 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 		}
 		return []string{title, word("role", s.Role), word("task.state", string(s.State)), at(s.DueMs), at(s.DoneMs), who(s.DoneBy)}
 	}))
-	people := map[string]bool{i.DeclaredBy: true}
-	for _, s := range x.Assessments {
-		people[s.AssessedBy] = true
-	}
-	for _, s := range x.Tasks {
-		people[s.DoneBy] = true
-	}
-	for _, o := range x.Orders {
-		people[o.Order.IssuedBy] = true
-	}
-	var names [][]string
-	for id := range people {
-		if x.Names[id] != "" {
-			names = append(names, []string{x.Names[id], id})
-		}
-	}
-	slices.SortFunc(names, slices.Compare)
-	add("people", "name id", names)
+	add("gates", "direction state ground requested by decided reason decided_by", rows(len(x.GateReviews), func(k int) []string {
+		g := x.GateReviews[k]
+		return []string{word("gate_review.direction", string(g.Direction)), word("gate_review.state", string(g.State)), dash(g.Ground), at(g.RequestedMs), who(g.RequestedBy), at(g.DecidedMs), dash(g.DecisionReason), dash(who(g.DecidedBy))}
+	}))
+	unless("orders") // gate reviews go with them
+	add("seconds", "what object reason state requested by decided decided_by", rows(len(x.Seconds), func(k int) []string {
+		s := x.Seconds[k]
+		return []string{word("permission", s.Action), word("object", s.ObjectKind), dash(s.Reason), word("second.state", s.State), at(s.RequestedMs), who(s.RequestedBy), at(s.DecidedMs), dash(who(s.DecidedBy))}
+	}))
+	add("fact_checks", "at source verdict by", rows(len(x.FactChecks), func(k int) []string {
+		f := x.FactChecks[k]
+		return []string{at(f.AtMs), dash(f.Source), word("factcheck.verdict", f.Verdict), who(f.Checker)}
+	}))
+	add("fixes", "at cause fix deployment by", rows(len(x.Fixes), func(k int) []string {
+		f := x.Fixes[k]
+		return []string{at(f.FixedMs), f.Cause, f.Measure, deployment(f.DeploymentID), who(f.FixedBy)}
+	}))
+	add("tests", "at deployment state prompts samples harmful errors by", rows(len(x.ServiceTests), func(k int) []string {
+		s := x.ServiceTests[k]
+		return []string{at(s.StartedMs), deployment(s.DeploymentID), word("service_test.state", s.State), fmt.Sprint(s.Prompts), fmt.Sprint(s.Runs), fmt.Sprint(s.Harmful), fmt.Sprint(s.Errors), who(s.RunBy)}
+	}))
+	add("statements", "audience text drafted by approved approved_by", rows(len(x.Statements), func(k int) []string {
+		s := x.Statements[k]
+		return []string{word("audience", s.Audience), s.Text, at(s.DraftedMs), who(s.DraftedBy), at(s.ApprovedMs), dash(who(s.ApprovedBy))}
+	}))
+	add("closings", "state summary applied by verification verified verified_by", rows(len(x.Closings), func(k int) []string {
+		c := x.Closings[k]
+		return []string{word("closing.state", c.State), c.Summary, at(c.AppliedMs), who(c.AppliedBy), dash(c.Verification), at(c.VerifiedMs), dash(who(c.VerifiedBy))}
+	}))
 	add("evidence", "content side hash at by", rows(len(x.Evidence), func(k int) []string {
 		e := x.Evidence[k]
 		return []string{e.ContentNo, word("side", e.Side), e.SHA256, at(e.PinnedMs), who(e.PinnedBy)}
@@ -182,10 +217,40 @@ func (p *pages) sheet(lang locale.Lang, x flow.Printout) sheet {
 	}))
 	add("timeline", "index at action object by", rows(len(x.Moments), func(k int) []string {
 		m := x.Moments[k]
-		return []string{fmt.Sprint(m.Seq - 1), at(m.AtMs), word("action", m.Action), strings.TrimSpace(word("object", m.ObjectKind) + " " + m.ObjectID), who(m.ActorID)}
+		return []string{fmt.Sprint(m.Seq), at(m.AtMs), word("action", m.Action), strings.TrimSpace(word("object", m.ObjectKind) + " " + m.ObjectID), who(m.ActorID)}
 	}))
+	var names [][]string
+	for id, did := range acted {
+		if did {
+			names = append(names, []string{dash(x.Names[id]), id})
+		}
+	}
+	slices.SortFunc(names, slices.Compare)
+	add("people", "name id", names)
 	if c := x.Checkpoint; c != nil {
 		add("checkpoint", "at size hash", [][]string{{at(c.AtMs), fmt.Sprint(c.Size), c.Root.String()}})
 	}
 	return out
+}
+
+// ground says where a level comes from: the edition, the clause and the cell that decided.
+func ground(grading, edition string) string {
+	var g standard.Grading
+	if err := json.Unmarshal([]byte(grading), &g); err != nil { // a level of an authority has no grading of ours
+		return edition
+	}
+	out := []string{edition}
+	for _, s := range []string{g.Clause, g.Cell} {
+		if s != "" {
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, " · ")
+}
+
+// unbroken reports whether a cell has something longer than a word, such as a hash, which may break anywhere.
+func unbroken(s string) bool {
+	return slices.ContainsFunc(strings.Fields(s), func(w string) bool {
+		return len(w) > 20 && !strings.ContainsFunc(w, func(r rune) bool { return r > 0x2e80 })
+	})
 }

@@ -41,6 +41,14 @@ func TestAnIncidentIsPrintedForWhoMayReadItAndEachPrintIsOnRecord(t *testing.T) 
 		fmt.Sprintf(`INSERT INTO obligation (id, incident_id, operator_id, rule_id, authority, edition, state, clock_start_ms, due_ms, receipt) SELECT 'B', 'I', operator_id, 'cac.summary', '%s', 'e', 'owed', 1, 1700000000000, '%s' FROM service`, tagged("机关甲"), tagged("回执甲")),
 		`INSERT INTO obligation (id, incident_id, operator_id, rule_id, authority, edition, state, clock_start_ms, due_ms, receipt) SELECT 'B2', 'I', operator_id, 'cac.first', 'provincial_cac', 'e', 'owed', 2, 1700000000000, '' FROM service`,
 		fmt.Sprintf(`INSERT INTO evidence (id, incident_id, anomaly_id, kind, content_no, day, sha256, pinned_by, pinned_ms) VALUES ('E', 'I', '', 'real', '%s', '2026-01-01', 'abc123hash', 'x', 1)`, tagged("C-1")))
+	// Everything that people did, with text that must not become markup.
+	a.run(t, `INSERT INTO person (id, name, roles, created_ms) VALUES ('P2', '复核乙', '[]', 1), ('P3', '旁观丙', '[]', 1), ('P4', '未动丁', '[]', 1)`,
+		fmt.Sprintf(`INSERT INTO statement (id, incident_id, audience, text, drafted_by, drafted_ms, approved_by, approved_ms) VALUES ('S', 'I', 'public', '%s', 'P2', 1, '', 0)`, tagged("口径甲")),
+		fmt.Sprintf(`INSERT INTO fix (id, incident_id, cause, measure, deployment_id, fixed_by, fixed_ms) VALUES ('F', 'I', '%s', '措施甲', '', 'P2', 1)`, tagged("原因甲")),
+		fmt.Sprintf(`INSERT INTO closing (id, incident_id, state, summary, applied_by, applied_ms) VALUES ('C', 'I', 'applied', '%s', 'P2', 1)`, tagged("小结甲")),
+		fmt.Sprintf(`INSERT INTO second_signature (id, action, object_kind, object_id, incident_id, request, reason, state, requested_by, requested_ms) VALUES ('2', 'incident.restrict', 'incident', 'I', 'I', '{}', '%s', 'requested', 'P2', 1)`, tagged("理由甲")),
+		`INSERT INTO incident_access (incident_id, person_id, granted_by, granted_ms) VALUES ('I', 'P3', 'P2', 1)`,
+		`INSERT INTO assessment (id, incident_id, object_id, stage, source, facts, importance, business_loss, social_harm, working_level, grading, edition, assessed_by, reason, at_ms) SELECT 'A', 'I', id, 'preliminary', 'self', '{}', 'general', 'small', 'small', 4, '{"clause":"6.3.9","cell":"8/x/y"}', 'tc260-x', 'P2', '', 1 FROM affected_object`)
 	prints := func() (n int) {
 		if err := a.House.Store.Read().NewRaw("SELECT COUNT(*) FROM record_entries WHERE action = 'incident.print'").Scan(t.Context(), &n); err != nil {
 			t.Fatal(err)
@@ -51,9 +59,14 @@ func TestAnIncidentIsPrintedForWhoMayReadItAndEachPrintIsOnRecord(t *testing.T) 
 		before := prints()
 		body := a.get(t, "/incidents/I/print?lang="+lang, token, 200)
 		noMarkup(t, body)
-		for _, w := range append(words, "2023-11-15 06:13:20", "abc123hash", "&lt;script&gt;标题甲", "&lt;script&gt;回执甲", "&lt;script&gt;指挥甲") {
+		for _, w := range append(words, "2023-11-15 06:13:20", "abc123hash", "&lt;script&gt;口径甲", "&lt;script&gt;原因甲", "&lt;script&gt;小结甲", "&lt;script&gt;理由甲", "<td>复核乙</td>", "tc260-x · 6.3.9 · 8/x/y", "&lt;script&gt;标题甲", "&lt;script&gt;回执甲", "&lt;script&gt;指挥甲") {
 			if !strings.Contains(body, w) {
 				t.Errorf("%s: %q is missing", lang, w)
+			}
+		}
+		for _, w := range []string{"旁观丙", "未动丁"} { // let in, or not even that: neither acted
+			if strings.Contains(body, w) {
+				t.Errorf("%s is among those who acted", w)
 			}
 		}
 		if strings.Contains(body, "provincial_cac") || strings.Contains(body, "incident.print") {
@@ -68,7 +81,7 @@ func TestAnIncidentIsPrintedForWhoMayReadItAndEachPrintIsOnRecord(t *testing.T) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	for who, want := range map[string]int{token: 0, engineer: 2} {
+	for who, want := range map[string]int{token: 0, engineer: 3} {
 		if got := strings.Count(a.get(t, "/incidents/I/print", who, 200), "不在打印人的权限内"); got != want {
 			t.Errorf("%d parts are said to be hidden instead of %d", got, want)
 		}

@@ -14,12 +14,13 @@ import (
 // the record says of it, and who printed it when (UTC milliseconds).
 type Printout struct {
 	Dossier
-	Orders     []containment.Status
-	Moments    []Moment // the timeline, oldest first
-	Checkpoint *record.Checkpoint
-	Names      map[string]string // of persons, by id
-	By         string
-	AtMs       int64
+	Orders      []containment.Status
+	Moments     []Moment // the timeline, oldest first
+	Checkpoint  *record.Checkpoint
+	Names       map[string]string // of persons, by id
+	Deployments map[string]string // names, by id
+	By          string
+	AtMs        int64
 }
 
 // Print reads an incident for paper. That it was read so is on record before anything is given out.
@@ -61,5 +62,6 @@ func (h *House) Print(ctx context.Context, a store.Actor, id string) (p Printout
 	if p.Names, err = names(ctx, db, "SELECT id, name FROM person"); err != nil {
 		return Printout{}, err
 	}
-	return p, nil
+	p.Deployments, err = names(ctx, db, "SELECT id, name FROM deployment WHERE service_id = ?", p.Incident.ServiceID)
+	return p, err
 }
