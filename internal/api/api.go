@@ -19,6 +19,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/login"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/standard"
 )
 
 // API serves /api/v1 and its OpenAPI 3.1 document at /api/v1/openapi.json.
@@ -28,6 +29,7 @@ type API struct {
 	log     *slog.Logger
 	huma    huma.API
 	streams *streams
+	words   func() map[string]standard.Name // of the reference, for exports
 }
 
 // maxBody bounds a request body of the API, in bytes.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -23,33 +24,36 @@ import (
 	"github.com/fengsui/fengsui/internal/prepare/plan"
 	"github.com/fengsui/fengsui/internal/respond/containment"
 	"github.com/fengsui/fengsui/internal/service"
+	"github.com/fengsui/fengsui/internal/standard"
 )
 
 // exports registers the export of every list. Columns are names of the JSON that the list answers, a dot
 // leading into an object, so that what a list masks or leaves out is masked and left out here; each has its
-// words under column.<name>. A column of milliseconds is written twice: in Beijing time and as it is.
+// words under column.<name>. A column of milliseconds is written twice: in Beijing time and as it is. After a
+// column of codes stands the list of the reference that has their words.
 func (a *API) exports() {
+	a.words = sync.OnceValue(func() map[string]standard.Name { return NewReference(a.Book, a.catalog).Words })
 	db := func() bun.IDB { return a.Store.Read() }
-	exportList(a, "anomalies", a.AnomalyList(), "number", "state", "kind", "service_name", "service_id", "rule_id", "risk", "category", "severity", "signals", "subjects", "opened_ms", "first_ms", "last_ms", "reason", "incident_id", "id")
-	exportList(a, "incidents", a.IncidentList(), "number", "title", "state", "kind", "service_name", "service_id", "level.working", "level.final", "level.stage", "restricted", "opened_ms", "nearest_due_ms", "nearest_due_rule", "nearest_since_ms", "open_tasks", "id")
-	exportList(a, "orders", a.OrderList(), "seq", "state", "rung", "measure", "kind", "service_name", "service_id", "incident_number", "cause", "cause_id", "release_mode", "emergency", "issued_by", "issued_ms", "expires_ms", "ended_ms", "ended_reason", "id")
-	exportList(a, "complaints", a.ComplaintList(), "number", "state", "kind", "traffic_kind", "service_name", "service_id", "received_ms", "read_ms", "answered_ms", "anomaly_id", "id")
-	exportList(a, "record", a.RecordList(), "idx", "at_ms", "action", "object_kind", "object_id", "actor", "actor_name", "scope", "erased")
-	exportList(a, "messages", a.MessageList(), "state", "channel", "class", "recipient", "template", "object_kind", "object_id", "attempts", "queued_ms", "sent_ms", "receipt", "acknowledged_ms", "acknowledged_by", "id")
-	exportList(a, "obligations", a.ObligationList(), "incident_number", "rule_id", "authority", "state", "clock_start_ms", "due_ms", "submitted_ms", "receipt", "reason", "id")
+	exportList(a, "anomalies", a.AnomalyList(), "number", "state anomaly.state", "kind kind", "service_name", "service_id", "rule_id signal_rule", "risk risk", "category guide_type", "severity severity", "signals", "subjects", "opened_ms", "first_ms", "last_ms", "reason", "incident_id", "id")
+	exportList(a, "incidents", a.IncidentList(), "number", "title", "state incident.state", "kind kind", "service_name", "service_id", "level.working level", "level.final level", "level.stage stage", "restricted", "opened_ms", "nearest_due_ms", "nearest_due_rule obligation_rule", "nearest_since_ms", "open_tasks", "id")
+	exportList(a, "orders", a.OrderList(), "seq", "state order.state", "rung rung", "measure measure", "kind kind", "service_name", "service_id", "incident_number", "cause cause", "cause_id", "release_mode release_mode", "emergency", "issued_by", "issued_ms", "expires_ms", "ended_ms", "ended_reason", "id")
+	exportList(a, "complaints", a.ComplaintList(), "number", "state complaint.state", "kind complaint.kind", "traffic_kind kind", "service_name", "service_id", "received_ms", "read_ms", "answered_ms", "anomaly_id", "id")
+	exportList(a, "record", a.RecordList(), "idx", "at_ms", "action action", "object_kind object", "object_id", "actor", "actor_name", "scope", "erased")
+	exportList(a, "messages", a.MessageList(), "state message.state", "channel", "class channel.class", "recipient", "template template", "object_kind object", "object_id", "attempts", "queued_ms", "sent_ms", "receipt", "acknowledged_ms", "acknowledged_by", "id")
+	exportList(a, "obligations", a.ObligationList(), "incident_number", "rule_id obligation_rule", "authority recipient", "state obligation.state", "clock_start_ms", "due_ms", "submitted_ms", "receipt", "reason", "id")
 
 	exportAll(a, "services", func(ctx context.Context, actor store.Actor) ([]service.Service, error) {
 		return list[service.Service](ctx, a, actor, "")
 	},
-		"name", "model_name", "kind", "filing_no", "operator_id", "created_ms", "id")
+		"name", "model_name", "kind kind", "filing_no", "operator_id", "created_ms", "id")
 	exportAll(a, "keys", func(ctx context.Context, actor store.Actor) ([]service.GatewayKey, error) {
 		return list[service.GatewayKey](ctx, a, actor, "")
 	},
-		"label", "service_id", "tenant", "user_group", "traffic_kind", "simulated", "created_ms", "revoked_ms", "id")
+		"label", "service_id", "tenant", "user_group", "traffic_kind kind", "simulated", "created_ms", "revoked_ms", "id")
 	exportAll(a, "plans", func(ctx context.Context, actor store.Actor) ([]plan.Version, error) {
 		return plan.List(ctx, db(), actor, "")
 	},
-		"id", "version", "scenario", "category", "level", "edition", "state", "created_ms", "approved_ms", "digest")
+		"id", "version", "scenario", "category guide_type", "level level", "edition", "state plan.state", "created_ms", "approved_ms", "digest")
 	exportAll(a, "persons", func(ctx context.Context, actor store.Actor) ([]identity.Person, error) {
 		return identity.ListPersons(ctx, db(), actor, "")
 	},
@@ -57,7 +61,7 @@ func (a *API) exports() {
 	exportAll(a, "drills", func(ctx context.Context, actor store.Actor) ([]drill.Drill, error) {
 		return drill.List(ctx, db(), actor, 500)
 	},
-		"number", "scenario", "state", "started_ms", "ended_ms", "incident_id", "id")
+		"number", "scenario", "state drill.state", "started_ms", "ended_ms", "incident_id", "id")
 	exportAll(a, "gateways", func(ctx context.Context, actor store.Actor) ([]containment.GatewayRow, error) {
 		if err := identity.Require(actor, "order.read"); err != nil {
 			return nil, err
@@ -71,7 +75,7 @@ func (a *API) exports() {
 				return all, err
 			}
 		}
-	}, "term", "action", "risk", "topic", "service_id", "strict_only", "secret", "source", "state", "expires_ms", "created_ms", "id")
+	}, "term", "action lexicon.action", "risk risk", "topic", "service_id", "strict_only", "secret", "source", "state lexicon.state", "expires_ms", "created_ms", "id")
 }
 
 // exportList writes all rows of a long list that fit the question, a page at a time.
@@ -154,6 +158,7 @@ func (a *API) sheet(hc huma.Context, lang locale.Lang, columns []string, rows fu
 	w := csv.NewWriter(hc.BodyWriter())
 	var head []string
 	for _, c := range columns {
+		c, _, _ = strings.Cut(c, " ")
 		if head = append(head, a.catalog.Say(lang, "column."+c)); strings.HasSuffix(c, "_ms") {
 			head = append(head, a.catalog.Say(lang, "column."+c)+" (ms)")
 		}
@@ -162,7 +167,7 @@ func (a *API) sheet(hc huma.Context, lang locale.Lang, columns []string, rows fu
 		return err
 	}
 	err := rows(func(item any) error {
-		cells, err := cellsOf(item, columns)
+		cells, err := a.cellsOf(lang, item, columns)
 		if err != nil {
 			return err
 		}
@@ -175,7 +180,7 @@ func (a *API) sheet(hc huma.Context, lang locale.Lang, columns []string, rows fu
 	return err
 }
 
-func cellsOf(item any, columns []string) ([]string, error) {
+func (a *API) cellsOf(lang locale.Lang, item any, columns []string) ([]string, error) {
 	raw, err := json.Marshal(item)
 	if err != nil {
 		return nil, err
@@ -188,13 +193,14 @@ func cellsOf(item any, columns []string) ([]string, error) {
 	}
 	var out []string
 	for _, c := range columns {
+		c, list, _ := strings.Cut(c, " ")
 		var v any = object
 		for part := range strings.SplitSeq(c, ".") {
 			m, _ := v.(map[string]any)
 			v = m[part]
 		}
 		if !strings.HasSuffix(c, "_ms") {
-			out = append(out, cell(v))
+			out = append(out, a.cell(lang, list, v))
 			continue
 		}
 		n, _ := v.(json.Number)
@@ -207,24 +213,40 @@ func cellsOf(item any, columns []string) ([]string, error) {
 	return out, nil
 }
 
-// cell writes a value such that no spreadsheet takes it for a formula.
-func cell(v any) string {
+// cell writes a value in words, such that no spreadsheet takes it for a formula. A value without words stays.
+func (a *API) cell(lang locale.Lang, list string, v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
 	case string:
+		v = a.worded(lang, list, v)
 		if v != "" && strings.ContainsRune("=+-@\t\r", rune(v[0])) {
 			return "'" + v
 		}
 		return v
 	case json.Number:
-		return v.String()
+		return a.worded(lang, list, v.String())
 	case bool:
 		if v {
-			return "true"
+			return a.catalog.Say(lang, "page.yes")
 		}
-		return "false"
+		return a.catalog.Say(lang, "page.no")
 	}
 	js, _ := json.Marshal(v)
 	return string(js)
+}
+
+func (a *API) worded(lang locale.Lang, list, value string) string {
+	if list == "" {
+		return value
+	}
+	name, ok := a.words()[list+"."+value]
+	switch {
+	case !ok:
+		return value
+	case lang == locale.EN:
+		return name.EN
+	default:
+		return name.ZH
+	}
 }

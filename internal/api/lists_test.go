@@ -3,9 +3,14 @@ package api_test
 import (
 	"encoding/csv"
 	"encoding/json"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/fengsui/fengsui/internal/api"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 )
 
@@ -118,6 +123,50 @@ func TestAnExportIsOnRecordAndNoCellIsAFormula(t *testing.T) {
 	}
 	if a := b.call(t, "seat", "GET", "/exports/incidents", ""); a.status != 403 {
 		t.Errorf("a drill's seat exports: %d", a.status)
+	}
+}
+
+func TestAnExportSaysInWordsWhatTheListHasInCodes(t *testing.T) {
+	b := newBench(t)
+	b.world(t)
+	b.exec(t, `INSERT INTO incident (id, number, kind, operator_id, service_id, title, state, editions, declared_by, declared_ms) SELECT 'W', 'IN-W', 'real', operator_id, id, 't', 'closed', '[]', 'x', 1767225600000 FROM service`)
+	for lang, want := range map[string][]string{"zh": {"已关闭", "真实", "否"}, "en": {"closed", "real", "no"}} {
+		head, rows := b.sheet(t, "commander", "/exports/incidents?state=closed", "Accept-Language", lang)
+		at := func(name string) string {
+			c, err := locale.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return rows[0][slices.Index(head, c.Say(locale.Lang(lang), "column."+name))]
+		}
+		if got := []string{at("state"), at("kind"), at("restricted")}; !slices.Equal(got, want) {
+			t.Errorf("%s: %q", lang, got)
+		}
+	}
+	// What has no words stays as it is, and is still no formula.
+	b.exec(t, `UPDATE anomaly SET risk = '=2+2'`)
+	if head, rows := b.sheet(t, "commander", "/exports/anomalies"); len(rows) == 0 || !slices.Contains(rows[0], "'=2+2") {
+		t.Errorf("%v %v", head, rows)
+	}
+	// Each list of words that a column names is one of the reference.
+	raw, err := os.ReadFile("exports.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := locale.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := api.NewReference(b.app.House.Book, c).Words
+	found := 0
+	for _, m := range regexp.MustCompile(`"[a-z_.]+ ([a-z_.]+)"`).FindAllStringSubmatch(string(raw), -1) {
+		found++
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(words)), func(k string) bool { return strings.HasPrefix(k, m[1]+".") }) {
+			t.Errorf("no words %s", m[1])
+		}
+	}
+	if found < 30 {
+		t.Errorf("%d columns with words", found)
 	}
 }
 
