@@ -96,7 +96,7 @@ func TestAQueryIsReadAsStrictly(t *testing.T) {
 
 func TestErrorsSpeakTheCallersLanguage(t *testing.T) {
 	b := newBench(t)
-	for lang, want := range map[string]string{"": "没有这个对象", "zh-CN": "没有这个对象", "en": "No such object", "en-GB,zh;q=0.5": "No such object", "fr": "没有这个对象"} {
+	for lang, want := range map[string]string{"": "没有找到“事件”", "zh-CN": "没有找到“事件”", "en": "Not found: incident.", "en-GB,zh;q=0.5": "Not found: incident.", "fr": "没有找到“事件”"} {
 		if a := b.call(t, "auditor", "GET", "/incidents/x", "", "Accept-Language", lang); !strings.Contains(a.Detail, want) || a.Key != "error.not_found" || a.Field != "incident_id" {
 			t.Errorf("%q: %s", lang, a.body)
 		}

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -24,7 +25,8 @@ const (
 	EN Lang = "en"
 )
 
-// Text is one sentence in both languages. Placeholders are written {name}.
+// Text is one sentence in both languages. Placeholders are written {name}, or {name:list} for a code whose words
+// stand under list.<code>.
 type Text struct {
 	ZH string `yaml:"zh"`
 	EN string `yaml:"en"`
@@ -96,7 +98,29 @@ func (c *Catalog) Say(lang Lang, key string, args ...any) string {
 	for i := 0; i+1 < len(args); i += 2 {
 		pairs = append(pairs, fmt.Sprintf("{%v}", args[i]), fmt.Sprint(args[i+1]))
 	}
+	for _, m := range worded.FindAllStringSubmatch(s, -1) {
+		for i := 0; i+1 < len(args); i += 2 {
+			if fmt.Sprint(args[i]) == m[1] {
+				pairs = append(pairs, m[0], c.word(lang, m[2], fmt.Sprint(args[i+1])))
+			}
+		}
+	}
 	return strings.NewReplacer(pairs...).Replace(s) // in one pass: a value that looks like a placeholder stays as it is
+}
+
+var worded = regexp.MustCompile(`\{([a-z_]+):([a-z_]+)\}`)
+
+// word is a code in words; a code without words is better shown than lost.
+func (c *Catalog) word(lang Lang, list, code string) string {
+	t, ok := c.texts[list+"."+code]
+	switch {
+	case !ok:
+		return code
+	case lang == EN:
+		return t.EN
+	default:
+		return t.ZH
+	}
 }
 
 // Parse picks the language from an Accept-Language header or a flag; Chinese unless English comes first.

@@ -1,6 +1,10 @@
 package locale_test
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -78,6 +82,48 @@ func TestAValueNamesNoPlaceholder(t *testing.T) {
 	}
 	if got := c.Say(locale.EN, "a.b", "value", "{valid}", "valid", "x"); got != "{valid} (x)" {
 		t.Error(got)
+	}
+}
+
+// A code is said in words where the sentence names their list; one without words stays.
+func TestACodeIsSaidInTheWordsOfItsList(t *testing.T) {
+	c, err := read(map[string]string{"a.yaml": "a.b:\n  zh: 没有“{field:thing}”\n  en: no {field:thing}\nthing.order_id: {zh: 指令, en: order}\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []struct {
+		lang        locale.Lang
+		field, want string
+	}{{locale.ZH, "order_id", "没有“指令”"}, {locale.EN, "order_id", "no order"}, {locale.EN, "张三", "no 张三"}, {locale.EN, "{field:thing}", "no {field:thing}"}} {
+		if got := c.Say(s.lang, "a.b", "field", s.field); got != s.want {
+			t.Errorf("%s: %q, want %q", s.field, got, s.want)
+		}
+	}
+}
+
+// What is not found is called by its name, never by the name of a parameter.
+func TestEverythingThatCanBeMissingHasItsWords(t *testing.T) {
+	c, err := locale.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	field := regexp.MustCompile(`(?:Missing\([^\n]*[eE]rr[^\n,]*, |"error\.not_found", "field", |Visible\(ctx, [^\n"]*)"([a-z_]+)"`)
+	found := 0
+	err = filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		for _, m := range field.FindAllSubmatch(raw, -1) {
+			found++
+			if !c.Has("thing." + string(m[1])) {
+				t.Errorf("%s: %s has no words", path, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil || found < 40 {
+		t.Error(err, found)
 	}
 }
 
