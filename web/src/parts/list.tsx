@@ -1,4 +1,4 @@
-import { DownloadOutlined, ReloadOutlined } from '@ant-design/icons'
+import { DownloadOutlined, FilterOutlined, ReloadOutlined } from '@ant-design/icons'
 import { Button, Empty, Input, Select, Space, Spin } from 'antd'
 import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { useTranslation } from '../shell/language'
@@ -20,16 +20,15 @@ export type Column<T> = {
 export type Filter<T> = {
   key: string
   title: string
-  options: { value: string; label: string; count?: number }[]
   of?: (row: T) => string // lists that are here in full filter themselves
-}
+} & ({ options: { value: string; label: string; count?: number }[] } | { of: (row: T) => string; options?: undefined; label?: (value: string) => string }) // without options: the values that the rows have
 
 type Common<T> = {
   name: string // for screen readers, and for the export's file
   rows: T[] | undefined
   rowKey: (row: T) => string
   columns: Column<T>[]
-  filters?: Filter<T>[]
+  filters: [Filter<T>, ...Filter<T>[]] // every list has one: the compiler holds it
   error?: unknown
   loading?: boolean
   reload?: () => void
@@ -64,7 +63,11 @@ export function useListQuery(filters: string[], inAddress = true): Asked {
     else next.delete(key)
     setParams(next)
   }
-  const clear = () => setParams(new URLSearchParams())
+  const clear = () => {
+    const next = new URLSearchParams(inAddress ? location.search : params)
+    for (const k of ['q', ...filters]) next.delete(k) // the tab that is open stays open
+    setParams(next)
+  }
   const query: Record<string, string> = {}
   for (const [k, v] of Object.entries({ q, ...values })) if (v) query[k] = v
   return { q, values, set, clear, query }
@@ -76,7 +79,7 @@ export function useListQuery(filters: string[], inAddress = true): Asked {
  */
 export function List<T>(p: Common<T> & (Served | Whole)) {
   const { t } = useTranslation()
-  const filters = p.filters ?? []
+  const filters = p.filters
   const at = useListQuery(filters.map((f) => f.key), p.inAddress)
   const [typed, setTyped] = useState(at.q)
   const [chosen, setChosen] = useState(0)
@@ -85,6 +88,7 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
   const box = useRef<HTMLDivElement>(null)
   const search = useRef<HTMLInputElement>(null)
   const phone = usePhone()
+  const [unfolded, unfold] = useState(false) // on a phone the filters stand behind one button
 
   const { set } = at
   useEffect(() => {
@@ -168,7 +172,12 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
           onSearch={(v) => at.set('q', v)}
           onKeyDown={(e) => e.key === 'Escape' && (box.current?.focus(), e.preventDefault())}
         />
-        {filters.map((f) => (
+        {phone && (
+          <Button icon={<FilterOutlined />} aria-expanded={unfolded} onClick={() => unfold(!unfolded)}>
+            {t('common.filters', { n: filters.filter((f) => at.values[f.key]).length })}
+          </Button>
+        )}
+        {(!phone || unfolded) && filters.map((f) => (
           <Select
             key={f.key}
             className="list-filter"
@@ -180,7 +189,7 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
             allowClear
             value={at.values[f.key] ? at.values[f.key].split(',') : []}
             onChange={(v: string[]) => at.set(f.key, v.join(','))}
-            options={f.options.map((o) => ({ value: o.value, label: o.count === undefined ? o.label : `${o.label} (${o.count})` }))}
+            options={choices(f, p.rows ?? []).map((o) => ({ value: o.value, label: o.count === undefined ? o.label : `${o.label} (${o.count})` }))}
           />
         ))}
         {narrowed && (
@@ -258,6 +267,14 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
 }
 
 const step = 50
+
+/** choices are what a filter offers: its own options, or the values that the rows have, with how many have each. */
+export function choices<T>(f: Filter<T>, rows: T[]): { value: string; label: string; count?: number }[] {
+  if (f.options) return f.options
+  const counts = new Map<string, number>()
+  for (const v of rows.map(f.of)) if (v) counts.set(v, (counts.get(v) ?? 0) + 1)
+  return [...counts].sort().map(([value, count]) => ({ value, label: f.label?.(value) ?? value, count }))
+}
 
 function compare(a: string | number, b: string | number) {
   return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), 'zh')

@@ -12,7 +12,7 @@ export type Choice = { key: string; title: string; label: (value: string) => str
  * useServed reads a list that the server searches, filters and pages: path below /api/v1, such as /anomalies. What it gives
  * goes into <List>. Fixed narrows the list besides what people choose.
  */
-export function useServed<T>(path: string, choices: Choice[], fixed: Record<string, string> = {}, exportName = path) {
+export function useServed<T>(path: string, choices: [Choice, ...Choice[]], fixed: Record<string, string> = {}, exportName = path) {
   const at = useListQuery(choices.map((c) => c.key))
   const query = { ...at.query, ...fixed }
   const q = useInfiniteQuery({
@@ -27,11 +27,11 @@ export function useServed<T>(path: string, choices: Choice[], fixed: Record<stri
     placeholderData: (old) => old, // the rows stay while a search is typed
   })
   const first = q.data?.pages[0]
-  const filters: Filter<T>[] = choices.map((c) => {
+  const filters = choices.map((c): Filter<T> => {
     const counts = first?.facets[c.key] ?? []
     const chosen = (at.values[c.key] ?? '').split(',').filter((v) => v && !counts.some((n) => n.value === v))
     return { key: c.key, title: c.title, options: [...counts.map((n) => ({ value: n.value, label: c.label(n.value) || '—', count: n.count })), ...chosen.map((value) => ({ value, label: c.label(value), count: 0 }))] }
-  })
+  }) as [Filter<T>, ...Filter<T>[]]
   return {
     rows: q.data?.pages.flatMap((p) => p.items),
     total: first?.total ?? 0,

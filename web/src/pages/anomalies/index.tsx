@@ -52,9 +52,9 @@ export default function Anomalies() {
         actions={chosen.length >= 2 && <MergeForm rows={merging} done={() => setChosen([])} />}
         columns={[
           { key: 'severity', title: t('anomalies.severity'), width: 90, text: (r) => word('severity', r.severity), show: (r) => <SeverityTag severity={r.severity} /> },
-          { key: 'number', title: t('anomalies.number'), width: 150, text: (r) => r.number, show: (r) => <span className="nowrap">{r.number} <KindTag kind={r.kind} /></span> },
+          { key: 'number', title: t('anomalies.number'), width: 120, text: (r) => r.number, show: (r) => <span className="nowrap">{r.number} <KindTag kind={r.kind} /></span> },
           { key: 'state', title: t('anomalies.state'), width: 90, text: (r) => word('anomaly.state', r.state) },
-          { key: 'risk', title: t('anomalies.risk'), text: (r) => word('risk', r.risk) || word('signal_rule', r.rule_id), show: (r) => <>{word('risk', r.risk) || word('signal_rule', r.rule_id)}{r.category && <><br /><small>{word('guide_type', r.category)}</small></>}</> },
+          { key: 'risk', title: t('anomalies.risk'), width: 190, text: (r) => word('risk', r.risk) || word('signal_rule', r.rule_id), show: (r) => <>{word('risk', r.risk) || word('signal_rule', r.rule_id)}{r.category && <><br /><small>{word('guide_type', r.category)}</small></>}</> },
           { key: 'service', title: t('anomalies.service'), text: (r) => r.service_name },
           { key: 'signals', title: t('anomalies.signals'), width: 80, text: (r) => r.signals },
           { key: 'subjects', title: t('anomalies.subjects'), width: 80, text: (r) => r.subjects, wide: true },

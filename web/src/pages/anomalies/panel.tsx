@@ -131,6 +131,10 @@ function Signals({ rows }: { rows: Schema<'AnomalySignal'>[] }) {
       rows={rows}
       rowKey={(s) => s.id}
       empty={t('anomalies.no_signals')}
+      filters={[
+        { key: 'source', title: t('anomalies.source'), of: (s) => s.source, label: (v) => word('signal_source', v) },
+        { key: 'action', title: t('anomalies.action'), of: (s) => s.action, label: (v) => word('verdict', v) },
+      ]}
       columns={[
         { key: 'at', title: t('anomalies.at'), text: (s) => stamp(s.at_ms), show: (s) => <When ms={s.at_ms} /> },
         { key: 'source', title: t('anomalies.source'), text: (s) => `${word('signal_source', s.source)}${s.side ? ` · ${word('side', s.side)}` : ''}` },

@@ -44,7 +44,7 @@ export default function Compliance() {
           { key: 'clause', title: t('compliance.clause'), width: 90, text: (r) => r.clause, show: (r) => (r.depth === 0 ? <strong>{r.clause}</strong> : r.clause) },
           { key: 'name', title: t('compliance.name'), text: (r) => says(r.name), show: (r) => (r.depth === 0 ? <strong>{says(r.name)}</strong> : says(r.name)) },
           { key: 'status', title: t('compliance.status'), width: 110, text: (r) => status(r.status), show: (r) => <Tag variant="outlined" color={marks[r.status]?.[0]}>{marks[r.status]?.[1]} {status(r.status)}</Tag> },
-          { key: 'by', title: t('compliance.by'), text: (r) => says(r.by), wide: true },
+          { key: 'by', title: t('compliance.by'), text: (r) => says(r.by) },
           { key: 'at', title: t('compliance.proof'), width: 170, text: (r) => stamp(r.at_ms), show: (r) => (r.object_id ? <Link to={pathOf({ kind: r.object_kind, id: r.object_id })}>{r.at_ms ? <When ms={r.at_ms} /> : t('compliance.see')}</Link> : <When ms={r.at_ms} />) },
           { key: 'gaps', title: t('compliance.gap_what'), text: (r) => r.gaps.map(says).join(' '), show: (r) => r.gaps.map((g) => <div key={g.zh}>{says(g)}</div>) },
         ]}

@@ -141,10 +141,12 @@ function Passkeys({ changed }: { changed: () => void }) {
   return (
     <List<Schema<'LoginPasskey'>>
       name={t('me.passkeys')}
+      inAddress={false}
       rows={data}
       error={error}
       rowKey={(p) => p.id}
       empty={t('me.no_passkeys')}
+      filters={[{ key: 'day', title: t('me.created'), of: (p) => stamp(p.created_ms).slice(0, 10) }]}
       columns={[
         { key: 'label', title: t('me.label'), text: (p) => p.label },
         { key: 'created', title: t('me.created'), text: (p) => stamp(p.created_ms), show: (p) => <When ms={p.created_ms} /> },
@@ -182,6 +184,7 @@ function Providers() {
           loading={isLoading}
           rowKey={(b) => b.id}
           empty={t('me.no_bindings')}
+          filters={[{ key: 'provider', title: t('me.provider'), of: (b) => b.provider_id, label: name }]}
           columns={[
             { key: 'provider', title: t('me.provider'), text: (b) => name(b.provider_id), show: (b) => <>{name(b.provider_id)} {b.waiting && <Tag variant="outlined">{t('me.waiting')}</Tag>}</> },
             { key: 'subject', title: t('me.subject'), text: (b) => b.subject, show: (b) => <span className="mono">{b.subject}</span> },
@@ -206,10 +209,12 @@ function Sessions() {
   return (
     <List<Schema<'LoginSession'>>
       name={t('me.sessions')}
+      inAddress={false}
       rows={data}
       error={error}
       rowKey={(s) => s.id}
       empty={t('me.no_sessions')}
+      filters={[{ key: 'which', title: t('me.agent'), of: (s) => (s.current ? t('me.this_one') : t('me.others')) }]}
       columns={[
         { key: 'agent', title: t('me.agent'), text: (s) => s.agent, show: (s) => <>{s.agent} {s.current && <Tag color="green" variant="outlined">✓ {t('me.this_one')}</Tag>}</> },
         { key: 'seen', title: t('me.seen'), text: (s) => stamp(s.seen_ms), show: (s) => <When ms={s.seen_ms} /> },

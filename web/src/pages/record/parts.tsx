@@ -66,6 +66,10 @@ export function Checkpoints() {
         reload={() => void refetch()}
         rowKey={(c) => `${c.epoch}.${c.size}`}
         empty={t('record.no_checkpoints')}
+        filters={[
+          { key: 'day', title: t('record.day'), of: (c) => stamp(c.at_ms).slice(0, 10) },
+          { key: 'epoch', title: t('record.epoch'), of: (c) => String(c.epoch) },
+        ]}
         columns={[
           { key: 'at', title: t('record.at'), text: (c) => stamp(c.at_ms), show: (c) => <When ms={c.at_ms} /> },
           { key: 'size', title: t('record.covers'), text: (c) => c.size },
@@ -98,6 +102,7 @@ export function Erasures() {
         reload={() => void refetch()}
         rowKey={(e) => e.id}
         empty={t('record.no_erasures')}
+        filters={[{ key: 'state', title: t('record.state'), of: (e) => e.state, label: (v) => word('second.state', v) }]}
         columns={[
           { key: 'scope', title: t('record.scope'), text: (e) => e.scope, show: (e) => <span className="mono">{e.scope}</span> },
           { key: 'ground', title: t('record.ground'), text: (e) => e.ground },

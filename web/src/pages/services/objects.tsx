@@ -31,6 +31,10 @@ export function Objects({ serviceId }: { serviceId: string }) {
         loading={q.isLoading}
         rowKey={(r) => r.id}
         empty={t('services.objects_empty')}
+        filters={[
+          { key: 'kind', title: t('services.object_kind'), options: options('affected.kind'), of: (r) => r.kind },
+          { key: 'importance', title: t('services.importance'), options: [...options('importance.level'), { value: 'none', label: t('services.importance_none') }], of: (r) => of(r).inForce?.level ?? 'none' },
+        ]}
         actions={
           may('service.manage') && (
             <ActForm<{ kind: 'service' | 'dataset' | 'model' | 'system'; name: string }>

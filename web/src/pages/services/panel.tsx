@@ -91,6 +91,10 @@ function Deployments({ service }: { service: Schema<'Service'> }) {
         loading={q.isLoading}
         rowKey={(r) => r.id}
         empty={t('services.deployments_empty')}
+        filters={[
+          { key: 'role', title: t('services.role'), options: options('deployment.role'), of: (r) => r.role },
+          { key: 'filed', title: t('services.filed'), options: [{ value: 'yes', label: t('services.filed') }, { value: 'no', label: t('services.not_filed') }], of: (r) => (r.filed ? 'yes' : 'no') },
+        ]}
         actions={
           may('service.manage') && (
             <>

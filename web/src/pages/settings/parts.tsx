@@ -30,6 +30,7 @@ export function Credentials() {
         reload={() => void refetch()}
         rowKey={(c) => c.id}
         empty={t('settings.no_credentials')}
+        filters={[{ key: 'kind', title: t('settings.kind'), of: (c) => c.kind, label: (v) => kinds[v] ?? v }]}
         columns={[
           { key: 'kind', title: t('settings.kind'), text: (c) => kinds[c.kind] ?? c.kind },
           { key: 'person', title: t('settings.for_whom'), text: (c) => c.person_name },
@@ -95,6 +96,7 @@ export function Roles() {
 /** Keys of gateways stand with the service that they open. */
 export function Keys() {
   const { t } = useTranslation()
+  const { word } = useWords()
   const { data, error, isLoading } = api.useQuery('get', '/api/v1/services')
   return (
     <>
@@ -106,6 +108,7 @@ export function Keys() {
         loading={isLoading}
         rowKey={(s) => s.id}
         empty={t('settings.no_services')}
+        filters={[{ key: 'kind', title: t('settings.kind'), of: (s) => s.kind, label: (v) => word('kind', v) }]}
         columns={[{ key: 'name', title: t('settings.service'), text: (s) => s.name, show: (s) => <Link to={`/services/${s.id}`}>{s.name}</Link> }]}
       />
     </>
@@ -164,6 +167,7 @@ export function Figures() {
       reload={() => void refetch()}
       rowKey={(s) => s.name}
       empty={t('settings.no_figures')}
+      filters={[{ key: 'state', title: t('settings.state'), of: (s) => (s.asked ? t('settings.waiting') : s.changed_ms ? t('settings.altered') : t('settings.as_delivered')) }]}
       columns={[
         { key: 'name', title: t('settings.figure'), text: (s) => word('setting', s.name), show: (s) => <>{word('setting', s.name)}<br /><span className="mono">{s.name}</span>{s.law && <><br />{word('setting_law', s.law)}</>}</> },
         { key: 'value', title: t('settings.value'), text: (s) => says(s, s.value), show: (s) => <><strong>{says(s, s.value)}</strong>{s.asked && <><br />⏳ {t('settings.asked_value', { value: says(s, s.asked.value) })} · {t('settings.asked_by', { name: person(s.asked.by) })}</>}</> },

@@ -128,6 +128,7 @@ function PersonPanel({ person, close, show, changed }: { person: Person; close: 
         loading={isLoading}
         rowKey={(k) => k.id}
         empty={t('settings.no_tokens')}
+        filters={[{ key: 'state', title: t('settings.state'), of: state }]}
         columns={[
           { key: 'label', title: t('settings.token_label'), text: (k) => k.label || t('common.none') },
           { key: 'state', title: t('settings.state'), text: state },

@@ -23,6 +23,7 @@ export function Providers() {
         reload={() => void refetch()}
         rowKey={(p) => p.id}
         empty={t('settings.no_providers')}
+        filters={[{ key: 'issuer', title: t('settings.issuer'), of: (p) => p.issuer }]}
         actions={
           <ActForm<{ name: string; issuer: string; client_id: string; client_secret: string }>
             label={t('settings.add_provider')}
