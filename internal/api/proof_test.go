@@ -19,7 +19,7 @@ func TestAProofLeadsFromTheLeafToTheSignedRootAndFailsWhenAByteIsAltered(t *test
 	b.note(t, "incident", "incident:RWinc", "RWinc", "RWinc", "RWinc")
 	seq := b.count(t, "SELECT MAX(idx) + 1 FROM record_entries WHERE object_id = 'RWinc'")
 	path := fmt.Sprintf("/record/%d/proof", seq)
-	if a := b.call(t, "auditor", "GET", path, ""); a.status != 409 || a.Key != "record.not_signed_yet" {
+	if a := b.call(t, "auditor", "GET", path, ""); a.status != 409 || a.Key != "record.not_signed_yet" || a.Field != "seq" || !strings.Contains(a.Detail, fmt.Sprintf("第 %d 条", seq)) || strings.Contains(a.Detail, "fengsui ") {
 		t.Errorf("before a checkpoint: %d %s", a.status, a.body)
 	}
 	if _, err := b.app.House.Record.Checkpoint(t.Context()); err != nil {

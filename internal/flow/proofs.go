@@ -52,6 +52,9 @@ func (h *House) Prove(ctx context.Context, a store.Actor, seq int64) (EntryProof
 		return out, fault.NotFound("seq", "error.not_found", "field", "seq")
 	}
 	p, err := h.Record.Proof(ctx, db, seq-1, false)
+	if fault.Is(err, "record.not_signed_yet") { // the number that people know, not the index
+		return out, fault.Conflict("seq", "record.not_signed_yet", "seq", seq)
+	}
 	if err != nil {
 		return out, err
 	}

@@ -47,7 +47,7 @@ func (l *Log) Proof(ctx context.Context, db bun.IDB, idx int64, disclose bool) (
 		return nil, err
 	}
 	if c == nil || c.Size <= idx {
-		return nil, fault.Conflict("idx", "record.not_signed_yet", "idx", idx)
+		return nil, fault.Conflict("idx", "record.not_signed_yet", "seq", idx+1)
 	}
 	p.Checkpoint = c.Note
 	if p.Signers, err = chainOf(ctx, tx); err != nil {

@@ -1,6 +1,7 @@
 import { Alert, Space, Statistic, Tag } from 'antd'
 import { Link } from 'react-router'
 import { api, type Schema } from '../../api/client'
+import { Define } from '../../parts/define'
 import { List } from '../../parts/list'
 import { Page } from '../../parts/page'
 import { stamp, When } from '../../parts/when'
@@ -27,6 +28,7 @@ export default function Compliance() {
           <span>{t('compliance.edition')} {data.edition}</span>
         </Space>
       )}
+      {data && <Define text={t('compliance.what_counts')} />}
       <Alert type="info" showIcon title={t('compliance.honest')} className="panel-acts" />
       <List<Row>
         name={t('menu.compliance')}

@@ -2,6 +2,7 @@ import { Alert, Button, Descriptions, Drawer, Progress, Space, Spin } from 'antd
 import { useTranslation } from '../../shell/language'
 import { Link } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
+import { Define } from '../../parts/define'
 import { ActButton, ActForm } from '../../parts/act'
 import { Failed } from '../../parts/failed'
 import { usePhone } from '../../parts/list'
@@ -63,6 +64,7 @@ export function DrillPanel({ id, close }: { id: string; close: () => void }) {
           <h2>{t('drills.stages')}</h2>
           <Progress percent={Math.round((100 * passed) / Math.max(1, d.stage_list.length))} format={() => t('drills.n_of', { n: passed, all: d.stage_list.length })} status={d.state === 'failed' ? 'exception' : open ? 'active' : 'normal'} aria-label={t('drills.stages')} />
           <Stages list={d.stage_list} state={d.state} />
+          <Define text={t('drills.what_total')} />
           <h2>{t('drills.compare')}</h2>
           {d.plan_steps.length === 0 ? <p>{t('drills.no_plan')}</p> : <Compare steps={d.plan_steps} />}
         </>
@@ -116,6 +118,7 @@ function Compare({ steps }: { steps: Schema<'FlowDrillStep'>[] }) {
     <>
       <p>{late ? `‼ ${t('drills.some_late', { n: late })}` : paces.every((p) => p === 'early') ? `✓ ${t('drills.all_in_time')}` : t('drills.in_time_so_far', { n: paces.filter((p) => p === 'early').length, all: steps.length })}</p>
       <p className="secondary">{t('drills.compare_what')}</p>
+      <Define text={t('drills.what_times')} />
       <table className="plain">
         <thead><tr><th scope="col">{t('drills.step')}</th>{!phone && <th scope="col">{t('drills.role')}</th>}<th scope="col">{t('drills.planned')}</th><th scope="col">{t('drills.took')}</th>{!phone && <th scope="col">{t('drills.share')}</th>}<th scope="col">{t('drills.verdict')}</th></tr></thead>
         <tbody>

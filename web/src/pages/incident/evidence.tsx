@@ -2,6 +2,7 @@ import { Alert, Button, Tag } from 'antd'
 import { useEffect, useState } from 'react'
 import { useTranslation } from '../../shell/language'
 import { client, type Schema } from '../../api/client'
+import { Define } from '../../parts/define'
 import { When } from '../../parts/when'
 import { useWords } from '../../parts/word'
 import { useHere, useWho } from './dossier'
@@ -109,6 +110,7 @@ function ReachPart() {
           <div><dt>{t('incident.reach_time')}</dt><dd><When ms={r.first_ms} /> — <When ms={r.last_ms} /></dd></div>
         </dl>
       )}
+      <Define text={t('incident.what_reach')} />
     </Part>
   )
 }

@@ -2,6 +2,7 @@ import { Card, Col, Empty, Row, Spin, Statistic, Tag } from 'antd'
 import { useTranslation } from '../../shell/language'
 import { Link } from 'react-router'
 import { api, type Schema } from '../../api/client'
+import { Define } from '../../parts/define'
 import { Failed } from '../../parts/failed'
 import { useServiceName } from '../../parts/names'
 import { Page } from '../../parts/page'
@@ -32,6 +33,7 @@ export default function OverviewPage() {
             <Col xs={24} xl={9}>
               <Card size="small" title={<h2>{t('overview.anomalies')}</h2>} extra={<Link to="/anomalies?state=open,assessing">{t('overview.queue')}</Link>}>
                 <Anomalies o={data} />
+                <Define text={t('overview.what_anomalies')} />
               </Card>
               <Card size="small" title={<h2>{t('overview.warnings')}</h2>} className="gap-top">
                 {data.warnings.length === 0 ? t('overview.no_warnings') : data.warnings.map((w) => <Tag key={w.id}>{w.colour}</Tag>)}
@@ -40,6 +42,7 @@ export default function OverviewPage() {
             <Col xs={24} xl={15}>
               <Card size="small" title={<h2>{t('overview.traffic')}</h2>}>
                 <Traffic traffic={data.traffic} />
+                <Define text={t('overview.what_traffic')} />
               </Card>
             </Col>
             <Col xs={24} xl={9}>
@@ -50,11 +53,13 @@ export default function OverviewPage() {
             <Col xs={24} xl={12}>
               <Card size="small" title={<h2>{t('overview.gateways')}</h2>}>
                 <Gateways o={data} />
+                <Define text={t('overview.what_gateways')} />
               </Card>
             </Col>
             <Col xs={24} xl={12}>
               <Card size="small" title={<h2>{t('overview.cycles')}</h2>}>
                 <Cycles o={data} />
+                <Define text={t('overview.what_backlog')} />
               </Card>
             </Col>
           </Row>

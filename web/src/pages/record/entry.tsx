@@ -1,6 +1,6 @@
 import { Alert, Descriptions, Drawer, Spin } from 'antd'
 import { useTranslation } from '../../shell/language'
-import { api } from '../../api/client'
+import { api, isProblem } from '../../api/client'
 import { Failed } from '../../parts/failed'
 import { usePhone } from '../../parts/list'
 import { When } from '../../parts/when'
@@ -28,7 +28,7 @@ export function EntryPanel({ seq, entry, close }: { seq: number; entry: Item | u
         />
       )}
       <h2>{t('record.proof')}</h2>
-      {error ? <Failed error={error} retry={() => void refetch()} /> : !data ? <Spin /> : (
+      {isProblem(error) && error.key === 'record.not_signed_yet' ? <Alert type="info" showIcon title={t('record.not_covered', { n: seq })} /> : error ? <Failed error={error} retry={() => void refetch()} /> : !data ? <Spin /> : (
         <>
           <Alert type={data.verified ? 'success' : 'error'} showIcon title={data.verified ? `✓ ${t('record.proven')}` : `✗ ${t('record.not_proven')}`} description={data.problem} />
           <ol className="proof" tabIndex={0} aria-label={t('record.proof')}>
