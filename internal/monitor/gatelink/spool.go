@@ -1,7 +1,6 @@
 package gatelink
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -24,7 +23,6 @@ const (
 	DefaultSpoolBytes = 256 << 20
 	fileRows          = 1000
 	fileBytes         = 1 << 20
-	maxSubjects       = 64 // distinct subjects that a folded row names
 	maxFolded         = 4096
 	retryAfterMs      = 1000 // rows are folded for so long after the disk refused one
 )
@@ -48,8 +46,7 @@ type Spool struct {
 	closed   []spooled // oldest first
 	waiting  int64     // bytes of all files
 	restMs   int64     // no writing before this
-	signals  map[signalKey]*foldedSignal
-	traffic  map[trafficKey]*telemetry.Aggregate
+	folded   *telemetry.Fold
 	nFolded  int64
 	nLost    int64
 	nBad     int64
@@ -90,7 +87,7 @@ func OpenSpool(dir string, bound int64, clk clock.Clock, log *slog.Logger) (*Spo
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &Spool{dir: dir, bound: bound, clk: clk, log: log, wake: make(chan struct{}, 1), signals: map[signalKey]*foldedSignal{}, traffic: map[trafficKey]*telemetry.Aggregate{}}
+	s := &Spool{dir: dir, bound: bound, clk: clk, log: log, wake: make(chan struct{}, 1), folded: telemetry.NewFold()}
 	list, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -284,12 +281,8 @@ func (s *Spool) Close() error {
 	defer s.mu.Unlock()
 	s.unfold()
 	s.close()
-	for _, f := range s.signals {
-		s.nLost += int64(f.row.Count)
-	}
-	for _, a := range s.traffic {
-		s.nLost += int64(a.Count)
-	}
+	s.folded.Take(func(g *telemetry.Signal) bool { s.nLost += int64(g.Count); return true },
+		func(t *telemetry.Aggregate) bool { s.nLost += int64(t.Count); return true })
 	if s.nLost > 0 {
 		s.log.Error("rows that were folded for want of room are lost", "rows", s.nLost)
 	}
@@ -306,21 +299,6 @@ func (s *Spool) Numbers() (waiting, folded, lost, bad int64) {
 // Bound is how many bytes may wait.
 func (s *Spool) Bound() int64 { return s.bound }
 
-type signalKey struct {
-	service, kind, rule, risk, action, side string
-	simulated                               bool
-}
-
-type foldedSignal struct {
-	row      telemetry.Signal
-	subjects map[string]bool
-}
-
-type trafficKey struct {
-	service, kind, input, output string
-	simulated                    bool
-}
-
 // fold adds a row to the one of its kind.
 func (s *Spool) fold(r row) {
 	s.nFolded++
@@ -328,35 +306,12 @@ func (s *Spool) fold(r row) {
 		s.captures++
 	}
 	switch {
-	case len(s.signals)+len(s.traffic) >= maxFolded:
+	case s.folded.Len() >= maxFolded:
 		s.nLost++
 	case r.Traffic != nil:
-		t := r.Traffic
-		k := trafficKey{t.ServiceID, t.Kind, t.InputVerdict, t.OutputVerdict, t.Simulated}
-		a := s.traffic[k]
-		if a == nil {
-			a = &telemetry.Aggregate{FirstMs: t.EndedMs, ServiceID: t.ServiceID, Kind: t.Kind, Simulated: t.Simulated, InputVerdict: t.InputVerdict, OutputVerdict: t.OutputVerdict}
-			s.traffic[k] = a
-		}
-		a.FirstMs, a.LastMs = min(a.FirstMs, t.EndedMs), max(a.LastMs, t.EndedMs)
-		a.Count++
-		a.ReleasedRunes += int64(t.ReleasedRunes)
+		s.folded.Traffic(r.Traffic)
 	case r.Signal != nil:
-		g := r.Signal
-		k := signalKey{g.ServiceID, g.Kind, g.Rule, g.Risk, g.Action, g.Side, g.Simulated}
-		f := s.signals[k]
-		if f == nil {
-			f = &foldedSignal{row: *g, subjects: map[string]bool{}}
-			f.row.Count, f.row.Content = 0, nil
-			f.row.RequestID, f.row.ContentNo, f.row.Subject, f.row.Fingerprint = "", "", "", ""
-			f.row.Tenant, f.row.Group, f.row.DeploymentID = "", "", ""
-			s.signals[k] = f
-		}
-		f.row.Count++
-		f.row.AtMs = min(f.row.AtMs, g.AtMs)
-		if g.Subject != "" && len(f.subjects) < maxSubjects {
-			f.subjects[g.Subject] = true
-		}
+		s.folded.Signal(r.Signal)
 	}
 }
 
@@ -364,25 +319,9 @@ func (s *Spool) fold(r row) {
 // is folded is as small as configuration.
 func (s *Spool) unfold() {
 	now := clock.Ms(s.clk)
-	if len(s.signals)+len(s.traffic) == 0 || s.waiting >= s.bound+s.bound/4 || now < s.restMs {
+	if s.folded.Len() == 0 || s.waiting >= s.bound+s.bound/4 || now < s.restMs {
 		return
 	}
-	for k, f := range s.signals {
-		names := make([]string, 0, len(f.subjects))
-		for name := range f.subjects {
-			names = append(names, name)
-		}
-		js, _ := json.Marshal(names) // strings always marshal
-		f.row.Subjects = string(js)
-		if !s.write(row{Signal: &f.row}, now) {
-			return
-		}
-		delete(s.signals, k)
-	}
-	for k, a := range s.traffic {
-		if !s.write(row{Aggregate: a}, now) {
-			return
-		}
-		delete(s.traffic, k)
-	}
+	s.folded.Take(func(g *telemetry.Signal) bool { return s.write(row{Signal: g}, now) },
+		func(t *telemetry.Aggregate) bool { return s.write(row{Aggregate: t}, now) })
 }

@@ -1,12 +1,6 @@
 package telemetry
 
-import (
-	"encoding/json"
-	"sync"
-)
-
-// maxAggregatedSubjects bounds the distinct subjects that an aggregated row names.
-const maxAggregatedSubjects = 64
+import "sync"
 
 // queue holds rows between the path of a request and the writer. It never blocks: when it is full, rows
 // are folded into one per kind of event, and captures are let go, both counted.
@@ -17,8 +11,7 @@ type queue struct {
 	marks    int
 	maxRows  int
 	maxBytes int
-	signals  map[signalKey]*foldedSignal
-	traffic  map[trafficKey]*Aggregate
+	folded   *Fold
 	wake     chan struct{}
 
 	aggregated   int64 // rows folded, ever
@@ -42,25 +35,8 @@ func (i item) content() *Content {
 	return nil
 }
 
-// signalKey tells folded signals apart by what configuration bounds, not by what a caller can vary.
-type signalKey struct {
-	service, kind, rule, risk, action, side string
-	simulated                               bool
-}
-
-type foldedSignal struct {
-	row      Signal
-	subjects map[string]bool
-}
-
-type trafficKey struct {
-	service, kind, input, output string
-	simulated                    bool
-}
-
 func newQueue(maxRows, maxBytes int) *queue {
-	return &queue{maxRows: maxRows, maxBytes: maxBytes, wake: make(chan struct{}, 1),
-		signals: map[signalKey]*foldedSignal{}, traffic: map[trafficKey]*Aggregate{}}
+	return &queue{maxRows: maxRows, maxBytes: maxBytes, wake: make(chan struct{}, 1), folded: NewFold()}
 }
 
 func (q *queue) put(it item) {
@@ -96,33 +72,11 @@ func (q *queue) fold(it item) {
 	if it.content().size() > 0 {
 		q.capturesGone++
 	}
-	if t := it.traffic; t != nil {
-		k := trafficKey{t.ServiceID, t.Kind, t.InputVerdict, t.OutputVerdict, t.Simulated}
-		a := q.traffic[k]
-		if a == nil {
-			a = &Aggregate{FirstMs: t.EndedMs, ServiceID: t.ServiceID, Kind: t.Kind, Simulated: t.Simulated, InputVerdict: t.InputVerdict, OutputVerdict: t.OutputVerdict}
-			q.traffic[k] = a
-		}
-		a.FirstMs, a.LastMs = min(a.FirstMs, t.EndedMs), max(a.LastMs, t.EndedMs)
-		a.Count++
-		a.ReleasedRunes += int64(t.ReleasedRunes)
+	if it.traffic != nil {
+		q.folded.Traffic(it.traffic)
 		return
 	}
-	s := it.signal
-	k := signalKey{s.ServiceID, s.Kind, s.Rule, s.Risk, s.Action, s.Side, s.Simulated}
-	f := q.signals[k]
-	if f == nil {
-		f = &foldedSignal{row: *s, subjects: map[string]bool{}}
-		f.row.Count, f.row.Content = 0, nil
-		f.row.RequestID, f.row.ContentNo, f.row.Subject, f.row.Fingerprint = "", "", "", ""
-		f.row.Tenant, f.row.Group, f.row.DeploymentID = "", "", ""
-		q.signals[k] = f
-	}
-	f.row.Count++
-	f.row.AtMs = min(f.row.AtMs, s.AtMs)
-	if s.Subject != "" && len(f.subjects) < maxAggregatedSubjects {
-		f.subjects[s.Subject] = true
-	}
+	q.folded.Signal(it.signal)
 }
 
 // take removes up to n rows, and with them all that was folded.
@@ -140,27 +94,15 @@ func (q *queue) take(n int) (items []item, folded []Signal, aggregates []Aggrega
 			q.marks--
 		}
 	}
-	for _, f := range q.signals {
-		names := make([]string, 0, len(f.subjects))
-		for s := range f.subjects {
-			names = append(names, s)
-		}
-		js, _ := json.Marshal(names) // strings always marshal
-		f.row.Subjects = string(js)
-		folded = append(folded, f.row)
-	}
-	for _, a := range q.traffic {
-		aggregates = append(aggregates, *a)
-	}
-	clear(q.signals)
-	clear(q.traffic)
+	q.folded.Take(func(g *Signal) bool { folded = append(folded, *g); return true },
+		func(a *Aggregate) bool { aggregates = append(aggregates, *a); return true })
 	return items, folded, aggregates
 }
 
 func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.items) == 0 && len(q.signals) == 0 && len(q.traffic) == 0
+	return len(q.items) == 0 && q.folded.Len() == 0
 }
 
 func (q *queue) marked() bool {
