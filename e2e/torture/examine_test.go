@@ -100,7 +100,8 @@ func examine(t *testing.T, data string) findings {
 			AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.object_id = o.id AND m.template = 'obligation.overdue' AND m.state = 'sent')`, nil},
 		{"lost: a lapsed order is not on record", `SELECT o.id FROM disposal_order o WHERE o.state = 'lapsed'
 			AND NOT EXISTS (SELECT 1 FROM record_entries e WHERE e.action = 'order.lapse' AND e.object_id = o.id)`, nil},
-		{"lost: a message did not leave", "SELECT id FROM outbox WHERE state <> 'sent'", nil},
+		// One that was queued while the server went down waits for its next start.
+		{"lost: a message did not leave", "SELECT id FROM outbox WHERE state <> 'sent' AND NOT (state = 'pending' AND queued_ms > ?)", []any{nowMs - 5000}},
 		{"twice: an obligation was found overdue more than once", "SELECT object_id FROM record_entries WHERE action = 'obligation.overdue' GROUP BY object_id HAVING COUNT(*) > 1", nil},
 		{"twice: an overdue obligation was told of more than once", "SELECT object_id FROM outbox WHERE template = 'obligation.overdue' GROUP BY object_id HAVING COUNT(*) > 1", nil},
 		{"twice: an order lapsed more than once", "SELECT object_id FROM record_entries WHERE action = 'order.lapse' GROUP BY object_id HAVING COUNT(*) > 1", nil},
