@@ -52,9 +52,9 @@ engines: need-go need-postgres tally ## every test that opens a store, on SQLite
 screens: need-go need-node need-browser console ## a picture of every page, in both languages and shades, wide and narrow, into dist/screens
 	@rm -rf dist/screens && FENGSUI_SCREENS=$(CURDIR)/dist/screens go test -count=1 -timeout 20m -run TestScreens ./e2e/browser && ls dist/screens | wc -l
 
-torture: need-go need-postgres tally ## kill -9 at random instants, several nodes on PostgreSQL, gateways cut off: nothing is lost; KILLS=100
+torture: need-go need-postgres tally ## kill -9 at random instants, several nodes on PostgreSQL, gateways cut off, an upgrade under load: nothing is lost; KILLS=100
 	@[ -d e2e/torture ] || { echo "make $@: there are no torture tests in this tree (e2e/torture)." >&2; exit 1; }
-	@bin/tally -- -count=1 -p 1 -tags torture -timeout $(strip $(TORTURE_TIME)) ./e2e/nodes ./e2e/gates
+	@bin/tally -- -count=1 -p 1 -tags torture -timeout $(strip $(TORTURE_TIME)) ./e2e/nodes ./e2e/gates ./e2e/upgrade
 	@FENGSUI_TORTURE_KILLS=$(strip $(KILLS)) bin/tally -logs -- -count=1 -p 1 -run Torture -tags torture -timeout $(strip $(TORTURE_TIME)) ./e2e/torture/...
 
 bench: need-go console ## measure; every figure in the documents comes from here

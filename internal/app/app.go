@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,6 +43,7 @@ type Options struct {
 	NodeTLS        TLSFiles       // of that listener [plain http, on loopback only]
 	ControlOnly    bool           // no gateway in this process
 	GatewayURL     string         // where clients reach the gateways, if none is in this process
+	DrainWait      time.Duration  // how long /readyz says no before connections are refused at the end [0]
 	TrustedProxies []netip.Prefix // reverse proxies in front of us, whose X-Forwarded-For is believed [none]
 	PublicURL      string         // where browsers find API and pages [http:// and the address listened on]
 
@@ -98,6 +100,7 @@ type App struct {
 	workers  []worker
 	teardown []func() error
 	checks   *health.Checks
+	draining atomic.Bool
 	metrics  *health.Metrics
 	sink     gateway.Sink
 	cancel   context.CancelFunc
@@ -430,6 +433,10 @@ func (a *App) Run(ctx context.Context) error {
 		})
 	}
 	<-ctx.Done()
+	a.draining.Store(true)
+	if a.o.DrainWait > 0 {
+		<-a.o.Clock.After(a.o.DrainWait)
+	}
 	down, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer done()
 	for _, s := range a.serve {

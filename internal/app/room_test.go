@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
@@ -81,4 +82,36 @@ func TestAnInstanceThatCannotKeepTelemetryIsNotReadyUntilItCan(t *testing.T) {
 		t.Fatal(err)
 	}
 	ready(t, a, http.StatusOK)
+}
+
+// A balancer must have seen that an instance ends before it refuses connections.
+func TestAnInstanceThatIsStoppedSaysSoBeforeItRefusesConnections(t *testing.T) {
+	clk := clock.NewFake(time.Now())
+	a, err := New(t.Context(), Options{DataDir: t.TempDir() + "/data", Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0", DrainWait: time.Minute, Clock: clk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { ran <- a.Run(ctx) }()
+	ready(t, a, http.StatusOK)
+	stop()
+	ready(t, a, http.StatusServiceUnavailable)
+	if resp, err := http.Get(a.URL() + "/healthz"); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("it is gone already: %v", err)
+	}
+	for over := false; !over; {
+		clk.Advance(time.Minute)
+		select {
+		case err := <-ran:
+			if err != nil {
+				t.Error(err)
+			}
+			over = true
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if _, err := http.Get(a.URL() + "/healthz"); err == nil {
+		t.Error("it answers after its end")
+	}
 }

@@ -158,6 +158,12 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 		var one int
 		return errors.Join(st.Read().NewRaw("SELECT 1").Scan(ctx, &one), st.Room())
 	})
+	a.checks.Add("drain", func(context.Context) error {
+		if a.draining.Load() {
+			return errors.New("draining")
+		}
+		return nil
+	})
 	a.checks.Add("clock", func(context.Context) error {
 		if d := st.Skew().Abs(); d > maxSkew {
 			return fmt.Errorf("the clocks of this machine and of the database are %s apart, limit %s; the database's is used", d, maxSkew)

@@ -39,7 +39,7 @@ type ServeCmd struct {
 	ControlCA            string        `help:"Of a gateway: whose certificate control must show (PEM). Default: the system's." type:"existingfile"`
 	Isolation            string        `help:"Of a gateway: what to do while control is silent: continue, strict or closed. Default: continue."`
 	ContactWithin        time.Duration `help:"Of a gateway: silence of control that counts as isolation. Default: 60s."`
-	DrainWait            time.Duration `help:"Of a gateway, when it is stopped: how long /readyz says no before connections are refused. Default: 0."`
+	DrainWait            time.Duration `help:"When it is stopped: how long /readyz says no before connections are refused, for balancers. Default: 0."`
 	Drain                time.Duration `help:"Of a gateway, when it is stopped: how long open streams may go on. Default: 30s."`
 	PublicURL            string        `help:"Where browsers find the desk, such as https://fengsui.example.com; for links, passkeys and cookies. Default: the address listened on."`
 	TrustedProxy         []string      `help:"Network of a reverse proxy in front of us, such as 10.0.0.5/32; its X-Forwarded-For is believed. May be given more than once." placeholder:"CIDR"`
@@ -69,6 +69,7 @@ type Config struct {
 		ClientCA string `yaml:"client_ca"`
 	} `yaml:"gateways"`
 	Gateway        GatewayConfig `yaml:"gateway"`
+	DrainWait      string        `yaml:"drain_wait"`
 	PublicURL      string        `yaml:"public_url"`
 	TrustedProxies []string      `yaml:"trusted_proxies"`
 	Upstream       struct {
@@ -136,6 +137,9 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 		o.ControlOnly = true
 	default:
 		return o, fault.Invalid("role", "cli.bad_role", "role", role)
+	}
+	if err := duration(&o.DrainWait, "drain_wait", c.DrainWait, f.DrainWait); err != nil {
+		return o, err
 	}
 	for _, s := range append(f.TrustedProxies, c.TrustedProxy...) {
 		p, err := netip.ParsePrefix(s)

@@ -49,12 +49,8 @@ func (c *ServeCmd) apart(ctx context.Context, f Config, out io.Writer) error {
 		file  string
 		into  *time.Duration
 	}{{"contact_within", c.ContactWithin, g.ContactWithin, &o.ContactWithin}, {"drain_wait", c.DrainWait, g.DrainWait, &o.DrainWait}, {"drain", c.Drain, g.Drain, &o.Drain}} {
-		if *d.into = d.flag; d.flag == 0 && d.file != "" {
-			v, err := time.ParseDuration(d.file)
-			if err != nil || v < 0 {
-				return fault.Invalid(d.field, "cli.bad_duration", "field", d.field, "value", d.file)
-			}
-			*d.into = v
+		if err := duration(d.into, d.field, d.flag, d.file); err != nil {
+			return err
 		}
 	}
 	o.Isolation = cmp.Or(c.Isolation, g.Isolation)
@@ -64,4 +60,17 @@ func (c *ServeCmd) apart(ctx context.Context, f Config, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "烽燧 Fengsui\n  gateway       %s/v1\n  readiness     %s/readyz\n", a.GatewayURL(), a.URL())
 	return a.Run(ctx)
+}
+
+// duration takes what the flag says, or else the file.
+func duration(into *time.Duration, field string, flag time.Duration, file string) error {
+	if *into = flag; flag != 0 || file == "" {
+		return nil
+	}
+	v, err := time.ParseDuration(file)
+	if err != nil || v < 0 {
+		return fault.Invalid(field, "cli.bad_duration", "field", field, "value", file)
+	}
+	*into = v
+	return nil
 }

@@ -3,6 +3,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,14 +60,14 @@ type Build struct {
 	Go      string `json:"go"`
 }
 
-// ReadBuild reads what the compiler left in the binary; version is what the release says, or empty.
+// Version is the release that this tree is, or leads to.
+const Version = "v0.2.0-dev"
+
+// ReadBuild reads what the compiler left in the binary; version is Version where it is empty.
 func ReadBuild(version string) Build {
-	b := Build{Version: version, Commit: "unknown"}
+	b := Build{Version: cmp.Or(version, Version), Commit: "unknown"}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		b.Go = info.GoVersion
-		if b.Version == "" {
-			b.Version = info.Main.Version
-		}
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
 				b.Commit = s.Value
