@@ -17,9 +17,7 @@ import (
 // served leaves a data folder as `fengsui serve --database` does, and gives the database.
 func served(t *testing.T) (data, database string) {
 	t.Helper()
-	if storetest.On() != storetest.Postgres {
-		t.Skip("of PostgreSQL only")
-	}
+	storetest.Only(t, storetest.Postgres, "a folder that remembers its database")
 	data = filepath.Join(t.TempDir(), "data")
 	database = storetest.Database(t, data)
 	serveOnce(t, data, database)

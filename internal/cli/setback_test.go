@@ -13,9 +13,7 @@ import (
 
 // The drill of docs/operations/postgresql.md: base backup, the server lost, restored to a time, started again.
 func TestAnInstanceRestoredToAPointInTimeGoesOnInANewEpochThatNamesWhatWasLost(t *testing.T) {
-	if storetest.On() != storetest.Postgres {
-		t.Skip("of PostgreSQL only")
-	}
+	storetest.Only(t, storetest.Postgres, "restores to a point in time")
 	server := storetest.StartArchived(t)
 	server.Exec(t, "postgres", "CREATE DATABASE fengsui")
 	data, database := filepath.Join(t.TempDir(), "data"), server.URL("fengsui")

@@ -20,9 +20,7 @@ import (
 // stopped is a data folder of a server that has stopped, on SQLite, with a database to move it to.
 func stopped(t *testing.T) (h *house, data, database string) {
 	t.Helper()
-	if storetest.On() != storetest.Postgres {
-		t.Skip("of PostgreSQL only")
-	}
+	storetest.Only(t, storetest.Postgres, "moves a folder to a database")
 	h = (&house{files: true}).furnish(t)
 	for i := range 20 {
 		h.write([]string{"incident:1", "subject:9", ""}[i%3], i)

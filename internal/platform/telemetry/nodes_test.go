@@ -16,9 +16,7 @@ import (
 // nodes are several logs of one database, as of as many control nodes.
 func nodes(t *testing.T, h *house, n int) (logs []*telemetry.Log) {
 	t.Helper()
-	if storetest.On() != storetest.Postgres {
-		t.Skip("a folder has one node")
-	}
+	storetest.Only(t, storetest.Postgres, "a folder has one node")
 	for i := range n {
 		o := h.options()
 		if i > 0 {

@@ -40,6 +40,14 @@ func On() Engine {
 	}
 }
 
+// Only skips a test of something that the other engine does not have, and says why. scripts/engines counts these apart.
+func Only(t testing.TB, e Engine, why string) {
+	t.Helper()
+	if On() != e {
+		t.Skipf("only on %s: %s", e, why)
+	}
+}
+
 // Open opens the store of o.Dir on the engine of this run and closes it when the test ends.
 func Open(t testing.TB, o store.Options) *store.Store {
 	t.Helper()
