@@ -63,7 +63,8 @@ type Options struct {
 	offline bool
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults fills in what is left empty.
+func (o Options) WithDefaults() Options {
 	def := func(s *string, v string) {
 		if *s == "" {
 			*s = v
@@ -124,7 +125,7 @@ type worker struct {
 // New opens the data folder, takes the ports and wires everything; nothing runs before Run.
 // What was opened is closed again when it fails.
 func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{o: o.withDefaults(), stopped: make(chan struct{})}
+	a := &App{o: o.WithDefaults(), stopped: make(chan struct{})}
 	a.log = a.o.Logger
 	if err := node.Check(a.o.Node); err != nil {
 		return nil, err

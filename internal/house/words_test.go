@@ -26,6 +26,9 @@ func keySinks() []sink {
 		{pkg: notify, name: "Term", arg: 1},
 		{pkg: loc, name: "Say", arg: 1},
 		{pkg: "internal/cli", name: "say", arg: 0, closure: true},
+		{pkg: "internal/app/doctor", name: "ok", arg: 1},
+		{pkg: "internal/app/doctor", name: "warn", arg: 1},
+		{pkg: "internal/app/doctor", name: "bad", arg: 1},
 		{pkg: "internal/platform/record", name: "Report", field: "Verdict"},
 		{pkg: "internal/platform/record", name: "Finding", field: "Key"},
 	}
@@ -37,6 +40,11 @@ func templateSinks() []sink {
 		{pkg: "internal/platform/notify", name: "Message", field: "Template"},
 		{pkg: "internal/respond/containment", name: "Page", field: "Key"},
 	}
+}
+
+// What is wrong comes with what to do about it.
+func remedySinks() []sink {
+	return []sink{{pkg: "internal/app/doctor", name: "warn", arg: 1}, {pkg: "internal/app/doctor", name: "bad", arg: 1}}
 }
 
 // checkWords holds what reaches sinks to a vocabulary. Packages in own are where the sinks are defined and
@@ -85,6 +93,7 @@ func TestEveryTranslationKeyInTheCodeHasItsSentence(t *testing.T) {
 		t.Fatalf("only %d keys were found in the code: the search misses them", len(uses))
 	}
 	report(t, "translations", checkWords(files, keySinks(), own, []string{""}, keys))
+	report(t, "remedies", checkWords(files, remedySinks(), own, []string{".do"}, keys))
 	report(t, "messages", checkWords(files, templateSinks(), own, []string{".subject", ".body"}, keys))
 }
 

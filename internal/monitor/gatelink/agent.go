@@ -157,12 +157,12 @@ func (a *Agent) unseal(ref string, sealed []byte) ([]byte, error) {
 	return Unseal(key, ref, sealed)
 }
 
-// contactName holds when control was last heard of, so that a restart does not begin the isolation policy's time anew.
-const contactName = "contact"
+// ContactFile holds when control was last heard of, so that a restart does not begin the isolation policy's time anew.
+const ContactFile = "contact"
 
 // LastContact is when control was last heard of before this start; zero if never.
 func (a *Agent) LastContact() time.Time {
-	raw, err := os.ReadFile(filepath.Join(a.o.StateDir, contactName))
+	raw, err := os.ReadFile(filepath.Join(a.o.StateDir, ContactFile))
 	ms, err2 := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64)
 	if err != nil || err2 != nil {
 		return time.Time{}
@@ -181,7 +181,7 @@ func (a *Agent) noteContact(nowMs, controlMs, contactMs int64) {
 	}
 	a.mu.Unlock()
 	if due {
-		if err := os.WriteFile(filepath.Join(a.o.StateDir, contactName), strconv.AppendInt(nil, contactMs, 10), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(a.o.StateDir, ContactFile), strconv.AppendInt(nil, contactMs, 10), 0o600); err != nil {
 			a.log.Error("the time of contact could not be written down", "error", err)
 		}
 	}

@@ -26,11 +26,12 @@ type member struct {
 	Facts      *Facts `json:"facts"` // the last; sealed values stay sealed
 }
 
-const memberName = "member.json"
+// MemberFile is the file in a state folder that holds what control let the gateway in with.
+const MemberFile = "member.json"
 
 func loadMember(dir string) (member, error) {
 	var m member
-	raw, err := os.ReadFile(filepath.Join(dir, memberName))
+	raw, err := os.ReadFile(filepath.Join(dir, MemberFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		key, err := ecdh.X25519().GenerateKey(rand.Reader)
@@ -53,13 +54,13 @@ func (m member) save(dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, memberName+".*.tmp")
+	tmp, err := os.CreateTemp(dir, MemberFile+".*.tmp")
 	if err != nil {
 		return err
 	}
 	_, err = tmp.Write(raw)
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(dir, memberName))
+		err = os.Rename(tmp.Name(), filepath.Join(dir, MemberFile))
 	}
 	if err != nil {
 		_ = os.Remove(tmp.Name())

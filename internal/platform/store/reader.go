@@ -2,12 +2,17 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
@@ -41,6 +46,36 @@ func Reader(ctx context.Context, dir, database string) (*bun.DB, error) {
 		return nil, fault.NotFound("database", "store.no_data", "folder", config.Database)
 	}
 	return db, nil
+}
+
+// Look opens a main database as Reader does, and in a way that changes no file, so that whoever looks as another user leaves nothing behind
+// that the server could not open. Errors as Reader.
+func Look(ctx context.Context, dir, database string) (*bun.DB, error) {
+	if database != "" {
+		return Reader(ctx, dir, database)
+	}
+	if err := (Options{Dir: dir}).placed(); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, MainFile)
+	if _, err := os.Stat(path); err != nil {
+		return nil, fault.NotFound("data", "store.no_data", "folder", dir).Because(err)
+	}
+	mode := "mode=ro"
+	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		mode = "immutable=1" // nobody has it open; without this SQLite would make a log of its own
+	}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+mode+"&_pragma=busy_timeout(10000)&_pragma=query_only(1)")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	var tables int
+	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return bun.NewDB(db, sqlitedialect.New(), tolerant), nil
 }
 
 func parse(database string) (*pgx.ConnConfig, error) {

@@ -1,0 +1,187 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fengsui/fengsui/internal/platform/due"
+	"github.com/fengsui/fengsui/internal/platform/notify"
+	"github.com/fengsui/fengsui/internal/respond/containment"
+	"github.com/fengsui/fengsui/internal/standard"
+)
+
+const (
+	gatewayLost = 30 * time.Second // three heartbeats
+	late        = time.Minute      // how long what is due may wait
+)
+
+// gateways looks at who passes the traffic, as long as somebody is there to hear of them.
+func (p *patient) gateways(ctx context.Context) error {
+	if !p.serving {
+		return nil
+	}
+	rows, err := containment.Gateways(ctx, p.db)
+	if err != nil {
+		return err
+	}
+	var revision int64
+	if err := p.db.NewRaw("SELECT revision FROM bundle_state WHERE id = 1").Scan(ctx, &revision); err != nil {
+		return err
+	}
+	var lost, behind, idle []string
+	for _, g := range rows {
+		switch {
+		case p.nowMs()-g.LastSeenMs > gatewayLost.Milliseconds():
+			lost = append(lost, g.ID)
+		case g.Revision < revision:
+			behind = append(behind, g.ID)
+		case !g.Effective:
+			idle = append(idle, g.ID)
+		}
+	}
+	if len(lost) > 0 {
+		p.bad("gateways", "doctor.gateways_lost", "gateways", strings.Join(lost, ", "))
+	}
+	if len(behind) > 0 {
+		p.bad("gateways", "doctor.gateways_behind", "gateways", strings.Join(behind, ", "), "revision", revision)
+	}
+	if len(idle) > 0 {
+		p.bad("gateways", "doctor.gateways_idle", "gateways", strings.Join(idle, ", "))
+	}
+	var services int
+	if err := p.db.NewRaw("SELECT COUNT(*) FROM service").Scan(ctx, &services); err != nil {
+		return err
+	}
+	switch {
+	case len(rows) == 0 && services > 0:
+		p.bad("gateways", "doctor.gateways_none", "services", services)
+	case len(lost)+len(behind)+len(idle) == 0:
+		p.ok("gateways", "doctor.gateways", "count", len(rows))
+	}
+	return nil
+}
+
+// duties looks at what is due.
+func (p *patient) duties(ctx context.Context) error {
+	b, err := due.CountBacklog(ctx, p.db, p.nowMs())
+	if err != nil {
+		return err
+	}
+	var given int
+	if err := p.db.NewRaw("SELECT COUNT(*) FROM due WHERE state = 'failed'").Scan(ctx, &given); err != nil {
+		return err
+	}
+	wait := time.Duration(0)
+	if b.OldestDueMs > 0 {
+		wait = time.Duration(p.nowMs()-b.OldestDueMs) * time.Millisecond
+	}
+	if given > 0 {
+		p.bad("due", "doctor.due_given_up", "count", given)
+	}
+	if b.Overdue > int64(given) && wait > late {
+		p.bad("due", "doctor.due_late", "count", b.Overdue-int64(given), "wait", wait.Round(time.Second))
+	} else if given == 0 {
+		p.ok("due", "doctor.due", "count", b.Pending)
+	}
+	return nil
+}
+
+// messages looks at what has not left.
+func (p *patient) messages(ctx context.Context) error {
+	b, err := notify.CountBacklog(ctx, p.db, p.nowMs())
+	if err != nil {
+		return err
+	}
+	var stuck int64
+	if err := p.db.NewRaw("SELECT COUNT(*) FROM outbox WHERE state IN ('failed', 'refused')").Scan(ctx, &stuck); err != nil {
+		return err
+	}
+	wait := time.Duration(0)
+	if b.OldestDueMs > 0 {
+		wait = time.Duration(p.nowMs()-b.OldestDueMs) * time.Millisecond
+	}
+	if stuck > 0 {
+		p.bad("outbox", "doctor.outbox_stuck", "count", stuck)
+	}
+	if b.Overdue > stuck && wait > late {
+		p.bad("outbox", "doctor.outbox_late", "count", b.Overdue-stuck, "wait", wait.Round(time.Second))
+	} else if stuck == 0 {
+		p.ok("outbox", "doctor.outbox", "count", b.Pending)
+	}
+	return nil
+}
+
+// channels looks at whether staff would be reached away from the desk.
+func (p *patient) channels(ctx context.Context) error {
+	var rows []struct{ ID, Name, Class, Tested string }
+	if err := p.db.NewRaw(`SELECT c.id, c.name, c.class, COALESCE((SELECT o.state FROM outbox o WHERE o.object_kind = 'channel' AND o.object_id = c.id ORDER BY o.queued_ms DESC, o.id DESC LIMIT 1), '') AS tested
+		FROM channel c WHERE c.state = 'active' AND NOT c.simulated ORDER BY c.name`).Scan(ctx, &rows); err != nil {
+		return err
+	}
+	var never, failed []string
+	staff := p.App.Webhook != ""
+	for _, c := range rows {
+		staff = staff || c.Class == string(notify.Staff)
+		if c.Class == string(notify.Authority) {
+			continue // nobody tests by writing to an authority
+		}
+		switch c.Tested {
+		case "":
+			never = append(never, c.Name)
+		case "failed", "refused":
+			failed = append(failed, c.Name)
+		}
+	}
+	if !staff {
+		p.warn("channels", "doctor.channels_none")
+	}
+	if len(never) > 0 {
+		p.warn("channels", "doctor.channels_untested", "channels", strings.Join(never, ", "))
+	}
+	if len(failed) > 0 {
+		p.bad("channels", "doctor.channels_failed", "channels", strings.Join(failed, ", "))
+	}
+	if staff && len(never)+len(failed) == 0 {
+		p.ok("channels", "doctor.channels", "count", len(rows))
+	}
+	return nil
+}
+
+// rules sees whether this program knows the rules, and the editions that open incidents were pinned to.
+func (p *patient) rules(ctx context.Context) {
+	book, err := standard.Load()
+	if err != nil {
+		p.bad("rules", "doctor.rules_broken", "why", err)
+		return
+	}
+	known := []string{}
+	for _, e := range book.Editions() {
+		known = append(known, e.ID)
+	}
+	var pinned []string
+	if p.db != nil {
+		if err := p.db.NewRaw("SELECT DISTINCT editions FROM incident WHERE state <> 'closed'").Scan(ctx, &pinned); err != nil {
+			return // the checks of the database say why
+		}
+	}
+	var missing []string
+	for _, text := range pinned {
+		var ids []string
+		if json.Unmarshal([]byte(text), &ids) != nil {
+			continue
+		}
+		for _, id := range ids {
+			if !slices.Contains(known, id) && !slices.Contains(missing, id) {
+				missing = append(missing, id)
+			}
+		}
+	}
+	if len(missing) > 0 {
+		p.bad("rules", "doctor.rules_edition", "editions", strings.Join(missing, ", "))
+		return
+	}
+	p.ok("rules", "doctor.rules", "editions", strings.Join(known, ", "))
+}
