@@ -1,0 +1,135 @@
+// Package fold turns text into symbols to be compared: what looks or means the
+// same becomes the same, and what a reader does not see is left out.
+//
+// # Two tables
+//
+// [Strict] undoes what changes no reading: case, width and other compatibility
+// forms, traditional characters (one at a time), combining marks, and invisible
+// characters such as zero-width joiners, direction marks, variation selectors
+// and control characters.
+//
+// [Loose] goes on from there: blanks, punctuation, signs and emoji are left
+// out, look-alike letters of other scripts and the digits 0 and 1 become the
+// Latin letter they are taken for, accents go, and what is enclosed in
+// brackets or a circle is taken out of them.
+//
+// # Symbols
+//
+// Folded text is UTF-16: a character of the first plane is one symbol, one of
+// the others two. Two values are special: a symbol is never [Skip], which is
+// what left-out characters fold to, and [Break] is equal to nothing and can be
+// part of no pattern; bytes that are not UTF-8 and U+FFFD give it. Each
+// character gives at most one folded character, so that every place in folded
+// text is a place in the original. Ligatures and units (ﬁ, ㎏) that stand for
+// several letters therefore stay as they are.
+//
+// Folding twice is folding once.
+package fold
+
+import "unicode/utf8"
+
+const (
+	// Skip is what a character that takes no part in comparison folds to.
+	Skip = 0
+	// Break is what a character that is equal to nothing folds to.
+	Break = 1
+)
+
+// Table says what each character is compared as. Get one from [Strict] or
+// [Loose]; it is immutable and safe for concurrent use.
+type Table struct {
+	bmp   [1 << 16]uint16
+	page  [1 << 12]uint16 // of the planes above the first, 256 characters each
+	pages [][256]rune     // pages[0] is not used: characters that stay as they are
+}
+
+// Rune gives Skip, Break or the character that r is compared as.
+func (t *Table) Rune(r rune) rune {
+	if uint32(r) < 1<<16 {
+		return rune(t.bmp[r])
+	}
+	return t.astral(r)
+}
+
+func (t *Table) astral(r rune) rune {
+	p := uint32(r-1<<16) >> 8
+	if p >= 1<<12 {
+		return Break
+	}
+	if n := t.page[p]; n != 0 {
+		return t.pages[n][r&0xFF]
+	}
+	return r
+}
+
+// Symbols appends the folded text to dst.
+func (t *Table) Symbols(dst []uint16, text string) []uint16 {
+	for len(text) > 0 {
+		n := len(dst)
+		for cap(dst)-n < min(len(text), 1<<12)+2 {
+			dst = append(dst[:cap(dst)], 0)[:n]
+		}
+		made, used := t.Fill(dst[n:cap(dst)], text, len(text))
+		dst, text = dst[:n+made], text[used:]
+	}
+	return dst
+}
+
+// fast has a bit for each 2 K characters whose three-byte form is surely
+// right: not the first 2 K, which would be overlong, nor the surrogates.
+const fast = ^uint32(1<<0 | 1<<(0xD800>>11))
+
+// Fill folds text into dst until limit bytes or more are used or dst has less
+// than two places left. It gives how many symbols were made and how many bytes
+// of text they, and what was left out, stand for.
+func (t *Table) Fill(dst []uint16, text string, limit int) (made, used int) {
+	n, i, room := 0, 0, len(dst)-1
+	limit = min(limit, len(text))
+	for i < limit && n < room {
+		b := text[i]
+		switch {
+		case b < utf8.RuneSelf:
+			c := uint32(t.bmp[b])
+			dst[n] = uint16(c)
+			n += int((c + 0xFFFF) >> 16) // nothing is made of Skip
+			i++
+		case i+4 <= len(text):
+			// Four bytes at once: the compiler makes one load of it.
+			w := uint32(text[i]) | uint32(text[i+1])<<8 | uint32(text[i+2])<<16 | uint32(text[i+3])<<24
+			r := w&0xF<<12 | w>>8&0x3F<<6 | w>>16&0x3F
+			if w&0xC0C0F0 == 0x8080E0 && fast>>(r>>11)&1 != 0 {
+				c := uint32(t.bmp[r])
+				dst[n] = uint16(c)
+				n += int((c + 0xFFFF) >> 16)
+				i += 3
+				continue
+			}
+			fallthrough
+		default:
+			m, w := t.slow(dst[n:], text[i:])
+			n += m
+			i += w
+		}
+	}
+	return n, i
+}
+
+func (t *Table) slow(dst []uint16, text string) (made, used int) {
+	r, w := utf8.DecodeRuneInString(text)
+	f := t.Rune(r)
+	switch {
+	case f == Skip:
+		return 0, w
+	case f <= 0xFFFF:
+		dst[0] = uint16(f)
+		return 1, w
+	}
+	dst[0], dst[1] = Pair(f)
+	return 2, w
+}
+
+// Pair gives the two symbols of a folded character above the first plane.
+func Pair(f rune) (uint16, uint16) {
+	f -= 1 << 16
+	return uint16(0xD800 + f>>10), uint16(0xDC00 + f&0x3FF)
+}
