@@ -1,0 +1,142 @@
+package match
+
+import "github.com/fengsui/fengsui/internal/inspect/fold"
+
+// Cursor is where the automaton stands in a text that arrives in pieces. It is
+// a few bytes and can be copied; the zero value is the beginning of a text.
+type Cursor struct {
+	state [readings]int32
+	gap   int32 // separators since the last symbol of the loose table
+}
+
+// Step reads one character and tells whether a pattern ends with it, see
+// [Lexicon.Ends].
+func (l *Lexicon) Step(c *Cursor, r rune) bool {
+	f := l.strict.Rune(r)
+	if f == fold.Skip {
+		return false
+	}
+	ends := false
+	if len(l.read[strict].pats) > 0 {
+		ends = l.read[strict].step(&c.state[strict], f)
+	}
+	if len(l.read[loose].pats)+len(l.read[sound].pats) > 0 {
+		ends = l.stepLoose(c, r) || ends
+	}
+	return ends
+}
+
+func (l *Lexicon) stepLoose(c *Cursor, r rune) (ends bool) {
+	f := l.loose.Rune(r)
+	if f == fold.Skip {
+		if c.gap++; c.gap > MaxGap {
+			c.state[loose], c.state[sound] = 0, 0
+		}
+		return false
+	}
+	c.gap = 0
+	if len(l.read[loose].pats) > 0 {
+		ends = l.read[loose].step(&c.state[loose], f)
+	}
+	if len(l.read[sound].pats) > 0 {
+		if f <= 0xFFFF {
+			f = rune(fold.Syllables().Of[f])
+		}
+		ends = l.read[sound].step(&c.state[sound], f) || ends
+	}
+	return ends
+}
+
+func (r *reading) step(state *int32, f rune) bool {
+	s := *state
+	if f <= 0xFFFF {
+		s = r.machine.next(s, uint16(f))
+	} else {
+		a, b := fold.Pair(f)
+		s = r.machine.next(r.machine.next(s, a), b)
+	}
+	*state = s
+	return r.machine.nodes[s].out != 0
+}
+
+// End is an entry whose last character has been read. Whether it is a hit
+// depends on what stands between and beside its characters: Gap and Word are
+// for the caller, who knows the text.
+type End struct {
+	Entry       int
+	Via         Via
+	Symbols     int  // of the table named by Loose, back from the last character
+	Loose       bool // symbols of the loose table; else of the strict one
+	Gap         int  // how many separators at most may stand in a row
+	Word        bool // First and Last must not adjoin their neighbours, see [Adjoin]
+	First, Last rune
+}
+
+// Ends calls yield for each entry that ends with the character read last,
+// until yield says no. It is to be called after a Step that said yes.
+func (l *Lexicon) Ends(c *Cursor, r rune, yield func(End) bool) {
+	for k := range l.read {
+		read := &l.read[k]
+		if len(read.pats) == 0 || k != strict && l.loose.Rune(r) == fold.Skip {
+			continue // a separator: what ended before it was told then
+		}
+		for p := read.machine.nodes[c.state[k]].out - 1; p >= 0; p = read.pats[p].next {
+			pat := &read.pats[p]
+			e := End{
+				Symbols: int(pat.n), Loose: k != strict,
+				First: rune(read.symbols[pat.from]), Last: rune(read.symbols[pat.from+uint32(pat.n)-1]),
+			}
+			for _, ref := range read.refs[pat.refs : pat.refs+uint32(pat.nrefs)] {
+				e.Entry, e.Via, e.Gap, e.Word = int(ref.entry), ref.via, int(ref.gap), ref.word
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Itself tells whether symbols of the loose table are the text of an entry
+// that goes by sound. A hit [ViaSound] of which it says yes is one of ViaText.
+func (l *Lexicon) Itself(entry int, symbols []uint16) bool {
+	want := l.kept(int32(entry))
+	if len(want) != len(symbols) {
+		return false
+	}
+	for i, c := range symbols {
+		if c != want[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Reach says how many symbols of what was read last may be the beginning of
+// something, by the strict and by the loose table.
+type Reach struct{ Strict, Loose int }
+
+// Grow is what has to be remembered: the longest end of the text that some
+// entry begins with.
+func (l *Lexicon) Grow(c *Cursor) Reach {
+	return Reach{l.read[strict].grow(c.state[strict]), max(l.read[loose].grow(c.state[loose]), l.read[sound].grow(c.state[sound]))}
+}
+
+// Hold is what must not be released yet: the longest end of the text that an
+// entry with Hold begins with.
+func (l *Lexicon) Hold(c *Cursor) Reach {
+	return Reach{l.read[strict].hold(c.state[strict]), max(l.read[loose].hold(c.state[loose]), l.read[sound].hold(c.state[sound]))}
+}
+
+func (r *reading) grow(state int32) int {
+	if len(r.pats) == 0 {
+		return 0
+	}
+	return int(r.machine.reach[state].grow)
+}
+
+func (r *reading) hold(state int32) int {
+	if len(r.pats) == 0 {
+		return 0
+	}
+	return int(r.machine.reach[state].hold)
+}

@@ -1,0 +1,319 @@
+package match
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/fengsui/fengsui/internal/inspect/fold"
+)
+
+// Hit is one place where an entry stands.
+type Hit struct {
+	Entry      int
+	Start, End int // bytes of the text
+	Gap        int // separators inside; 0 is the entry as it is written
+	Via        Via
+}
+
+const (
+	blockSymbols = 1 << 12 // looked at in one go: what fits into the first cache
+	pieceBytes   = 1 << 8  // folded in one go: what is read again where a hit is
+	lead         = 3       // symbols before the first of a text, all zero
+)
+
+// block is a part of a text in symbols, and where they come from.
+type block struct {
+	text    string
+	table   *fold.Table
+	symbols [lead + blockSymbols + pieceBytes + 2]uint16
+	sounds  [lead + blockSymbols + pieceBytes + 2]uint16
+	places  [blockSymbols + pieceBytes + 2]uint16
+	n       int
+	// A piece begins at byte off with symbol sym.
+	off, sym []int32
+}
+
+var blocks = sync.Pool{New: func() any { return new(block) }}
+
+// Scan appends every hit in text to dst, overlapping ones included, ordered by
+// Start, End, Entry and Via. It allocates only what dst needs to grow.
+func (l *Lexicon) Scan(dst []Hit, text string) []Hit { return l.scan(dst, text, false) }
+
+// scan can be told to leave the gate aside, which must change nothing.
+func (l *Lexicon) scan(dst []Hit, text string, plain bool) []Hit {
+	b := blocks.Get().(*block)
+	from := len(dst)
+	if len(l.read[strict].pats) > 0 {
+		dst = l.scanIn(dst, b, text, l.strict, &l.read[strict], nil, plain)
+	}
+	if len(l.read[loose].pats)+len(l.read[sound].pats) > 0 {
+		dst = l.scanIn(dst, b, text, l.loose, &l.read[loose], &l.read[sound], plain)
+	}
+	b.text = ""
+	blocks.Put(b)
+	if hits := dst[from:]; len(hits) > 1 {
+		slices.SortFunc(hits, func(a, b Hit) int {
+			return cmp.Or(a.Start-b.Start, a.End-b.End, a.Entry-b.Entry, int(a.Via)-int(b.Via))
+		})
+	}
+	return dst
+}
+
+// scanIn goes through text once by one table. A hit belongs to the block in
+// which its anchor ends; what of it may stand before and behind is at hand.
+func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r, sounds *reading, plain bool) []Hit {
+	tail := r.longest
+	if sounds != nil {
+		tail = max(tail, sounds.longest)
+	}
+	b.text, b.table, b.n, b.off, b.sym = text, table, lead, b.off[:0], b.sym[:0]
+	clear(b.symbols[:lead])
+	for at, done := 0, lead; ; {
+		for b.n < lead+blockSymbols && at < len(text) {
+			if k := len(b.sym) - 1; k >= 0 && int(b.sym[k]) == b.n {
+				b.off[k] = int32(at) // nothing was made of the piece before
+			} else {
+				b.off, b.sym = append(b.off, int32(at)), append(b.sym, int32(b.n))
+			}
+			made, used := table.Fill(b.symbols[b.n:], text[at:], pieceBytes)
+			b.n += made
+			at += used
+		}
+		limit := b.n
+		if at < len(text) {
+			limit -= tail
+		}
+		if len(r.pats) > 0 {
+			dst = l.find(dst, b, r, b.symbols[:b.n], done, limit, plain)
+		}
+		if sounds != nil && len(sounds.pats) > 0 {
+			of := &fold.Syllables().Of
+			for i, c := range b.symbols[:b.n] {
+				b.sounds[i] = of[c]
+			}
+			dst = l.find(dst, b, sounds, b.sounds[:b.n], done, limit, plain)
+		}
+		if at == len(text) {
+			return dst
+		}
+		done = limit - b.slide(limit-tail)
+	}
+}
+
+// slide drops whole pieces before a symbol and gives by how much it moved.
+func (b *block) slide(before int) int {
+	k := b.piece(before)
+	by := int(b.sym[k]) - lead
+	b.n = copy(b.symbols[:], b.symbols[by:b.n])
+	b.off, b.sym = b.off[:copy(b.off, b.off[k:])], b.sym[:copy(b.sym, b.sym[k:])]
+	for i := range b.sym {
+		b.sym[i] -= int32(by)
+	}
+	return by
+}
+
+// piece gives the piece in which a symbol stands.
+func (b *block) piece(symbol int) int {
+	lo, hi := 0, len(b.sym)
+	for hi-lo > 1 {
+		if m := (lo + hi) / 2; int(b.sym[m]) <= symbol {
+			lo = m
+		} else {
+			hi = m
+		}
+	}
+	return lo
+}
+
+// find reports the patterns of a reading whose anchor ends at a place from
+// done to limit of symbols s.
+func (l *Lexicon) find(dst []Hit, b *block, r *reading, s []uint16, done, limit int, plain bool) []Hit {
+	g := &r.gate
+	if limit <= done {
+		return dst
+	}
+	m := 0
+	if g.lens&^(1<<1) != 0 && !plain {
+		m = g.pass(b.places[:], s, done, limit)
+		m = g.sift(b.places[:m], s)
+	}
+	if plain || m > (limit-done)/8 {
+		return l.walk(dst, b, r, s, done, limit)
+	}
+	if g.single != nil {
+		for i := done; i < limit; i++ {
+			if c := s[i]; g.single[c>>6]>>(c&63)&1 != 0 {
+				for _, p := range g.patterns(uint64(c)) {
+					dst = l.take(dst, b, r, p, i)
+				}
+			}
+		}
+	}
+	for _, place := range b.places[:m] {
+		i := int(place)
+		key := keyAt(s, i)
+		for n := anchorMax; n > 1; n-- {
+			// Before the text there is nothing that an anchor could hold.
+			if g.lens>>n&1 == 0 || s[i+1-n] == 0 {
+				continue
+			}
+			for _, p := range g.patterns(key << (16 * (anchorMax - n)) >> (16 * (anchorMax - n))) {
+				pat := &r.pats[p]
+				start := i + 1 - int(pat.anchor)
+				end := start + int(pat.n)
+				if start >= lead && end <= len(s) && slices.Equal(s[start:end], r.symbols[pat.from:pat.from+uint32(pat.n)]) {
+					dst = l.take(dst, b, r, p, start)
+				}
+			}
+		}
+	}
+	return dst
+}
+
+// walk is find by the automaton, for blocks in which the gate would have to
+// look up too much.
+func (l *Lexicon) walk(dst []Hit, b *block, r *reading, s []uint16, done, limit int) []Hit {
+	state := int32(0)
+	from, to := max(lead, done-r.longest), min(len(s), limit+r.longest)
+	for i := from; i < to; i++ {
+		state = r.machine.next(state, s[i])
+		for p := r.machine.nodes[state].out - 1; p >= 0; p = r.pats[p].next {
+			pat := &r.pats[p]
+			start := i + 1 - int(pat.n)
+			if anchor := start + int(pat.anchor) - 1; anchor >= done && anchor < limit {
+				dst = l.take(dst, b, r, p, start)
+			}
+		}
+	}
+	return dst
+}
+
+// take reports what a pattern that begins at a symbol stands for, if the text
+// there is as the entry asks.
+func (l *Lexicon) take(dst []Hit, b *block, r *reading, p int32, symbol int) []Hit {
+	pat := &r.pats[p]
+	start, end, gap, widest := b.span(l, symbol, int(pat.n))
+	edges := 0 // not looked at, free, adjoined
+	for _, ref := range r.refs[pat.refs : pat.refs+uint32(pat.nrefs)] {
+		if widest > int(ref.gap) {
+			continue
+		}
+		if ref.word && edges == 0 {
+			edges = 1
+			first, last := r.symbols[pat.from], r.symbols[pat.from+uint32(pat.n)-1]
+			if Adjoin(rune(first), b.before(l, start)) || Adjoin(rune(last), b.after(l, end)) {
+				edges = 2
+			}
+		}
+		if ref.word && edges == 2 {
+			continue
+		}
+		if ref.via == ViaSound && l.itself(b, ref.entry, start, end) {
+			continue
+		}
+		dst = append(dst, Hit{int(ref.entry), start, end, gap, ref.via})
+	}
+	return dst
+}
+
+// span gives the bytes of n symbols from one on, and the separators in between:
+// all of them, and the most in a row.
+func (b *block) span(l *Lexicon, symbol, n int) (start, end, gap, widest int) {
+	k := b.piece(symbol)
+	at, skip := int(b.off[k]), symbol-int(b.sym[k])
+	for {
+		r, w := utf8.DecodeRuneInString(b.text[at:])
+		f := b.table.Rune(r)
+		if f != fold.Skip {
+			if skip <= 0 {
+				break
+			}
+			skip -= width(f)
+		}
+		at += w
+	}
+	start = at
+	for run := 0; n > 0; {
+		r, w := utf8.DecodeRuneInString(b.text[at:])
+		at += w
+		switch f := b.table.Rune(r); {
+		case f != fold.Skip:
+			n -= width(f)
+			run = 0
+		case b.table != l.strict && l.strict.Rune(r) != fold.Skip:
+			gap++
+			run++
+			widest = max(widest, run)
+		}
+	}
+	return start, at, gap, widest
+}
+
+// symbolsOf gives the one or two symbols of a folded character.
+func symbolsOf(f rune) (a, b uint16, n int) {
+	if f > 0xFFFF {
+		a, b = fold.Pair(f)
+		return a, b, 2
+	}
+	return uint16(f), 0, 1
+}
+
+// width is how many symbols a folded character is.
+func width(f rune) int {
+	if f > 0xFFFF {
+		return 2
+	}
+	return 1
+}
+
+// before gives what the character before a byte is compared as, or 0.
+func (b *block) before(l *Lexicon, at int) rune {
+	for at > 0 {
+		r, w := utf8.DecodeLastRuneInString(b.text[:at])
+		if l.strict.Rune(r) != fold.Skip {
+			return b.table.Rune(r)
+		}
+		at -= w
+	}
+	return 0
+}
+
+func (b *block) after(l *Lexicon, at int) rune {
+	for at < len(b.text) {
+		r, w := utf8.DecodeRuneInString(b.text[at:])
+		if l.strict.Rune(r) != fold.Skip {
+			return b.table.Rune(r)
+		}
+		at += w
+	}
+	return 0
+}
+
+// Adjoin tells whether two folded characters side by side belong to one word:
+// both are Latin letters or digits.
+func Adjoin(a, b rune) bool { return inWord(a) && inWord(b) }
+
+func inWord(f rune) bool {
+	return 'a' <= f && f <= 'z' || '0' <= f && f <= '9' || 0xC0 <= f && f < 0x250 && f != 0xD7 && f != 0xF7
+}
+
+// itself tells whether a part of the text that sounds like an entry is that
+// entry, and so was found by its text.
+func (l *Lexicon) itself(b *block, entry int32, start, end int) bool {
+	want := l.kept(entry)
+	for _, r := range b.text[start:end] {
+		f := l.loose.Rune(r)
+		if f == fold.Skip {
+			continue
+		}
+		for a, b, n := symbolsOf(f); n > 0; a, n = b, n-1 {
+			if len(want) == 0 || want[0] != a {
+				return false
+			}
+			want = want[1:]
+		}
+	}
+	return len(want) == 0
+}
