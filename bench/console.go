@@ -60,7 +60,7 @@ func consolePart(ctx context.Context, b *bench) (_ []table, err error) {
 	}{{"full", fullFolder}, {"near-empty", bareFolder}} {
 		b.say("       console, filling the folder %s", f.name)
 		at := time.Now()
-		s, err := seed(ctx, filepath.Join(dir, f.name), f.filling, upstream, at)
+		s, err := seed(ctx, place{dir: filepath.Join(dir, f.name)}, f.filling, upstream, at)
 		if err != nil {
 			return nil, fmt.Errorf("filling the folder %s: %w", f.name, err)
 		}
@@ -194,7 +194,16 @@ type served struct {
 }
 
 // serveFolder starts a server on a folder; what more says comes after the arguments that it always has, so it can change them.
-func serveFolder(ctx context.Context, log io.Writer, bin, dir string, more ...string) (_ *served, err error) {
+func serveFolder(ctx context.Context, log io.Writer, bin, dir string, more ...string) (*served, error) {
+	s, err := startServer(ctx, log, bin, dir, more...)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.quiet(ctx)
+}
+
+// startServer is serveFolder without waiting until the server is ready.
+func startServer(ctx context.Context, log io.Writer, bin, dir string, more ...string) (_ *served, err error) {
 	cmd := exec.CommandContext(ctx, bin, append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0", "--allow-private-upstream", "--log-level", "error"}, more...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay, cmd.Stderr = 20*time.Second, log
@@ -217,11 +226,18 @@ func serveFolder(ctx context.Context, log io.Writer, bin, dir string, more ...st
 	if s.url == "" {
 		return nil, errors.Join(errors.New("the server does not say where it listens"), s.stop())
 	}
-	return s, s.quiet(ctx)
+	return s, nil
 }
 
 // quiet waits until the server is ready and has worked off what fell due between the filling and its start.
 func (s *served) quiet(ctx context.Context) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	return wait(ctx, 5*time.Second)
+}
+
+func (s *served) ready(ctx context.Context) error {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/readyz", nil)
 		if err != nil {
@@ -230,10 +246,10 @@ func (s *served) quiet(ctx context.Context) error {
 		if res, err := http.DefaultClient.Do(req); err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {
-				return wait(ctx, 5*time.Second)
+				return nil
 			}
 		}
-		if err := wait(ctx, 100*time.Millisecond); err != nil {
+		if err := wait(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}

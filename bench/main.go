@@ -1,7 +1,7 @@
 // Command bench measures what Fengsui promises and prints one report: medians of several runs with their
 // spread, beside a peer in the same run where there is one.
 //
-//	go run ./bench [-only gateway,sse,inspect,order,due,record,console,flood] [-runs 5] [-json]
+//	go run ./bench [-only gateway,sse,inspect,order,due,record,console,flood,growth] [-runs 5] [-json]
 //
 // The report goes to standard output and nothing else does; progress goes to standard error. Nothing here
 // asserts a time: a slow machine gives a slow report, not a failed one. A run fails only when what was measured
@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +47,7 @@ type bench struct {
 	rate    float64       // requests a second where the load is paced
 	sink    string        // telemetry or count
 	streams int           // open when an order is issued
+	sizes   []int         // incidents of each place that grows
 	dir     string        // temporary data, removed at the end
 	log     io.Writer
 }
@@ -60,7 +62,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"gateway", gatewayPart}, {"sse", ssePart}, {"inspect", inspectPart},
-		{"order", orderPart}, {"due", duePart}, {"record", recordPart}, {"console", consolePart}, {"flood", floodPart},
+		{"order", orderPart}, {"due", duePart}, {"record", recordPart}, {"console", consolePart}, {"flood", floodPart}, {"growth", growthPart},
 	}
 }
 
@@ -68,16 +70,24 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	b := &bench{log: log}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(log)
-	only := f.String("only", "", "parts to run, separated by commas (default: all)")
+	only := f.String("only", "", "parts to run, separated by commas (default: all but growth)")
 	asJSON := f.Bool("json", false, "print JSON, with the value of every run")
 	f.IntVar(&b.runs, "runs", 5, "runs of each figure; the median is shown")
 	f.DurationVar(&b.phase, "phase", 700*time.Millisecond, "length of one load against one path (gateway)")
 	f.Float64Var(&b.rate, "rate", 200, "requests a second of the paced load (gateway)")
 	f.StringVar(&b.sink, "sink", "telemetry", "what the gateway hands its traffic rows to: telemetry or count")
 	f.IntVar(&b.streams, "streams", 1000, "open streams when the order is issued (order)")
+	sizes := f.String("sizes", "10,1000,100000", "incidents of the places that are put beside each other, at least 10 (growth)")
 	tmp := f.String("dir", "", "where temporary data goes (default: the system's temporary folder)")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	for s := range strings.SplitSeq(*sizes, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 10 || n > 900_000 {
+			return fmt.Errorf("-sizes %q: whole numbers from 10 to 900000, separated by commas", *sizes)
+		}
+		b.sizes = append(b.sizes, n)
 	}
 	chosen, err := choose(*only)
 	switch {
@@ -126,13 +136,13 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 func choose(only string) ([]part, error) {
 	all := parts()
 	if only == "" {
-		return all, nil
+		return all[:len(all)-1], nil // growth takes longer than all others together
 	}
 	var chosen []part
 	for name := range strings.SplitSeq(only, ",") {
 		i := slices.IndexFunc(all, func(p part) bool { return p.name == strings.TrimSpace(name) })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no part %q; there are gateway, sse, inspect, order, due, record, console and flood", name)
+			return nil, fmt.Errorf("there is no part %q; there are gateway, sse, inspect, order, due, record, console, flood and growth", name)
 		}
 		chosen = append(chosen, all[i])
 	}

@@ -75,16 +75,19 @@ type seeder struct {
 	sequence                                        int
 }
 
-// seed fills dir, which must not be there yet. The story ends at end; upstream is where its services send requests.
-func seed(ctx context.Context, dir string, want filling, upstream string, end time.Time) (_ *seeded, err error) {
+// place is a data folder and the main database that goes with it, "" for SQLite in the folder.
+type place struct{ dir, database string }
+
+// seed fills a place, which must not be there yet. The story ends at end; upstream is where its services send requests.
+func seed(ctx context.Context, at place, want filling, upstream string, end time.Time) (_ *seeded, err error) {
 	fake := clock.NewFake(end.Add(-seedFor))
-	a, err := app.New(ctx, app.Options{DataDir: dir, Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0", AllowPrivateUpstreams: true, Clock: fake})
+	a, err := app.New(ctx, app.Options{DataDir: at.dir, Database: at.database, Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0", AllowPrivateUpstreams: true, Clock: fake})
 	if err != nil {
 		return nil, err
 	}
 	defer a.Stop()
 	s := &seeder{filling: want, app: a, house: a.House, clock: fake, sink: behaviour.NewSink(a.House.Telemetry), rnd: rand.New(rand.NewPCG(1, 2)),
-		out: seeded{Dir: dir, Anomalies: map[string]int{}, Incidents: map[string]int{}}}
+		out: seeded{Dir: at.dir, Anomalies: map[string]int{}, Incidents: map[string]int{}}}
 	if err := s.people(ctx, upstream); err != nil {
 		return nil, err
 	}

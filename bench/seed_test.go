@@ -17,7 +17,7 @@ import (
 
 func TestASeededFolderHoldsWhatTheProductItselfWouldHaveWritten(t *testing.T) {
 	want := filling{anomalies: 62, incidents: 12, moments: 60}
-	s, err := seed(t.Context(), filepath.Join(t.TempDir(), "data"), want, "http://127.0.0.1:1", time.Now())
+	s, err := seed(t.Context(), place{dir: filepath.Join(t.TempDir(), "data")}, want, "http://127.0.0.1:1", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,6 +95,8 @@ func (l *Log) Append(ctx context.Context, tx bun.Tx, atMs int64, entries []store
 	}
 	boxes := map[string]secret.Box{}
 	var hashes []storedHash
+	var stored []storedEntry
+	var sealed []storedPayload
 	for i := range drafts {
 		d := &drafts[i]
 		if d.own.epoch > 0 {
@@ -105,21 +107,25 @@ func (l *Log) Append(ctx context.Context, tx bun.Tx, atMs int64, entries []store
 		if err != nil {
 			return err
 		}
-		sealed := sealPayload(box, &d.leaf, d.content)
+		sealed = append(sealed, storedPayload{Idx: d.leaf.Idx, Sealed: sealPayload(box, &d.leaf, d.content)})
 		raw := d.leaf.encode()
-		if err := insertEntry(ctx, tx, &d.leaf, raw, sealed); err != nil {
-			return err
-		}
+		stored = append(stored, storedEntry{Idx: d.leaf.Idx, Leaf: string(raw), AtMs: d.leaf.AtMs, Action: d.leaf.Action, ObjectKind: d.leaf.ObjectKind, ObjectID: d.leaf.ObjectID, Actor: d.leaf.Actor, Scope: d.leaf.Scope})
 		for level, hash := range h.edge.add(h.size, tlog.RecordHash(raw)) {
 			hashes = append(hashes, storedHash{Pos: tlog.StoredHashIndex(level, h.size>>level), Hash: hash[:]})
 		}
 		h.size++
 		if d.leaf.Action == actErase {
+			if err := insert(ctx, tx, &stored, &sealed); err != nil { // what is destroyed must be there
+				return err
+			}
 			if err := destroy(ctx, tx, d.leaf.ObjectID); err != nil {
 				return err
 			}
 			delete(boxes, d.leaf.ObjectID)
 		}
+	}
+	if err := insert(ctx, tx, &stored, &sealed); err != nil {
+		return err
 	}
 	if _, err := tx.NewInsert().Model(&hashes).Exec(ctx); err != nil {
 		return err
@@ -170,13 +176,34 @@ func readHead(ctx context.Context, db bun.IDB) (head, error) {
 	return h, err
 }
 
-func insertEntry(ctx context.Context, tx bun.Tx, f *leaf, raw, sealed []byte) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO record_entries (idx, leaf, at_ms, action, object_kind, object_id, actor, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		f.Idx, string(raw), f.AtMs, f.Action, f.ObjectKind, f.ObjectID, f.Actor, f.Scope)
-	if err != nil {
+type storedEntry struct {
+	bun.BaseModel `bun:"table:record_entries"`
+	Idx           int64  `bun:"idx,pk"`
+	Leaf          string `bun:"leaf"`
+	AtMs          int64  `bun:"at_ms"`
+	Action        string `bun:"action"`
+	ObjectKind    string `bun:"object_kind"`
+	ObjectID      string `bun:"object_id"`
+	Actor         string `bun:"actor"`
+	Scope         string `bun:"scope"`
+}
+
+type storedPayload struct {
+	bun.BaseModel `bun:"table:record_payloads"`
+	Idx           int64  `bun:"idx,pk"`
+	Sealed        []byte `bun:"sealed"`
+}
+
+// insert writes what has gathered, two statements however many entries: each would be a round trip.
+func insert(ctx context.Context, tx bun.Tx, entries *[]storedEntry, payloads *[]storedPayload) error {
+	if len(*entries) == 0 {
+		return nil
+	}
+	if _, err := tx.NewInsert().Model(entries).Exec(ctx); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO record_payloads (idx, sealed) VALUES (?, ?)`, f.Idx, sealed)
+	_, err := tx.NewInsert().Model(payloads).Exec(ctx)
+	*entries, *payloads = nil, nil
 	return err
 }
 

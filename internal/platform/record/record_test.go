@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/uptrace/bun"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
@@ -162,6 +163,49 @@ func TestConcurrentWritersLeaveNoGap(t *testing.T) {
 	want := int64(1 + writers*(9+3))
 	if err != nil || n != want || lo != 0 || hi != n-1 {
 		t.Errorf("%d entries from %d to %d, want %d from 0 (%v)", n, lo, hi, want, err)
+	}
+}
+
+// counted counts statements.
+type counted int
+
+func (c *counted) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context {
+	*c++
+	return ctx
+}
+func (c *counted) AfterQuery(context.Context, *bun.QueryEvent) {}
+
+func TestManyEntriesTakeNoMoreStatementsThanTwo(t *testing.T) {
+	h := newHouse(t)
+	h.write(decision("incident:i", 0)) // makes the key
+	db, err := store.Bare(t.Context(), storetest.With(t, store.Options{Dir: h.dir}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var statements []counted
+	for _, n := range []int{2, 50} {
+		var c counted
+		var entries []store.Entry
+		for i := range n {
+			e := decision("incident:i", i)
+			e.Actor = officer
+			entries = append(entries, e)
+		}
+		tx, err := db.WithQueryHook(&c).BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.log.Append(t.Context(), tx, day.UnixMilli(), entries); err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		statements = append(statements, c)
+	}
+	if statements[0] == 0 || statements[0] != statements[1] {
+		t.Errorf("2 entries take %d statements and 50 take %d", statements[0], statements[1])
 	}
 }
 

@@ -94,9 +94,9 @@ func majorOf(path string) int {
 // that closes when this process ends, also by kill -9. The first argument is the folder, the others the command.
 const keeper = `dir=$1; shift; "$@" >>"$dir/log" 2>&1 & p=$!; cat >/dev/null; kill -QUIT $p; wait $p; rm -rf "$dir"`
 
-// Start makes and starts a PostgreSQL of its own; durable is whether it syncs its commits to the disk. PostgreSQL
-// refuses to run as root, so it then runs as the user postgres, or nobody.
-func Start(durable bool) (Server, error) {
+// Start makes and starts a PostgreSQL of its own; durable is whether it syncs its commits to the disk, and more are settings
+// of its own. PostgreSQL refuses to run as root, so it then runs as the user postgres, or nobody.
+func Start(durable bool, more ...string) (Server, error) {
 	programs, err := bin()
 	if err != nil {
 		return Server{}, err
@@ -130,7 +130,7 @@ func Start(durable bool) (Server, error) {
 		settings = append(settings, "fsync=off", "full_page_writes=off", "synchronous_commit=off")
 	}
 	args := []string{"-c", keeper, "keeper", dir, filepath.Join(programs, "postgres"), "-D", data}
-	for _, s := range settings {
+	for _, s := range append(settings, more...) {
 		args = append(args, "-c", s)
 	}
 	keep := command("/bin/sh", args...)
