@@ -291,6 +291,7 @@ func (a *Apart) Run(ctx context.Context) error {
 			failed <- err
 		}
 	})
+	working.Go(func() { diagnostics(loops, a.o.StateDir, a.log) })
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", a.checks.Live())
 	mux.Handle("GET /readyz", a.checks.Ready())

@@ -146,6 +146,7 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 	watched := append([]*due.Cycle{worker.Cycle(), a.node.Cycle()}, deliverer.Cycles()...)
 	auditor := due.NewAuditor(st, pager, due.AuditOptions{Node: a.o.Node, Watch: watched, Log: a.log}, notify.Stuck{Read: st.Read()}, node.Missing{Read: st.Read()})
 	a.work("audit", auditor.Run)
+	a.work("diagnostics", func(ctx context.Context) error { diagnostics(ctx, a.o.DataDir, a.log); return nil })
 	nowMs := func() int64 { return clock.Ms(st.Clock()) }
 	h.Cycles = append(watched, auditor.Cycle())
 	for _, c := range h.Cycles {

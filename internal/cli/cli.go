@@ -24,6 +24,7 @@ type Root struct {
 	Gateway         GatewayCmd         `cmd:"" help:"Gateways that are processes of their own. 独立网关。"`
 	Record          RecordCmd          `cmd:"" help:"Verify, export and sign the record. 存证日志。"`
 	Doctor          DoctorCmd          `cmd:"" help:"Say what is wrong with an installation, and what to do; changes nothing. 体检。"`
+	Support         SupportCmd         `cmd:"" help:"Pack what somebody needs to help, without secrets and without content. 打包诊断信息。"`
 	Backup          BackupCmd          `cmd:"" help:"Back up a data folder, also of a running instance. 备份。"`
 	Restore         RestoreCmd         `cmd:"" help:"Restore a backup into an empty folder. 恢复。"`
 	Migrate         MigrateCmd         `cmd:"" help:"Move the data of a stopped instance between SQLite and PostgreSQL. 迁移数据库。"`

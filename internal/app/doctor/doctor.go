@@ -5,7 +5,9 @@ package doctor
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
+	"slices"
 	"syscall"
 	"time"
 
@@ -61,6 +63,28 @@ type Report struct {
 	Serving  bool         `json:"serving"`
 	State    State        `json:"state"` // the worst of them
 	Findings []Finding    `json:"findings"`
+
+	catalog *locale.Catalog
+	lang    locale.Lang
+}
+
+// Bare is the report without what people named: paths, addresses, names of nodes, gateways and channels. Figures stay.
+func (r *Report) Bare() *Report {
+	bare := *r
+	bare.Findings = make([]Finding, 0, len(r.Findings))
+	for _, f := range r.Findings {
+		args := slices.Clone(f.args)
+		for i := 1; i < len(args); i += 2 {
+			switch args[i].(type) {
+			case int, int64, uint64, time.Duration, fs.FileMode:
+			default:
+				args[i] = "…"
+			}
+		}
+		f.Found, f.args = r.catalog.Say(r.lang, f.Key, args...), nil //nolint:govet // the key is that of the finding
+		bare.Findings = append(bare.Findings, f)
+	}
+	return &bare
 }
 
 // patient is what is looked at.
@@ -127,7 +151,7 @@ func Examine(ctx context.Context, o Options, lang locale.Lang) (*Report, error) 
 	}
 	o.App = o.App.WithDefaults()
 	p := &patient{Options: o, catalog: catalog, lang: lang}
-	p.rep = &Report{AtMs: p.nowMs(), Build: health.ReadBuild(""), State: OK, Findings: []Finding{}}
+	p.rep = &Report{catalog: catalog, lang: lang, AtMs: p.nowMs(), Build: health.ReadBuild(""), State: OK, Findings: []Finding{}}
 	p.config()
 	p.private()
 	if o.Gateway != nil {

@@ -24,6 +24,9 @@ func (p *patient) record(ctx context.Context) error {
 		return err
 	}
 	fp, err := record.New(record.Options{}).Signer(ctx, p.db)
+	if err == nil && len(fp) < 16 {
+		err = errors.New("none was introduced")
+	}
 	if err != nil {
 		p.bad("record", "doctor.record_no_signer", "why", err)
 		return nil

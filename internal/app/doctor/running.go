@@ -33,7 +33,7 @@ func (p *patient) serve(ctx context.Context, dir, listen string) {
 		p.ok("serving", "doctor.not_serving")
 		return
 	}
-	address := reach(listen)
+	address := Reach(listen)
 	res, err := p.Get(ctx, address+"/readyz")
 	if err != nil {
 		p.bad("serving", "doctor.serving_silent", "address", address, "why", err)
@@ -63,8 +63,8 @@ func (p *patient) serve(ctx context.Context, dir, listen string) {
 	}
 }
 
-// reach is where a listener of this machine is asked.
-func reach(listen string) string {
+// Reach is where a listener of this machine is asked.
+func Reach(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return "http://" + listen

@@ -60,6 +60,22 @@ func Schema() int64 {
 	return v
 }
 
+var made = regexp.MustCompile(`(?i)CREATE TABLE (?:IF NOT EXISTS )?([a-z_]+)`)
+
+// Ours says whether a table of the main database is one that a schema change of this program makes.
+func Ours(table string) bool {
+	names, err := fs.Glob(migrationFS, "migrations/*.sql")
+	for _, n := range names {
+		raw, _ := migrationFS.ReadFile(n) // it is part of the program
+		for _, m := range made.FindAllSubmatch(raw, -1) {
+			if string(m[1]) == table {
+				return true
+			}
+		}
+	}
+	return err == nil && table == "goose_db_version"
+}
+
 // migrate brings the schema up to date. A newer one than is known is left alone, if it lets this program work on it.
 // Nothing that nodes which serve do not understand is changed under them.
 func (o Options) migrate(ctx context.Context, engine goose.Dialect, db *bun.DB) error {
