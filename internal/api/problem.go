@@ -15,6 +15,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
+	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
 // Problem is how the API says what went wrong (RFC 9457): a sentence in the caller's language, the
@@ -58,7 +59,7 @@ var statusOf = map[fault.Kind]int{
 func (a *API) problem(ctx context.Context, err error) error {
 	lang := langOf(ctx)
 	var f *fault.Error
-	if errors.As(err, &f) {
+	if err = store.Away(err); errors.As(err, &f) {
 		p := &Problem{Status: statusOf[f.Kind], Title: http.StatusText(statusOf[f.Kind]), Key: f.Key, Field: f.Field, Detail: a.catalog.Say(lang, f.Key, f.Args...)}
 		a.log.Debug("request refused", "key", f.Key, "err", err)
 		if p.Status >= 500 {

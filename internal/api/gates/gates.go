@@ -134,7 +134,7 @@ func (s *Server) say(w http.ResponseWriter, out any, err error) {
 func (s *Server) refuse(w http.ResponseWriter, err error) {
 	out, code := gatelink.Refusal{Code: "internal"}, http.StatusInternalServerError
 	var f *fault.Error
-	if errors.As(err, &f) {
+	if err = store.Away(err); errors.As(err, &f) {
 		out.Code = f.Key
 		code = map[fault.Kind]int{fault.KindInvalid: http.StatusUnprocessableEntity, fault.KindNotFound: http.StatusNotFound, fault.KindConflict: http.StatusConflict,
 			fault.KindUnauthenticated: http.StatusUnauthorized, fault.KindForbidden: http.StatusForbidden, fault.KindTooMany: http.StatusTooManyRequests}[f.Kind]

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fengsui/fengsui/internal/platform/fault"
 )
 
 // patience says how often a transaction is run again: at most four more times when the database is busy, and
@@ -42,6 +44,7 @@ const (
 	stateReadOnly      = "25006" // a standby that has not become the primary yet
 	classConnection    = "08"    // 08007 is transaction_resolution_unknown
 	stateUnknownCommit = "40003" // statement_completion_unknown
+	stateBadValue      = "22023" // invalid_parameter_value
 )
 
 // state is the SQLSTATE that the server gave with err, "" if the error is not the server's.
@@ -79,4 +82,13 @@ func isAway(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
 		errors.As(err, &op) || errors.Is(err, errAborted)
+}
+
+// Away gives an error of a read as fault unavailable store.busy if the database was away or busy, for whoever asked can try again;
+// any other error as it is. Write does so by itself.
+func Away(err error) error {
+	if err != nil && fault.KindOf(err) == fault.KindInternal && (isAway(err) || isBusy(err)) {
+		return fault.Unavailable("store.busy").Because(err)
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"io/fs"
 
@@ -28,3 +29,16 @@ func CorrectedClock(c clock.Clock) (clock.Clock, func(ms, asked, answered int64)
 	x := &corrected{Clock: c}
 	return x, x.correct
 }
+
+// Fate finds out what became of a transaction of a timeline whose commit was not answered; line "" is the server's own.
+func (s *Store) Fate(ctx context.Context, id, line string, err error) error {
+	if line == "" {
+		if err := s.r.QueryRowContext(ctx, "SELECT "+timeline).Scan(&line); err != nil {
+			return err
+		}
+	}
+	return s.pg.fate(ctx, turn{id, line}, err)
+}
+
+// ErrAborted says that a commit did not take place.
+var ErrAborted = errAborted

@@ -124,19 +124,26 @@ func (o Options) prepare(ctx context.Context, config *pgx.ConnConfig) error {
 	return errors.Join(err, unlock)
 }
 
-// enter waits for its turn to write. It gives the transaction's number, and reads the database's clock, both
-// after the wait.
-func (p *postgres) enter(ctx context.Context, tx bun.Tx) (id string, err error) {
+// turn is one in which somebody writes.
+type turn struct {
+	id   string // number of the transaction
+	line string // timeline of the server, which a promoted standby begins anew
+}
+
+const timeline = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+
+// enter waits for its turn to write. It reads what the turn is, and the database's clock, after the wait.
+func (p *postgres) enter(ctx context.Context, tx bun.Tx) (t turn, err error) {
 	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?, ?)", lockSpace, lockWriter); err != nil {
-		return "", err
+		return t, err
 	}
 	var ms int64
 	asked := clock.Ms(p.clock.Clock)
-	if err := tx.QueryRowContext(ctx, "SELECT pg_current_xact_id()::text, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint").Scan(&id, &ms); err != nil {
-		return "", err
+	if err := tx.QueryRowContext(ctx, "SELECT pg_current_xact_id()::text, "+timeline+", (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint").Scan(&t.id, &t.line, &ms); err != nil {
+		return t, err
 	}
 	p.clock.correct(ms, asked, clock.Ms(p.clock.Clock))
-	return id, nil
+	return t, nil
 }
 
 // errAborted is a commit that did not take place, although its answer was lost: it can be made again.
@@ -144,7 +151,7 @@ var errAborted = errors.New("store: the connection was lost and the transaction 
 
 // fate finds out what became of a commit whose answer did not arrive: running the transaction again
 // would do it twice if it took place. The server says which, as soon as it has noticed the lost connection.
-func (p *postgres) fate(ctx context.Context, id string, err error) error {
+func (p *postgres) fate(ctx context.Context, t turn, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -155,13 +162,15 @@ func (p *postgres) fate(ctx context.Context, id string, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		switch status := p.status(ctx, id); {
+		switch status := p.status(ctx, t); {
 		case status == "committed":
 			return nil
 		case status == "aborted" && left != nil:
 			return left
 		case status == "aborted":
 			return errAborted
+		case status == "reused":
+			return fault.Unavailable("store.unknown").Because(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -171,8 +180,10 @@ func (p *postgres) fate(ctx context.Context, id string, err error) error {
 	}
 }
 
-// status asks on a connection of its own: committed, aborted, in progress, or "" if nobody answers.
-func (p *postgres) status(ctx context.Context, id string) (status string) {
+// status asks on a connection of its own: committed, aborted, in progress, or "" if nobody answers. A standby that was promoted gives
+// the numbers that it had not heard of to others: there, a number that is committed may be somebody else's ("reused"), and
+// one that it does not know was never committed.
+func (p *postgres) status(ctx context.Context, t turn) (status string) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	c, err := pgx.ConnectConfig(ctx, p.config)
@@ -180,8 +191,18 @@ func (p *postgres) status(ctx context.Context, id string) (status string) {
 		return ""
 	}
 	defer c.Close(ctx) //nolint:errcheck // nothing hangs on it
-	if err := c.QueryRow(ctx, "SELECT COALESCE(pg_xact_status($1::text::xid8), '')", id).Scan(&status); err != nil {
-		return ""
+	var line string
+	if err := c.QueryRow(ctx, "SELECT "+timeline).Scan(&line); err != nil {
+		return "" // nobody, or a standby that is not promoted yet
+	}
+	err = c.QueryRow(ctx, "SELECT COALESCE(pg_xact_status($1::text::xid8), '')", t.id).Scan(&status)
+	switch {
+	case line == t.line && err == nil:
+		return status
+	case line != t.line && state(err) == stateBadValue:
+		return "aborted"
+	case line != t.line && status == "committed":
+		return "reused"
 	}
 	return status
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"strings"
@@ -51,6 +52,45 @@ func TestATransactionWhoseConnectionIsCutIsMadeAgainAndTakesEffectOnce(t *testin
 	})
 	if err != nil || tries != 2 || count(t, st) != 1 {
 		t.Errorf("%v after %d tries, %d rows", err, tries, count(t, st))
+	}
+}
+
+func TestANumberOfATransactionProvesNothingOnAServerThatWasPromotedMeanwhile(t *testing.T) {
+	st := onPostgres(t, storetest.Database(t, t.TempDir()))
+	var id string
+	if err := st.Write(ctx, actor, func(tx *store.Tx) error {
+		return tx.QueryRowContext(ctx, "SELECT pg_current_xact_id()::text").Scan(&id)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	lost := io.ErrUnexpectedEOF
+	for _, c := range []struct {
+		what, id, line string
+		want           func(error) bool
+	}{
+		{"committed here", id, "", func(err error) bool { return err == nil }},
+		{"committed here by somebody, after a failover", id, "0000002A", func(err error) bool { return fault.Is(err, "store.unknown") }},
+		{"not known to who was promoted", "4000000000", "0000002A", func(err error) bool { return errors.Is(err, store.ErrAborted) }},
+	} {
+		if err := st.Fate(ctx, c.id, c.line, lost); !c.want(err) {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+}
+
+func TestAReaderWhoseServerWentAwayCanTryAgainAndOneThatAskedNonsenseCannot(t *testing.T) {
+	st := onPostgres(t, storetest.Database(t, t.TempDir()))
+	_, err := st.Read().ExecContext(ctx, "SELECT pg_terminate_backend(pg_backend_pid())")
+	if err == nil || !fault.Is(store.Away(err), "store.busy") {
+		t.Errorf("away: %v", err)
+	}
+	_, err = st.Read().ExecContext(ctx, "SELECT nonsense")
+	if err == nil || store.Away(err) != err || store.Away(nil) != nil {
+		t.Errorf("nonsense: %v", err)
+	}
+	refused := fault.Unavailable("store.full").Because(io.EOF)
+	if store.Away(refused) != error(refused) {
+		t.Error("what was said already is said otherwise")
 	}
 }
 

@@ -165,9 +165,9 @@ func (s *Store) try(ctx context.Context, actor Actor, fn func(tx *Tx) error) (*T
 		return nil, err
 	}
 	defer btx.Rollback() //nolint:errcheck // after a commit it only says that the transaction is done
-	id := ""
+	var t turn
 	if s.pg != nil {
-		if id, err = s.pg.enter(ctx, btx); err != nil {
+		if t, err = s.pg.enter(ctx, btx); err != nil {
 			return nil, err
 		}
 	}
@@ -195,7 +195,7 @@ func (s *Store) try(ctx context.Context, actor Actor, fn func(tx *Tx) error) (*T
 	if err := s.pg.tell(ctx, btx, tx.topics); err != nil {
 		return nil, err
 	}
-	return tx, s.pg.fate(ctx, id, btx.Commit())
+	return tx, s.pg.fate(ctx, t, btx.Commit())
 }
 
 // roomAgain is how long after a write found the disk full the store is still said to be without room.
