@@ -21,6 +21,7 @@ endif
 
 JOBS ?= 2            # packages tested at once
 KILLS ?= 100         # how often make torture kills
+STORM_KILLS ?= 30    # how often its part with several nodes and gateways kills; 300 takes half an hour
 TORTURE_TIME ?= 15m  # and how long it may take
 ARGS ?=              # more arguments for the command of make run and make bench
 
@@ -52,10 +53,11 @@ engines: need-go need-postgres tally ## every test that opens a store, on SQLite
 screens: need-go need-node need-browser console ## a picture of every page, in both languages and shades, wide and narrow, into dist/screens
 	@rm -rf dist/screens && FENGSUI_SCREENS=$(CURDIR)/dist/screens go test -count=1 -timeout 20m -run TestScreens ./e2e/browser && ls dist/screens | wc -l
 
-torture: need-go need-postgres tally ## kill -9 at random instants, several nodes on PostgreSQL, gateways cut off, an upgrade under load: nothing is lost; KILLS=100
+torture: need-go need-postgres tally ## kill -9 at random instants, several nodes on PostgreSQL, gateways cut off, an upgrade under load, every fault in turn: nothing is lost; KILLS=100 STORM_KILLS=30
 	@[ -d e2e/torture ] || { echo "make $@: there are no torture tests in this tree (e2e/torture)." >&2; exit 1; }
 	@bin/tally -- -count=1 -p 1 -tags torture -timeout $(strip $(TORTURE_TIME)) ./e2e/nodes ./e2e/gates ./e2e/upgrade
 	@FENGSUI_TORTURE_KILLS=$(strip $(KILLS)) bin/tally -logs -- -count=1 -p 1 -run Torture -tags torture -timeout $(strip $(TORTURE_TIME)) ./e2e/torture/...
+	@FENGSUI_STORM_KILLS=$(strip $(STORM_KILLS)) bin/tally -logs -- -count=1 -p 1 -tags torture -timeout 45m ./e2e/storm
 
 bench: need-go console ## measure; every figure in the documents comes from here
 	@[ -d bench ] || { echo "make $@: there are no benchmarks in this tree (bench)." >&2; exit 1; }

@@ -99,15 +99,15 @@ func TestTortureKillsLoseNothingAndRepeatNothing(t *testing.T) {
 	if c.passed.Load() < int64(len(players)) {
 		t.Errorf("only %d drills passed", c.passed.Load())
 	}
-	found := examine(t, s.data)
+	found := examined(t, s.data)
 	t.Logf("examined: %s", found)
-	for _, p := range found.problems {
+	for _, p := range found.Problems {
 		t.Error(p)
 	}
-	if found.incidents != c.incidents.Load() {
-		t.Errorf("%d incidents with clocks were acknowledged and %d are there", c.incidents.Load(), found.incidents)
+	if found.Incidents != c.incidents.Load() {
+		t.Errorf("%d incidents with clocks were acknowledged and %d are there", c.incidents.Load(), found.Incidents)
 	}
-	if kills >= 20 && (found.overdue == 0 || found.lapsed == 0) {
+	if kills >= 20 && (found.Overdue == 0 || found.Lapsed == 0) {
 		t.Error("no clock ran out in all that time, so nothing was shown about them")
 	}
 	s.verify(t)

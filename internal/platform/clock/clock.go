@@ -31,7 +31,7 @@ func System() Clock { return system{} }
 // IsSystem reports whether c is the machine's clock itself.
 func IsSystem(c Clock) bool { _, ok := c.(system); return ok }
 
-func (system) Now() time.Time                         { return time.Now().UTC() }
+func (system) Now() time.Time                         { return stepped(time.Now()).UTC() }
 func (system) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
 // Fake is a clock that stands still until it is told to move. Safe for concurrent use.

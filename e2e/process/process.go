@@ -1,0 +1,103 @@
+//go:build torture
+
+// Package process runs Fengsui as processes of its own, for the tests that end them as they end in the world.
+package process
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Build builds the binary into a folder.
+func Build(dir string, tags ...string) (bin string, err error) {
+	bin = filepath.Join(dir, "fengsui")
+	out, err := exec.Command("go", "build", "-tags", strings.Join(tags, ","), "-o", bin, "github.com/fengsui/fengsui/cmd/fengsui").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+// Free is an address of the loopback that nobody listens on.
+func Free(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Process is one that runs. It ends with the process that started it.
+type Process struct {
+	Cmd  *exec.Cmd
+	Done chan struct{} // closed when it has ended
+
+	mu   sync.Mutex
+	said []byte
+}
+
+// kept is how much of what a process says is kept, in bytes.
+const kept = 256 << 10
+
+// Run starts a program with inherited files.
+func Run(files []*os.File, env []string, bin string, args ...string) (*Process, error) {
+	p := &Process{Cmd: exec.Command(bin, args...), Done: make(chan struct{})}
+	p.Cmd.Stdout, p.Cmd.Stderr, p.Cmd.ExtraFiles = p, p, files
+	p.Cmd.Env = append(os.Environ(), env...)
+	p.Cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.Cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { _ = p.Cmd.Wait(); close(p.Done) }()
+	return p, nil
+}
+
+// Write keeps what the process says.
+func (p *Process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.said = append(p.said, b...)
+	if len(p.said) > 2*kept {
+		p.said = append([]byte(nil), p.said[len(p.said)-kept:]...)
+	}
+	return len(b), nil
+}
+
+// Said is what it said last.
+func (p *Process) Said() string { p.mu.Lock(); defer p.mu.Unlock(); return string(p.said) }
+
+// Kill ends it at once, as kill -9 does.
+func (p *Process) Kill() { _ = p.Cmd.Process.Kill(); <-p.Done }
+
+// Term asks it to end.
+func (p *Process) Term() { _ = p.Cmd.Process.Signal(syscall.SIGTERM) }
+
+// Ended says whether it has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.Done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Until looks until something holds.
+func Until(t testing.TB, what string, within time.Duration, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(within); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not in time: " + what)
+		}
+	}
+}
