@@ -1,8 +1,12 @@
 package inspect
 
 import (
+	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/fengsui/fengsui/internal/inspect/fold"
+	"github.com/fengsui/fengsui/internal/inspect/match"
 )
 
 // The longest text that a check can hold back, in symbols.
@@ -17,13 +21,14 @@ func Compile(rules Rules) (*Engine, error) {
 	c := compiler{
 		e: &Engine{
 			maskRune: rules.MaskRune,
-			prefixes: newPrefixes(),
+			strict:   fold.Strict(),
+			loose:    fold.Loose(),
 			issuers:  knownIssuers(),
 			shapes:   cardShapes(),
 		},
 		maxHold: rules.MaxHold,
 		ids:     make(map[string]bool),
-		index:   make(map[string]int),
+		index:   make(map[contextKey]int),
 	}
 	if c.e.maskRune == 0 {
 		c.e.maskRune = DefaultMaskRune
@@ -40,8 +45,22 @@ func Compile(rules Rules) (*Engine, error) {
 	if !utf8.ValidString(rules.ReplaceText) {
 		return nil, &RuleError{Field: "replace_text", Reason: "not valid UTF-8"}
 	}
+	if c.e.holdFrom = rules.HoldFrom; c.e.holdFrom < 0 || c.e.holdFrom > MaxTermRunes {
+		return nil, &RuleError{Field: "hold_from", Reason: fmt.Sprintf("must be 0 to %d", MaxTermRunes)}
+	}
 	for i := range rules.Terms {
-		if err := c.term(&rules.Terms[i], rules.ReplaceText); err != nil {
+		if d := &rules.Terms[i].Disguise; d.loosely() {
+			c.gap = max(c.gap, min(d.Gap, match.MaxGap))
+		}
+	}
+	for i := range rules.Terms {
+		if err := c.term(&rules.Terms[i], &rules); err != nil {
+			return nil, err
+		}
+	}
+	c.e.terms = len(c.entries)
+	for i := range rules.Terms {
+		if err := c.contexts(i, &rules.Terms[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -50,22 +69,25 @@ func Compile(rules Rules) (*Engine, error) {
 			return nil, err
 		}
 	}
-	c.e.gate = newGate(len(c.texts))
-	for _, text := range c.texts {
-		c.e.gate.add([]rune(text))
-	}
-	if len(c.texts) > 0 {
-		c.e.matcher = newLibraryMatcher(c.texts)
+	if err := c.build(rules.Terms); err != nil {
+		return nil, err
 	}
 	return c.e, nil
+}
+
+// contextKey: contexts with one text are one entry.
+type contextKey struct {
+	text  string
+	loose bool
 }
 
 type compiler struct {
 	e       *Engine
 	maxHold int
 	ids     map[string]bool
-	index   map[string]int // folded text to pattern
-	texts   []string       // folded texts, as patterns
+	entries []match.Entry // one for each term, then the contexts
+	index   map[contextKey]int
+	gap     int // the widest of all terms: a stream cannot tell sooner that a gap is too wide
 }
 
 func (c *compiler) identify(id string, action Action) error {
@@ -82,7 +104,7 @@ func (c *compiler) identify(id string, action Action) error {
 	return nil
 }
 
-func (c *compiler) term(t *Term, replaceText string) error {
+func (c *compiler) term(t *Term, rules *Rules) error {
 	if err := c.identify(t.ID, t.Action); err != nil {
 		return err
 	}
@@ -92,13 +114,9 @@ func (c *compiler) term(t *Term, replaceText string) error {
 	if !utf8.ValidString(t.Replacement) {
 		return fail("replacement", "not valid UTF-8")
 	}
-	symbols, reason := foldPattern(t.Text)
-	if reason != "" {
-		return fail("text", "%s", reason)
-	}
 	r := rule{id: t.ID, kind: KindTerm, risk: t.Risk, topic: t.Topic, action: t.Action, replacement: t.Replacement}
 	if r.replacement == "" {
-		r.replacement = replaceText
+		r.replacement = rules.ReplaceText
 	}
 	if len(t.Contexts) > 0 {
 		if t.Window < 1 {
@@ -110,55 +128,97 @@ func (c *compiler) term(t *Term, replaceText string) error {
 		r.window = t.Window
 		c.e.window = max(c.e.window, t.Window)
 	}
-	if need := len(symbols) + r.window; t.Action.enforces() && need > c.maxHold {
+	entry := match.Entry{
+		Text: t.Text, Loose: t.Loose, Gap: t.Gap, Word: t.Word, Sound: t.Sound, Spell: t.Spell, Parts: t.Parts,
+		Hold: t.Action.enforces() && !(rules.Cut && t.Action == Block),
+	}
+	need, reason := lengthOf(t.Text, t.loosely())
+	if reason != "" {
+		return fail("text", "%s", reason)
+	}
+	if t.loosely() {
+		need = max(need, entry.Longest()) * (1 + c.gap)
+	}
+	if t.Word || t.Spell {
+		need++ // what follows has to be seen
+	}
+	need += r.window
+	c.e.longest = max(c.e.longest, need-r.window)
+	if t.Action.enforces() && need > c.maxHold {
 		field := "text"
 		if r.window > 0 {
 			field = "window"
 		}
 		return fail(field, "could hold back %d symbols, max_hold is %d", need, c.maxHold)
 	}
-	index := len(c.e.rules)
 	c.e.rules = append(c.e.rules, r)
+	c.entries = append(c.entries, entry)
+	return nil
+}
 
-	p := c.pattern(symbols, t.Action.enforces())
-	c.e.patterns[p].terms = append(c.e.patterns[p].terms, index)
-	for i, context := range t.Contexts {
-		symbols, reason := foldPattern(context)
-		if reason != "" {
-			return fail("contexts", "entry %d: %s", i, reason)
+func (d Disguise) loosely() bool { return d.Loose || d.Sound || d.Spell || d.Parts }
+
+// lengthOf gives the characters of a text after folding; reason says why it
+// cannot be looked for.
+func lengthOf(text string, loosely bool) (length int, reason string) {
+	if !utf8.ValidString(text) {
+		return 0, "not valid UTF-8"
+	}
+	table := fold.Strict()
+	if loosely {
+		table = fold.Loose()
+	}
+	for _, r := range text {
+		switch f := table.Rune(r); f {
+		case fold.Skip:
+		case fold.Break:
+			return 0, "has a character that is equal to nothing"
+		default:
+			length++
 		}
-		p := c.pattern(symbols, false)
-		c.e.patterns[p].contextOf = append(c.e.patterns[p].contextOf, index)
+	}
+	switch {
+	case length == 0:
+		return 0, "has no visible character"
+	case length > MaxTermRunes:
+		return 0, fmt.Sprintf("longer than %d symbols", MaxTermRunes)
+	}
+	return length, ""
+}
+
+// contexts adds the contexts of a term behind all terms.
+func (c *compiler) contexts(rule int, t *Term) error {
+	for i, context := range t.Contexts {
+		length, reason := lengthOf(context, t.loosely())
+		if reason != "" {
+			return &RuleError{ID: t.ID, Field: "contexts", Reason: fmt.Sprintf("entry %d: %s", i, reason)}
+		}
+		c.e.longest = max(c.e.longest, length)
+		key := contextKey{context, t.loosely()}
+		at, ok := c.index[key]
+		if !ok {
+			at = len(c.e.contextOf)
+			c.index[key] = at
+			c.e.contextOf = append(c.e.contextOf, nil)
+			c.entries = append(c.entries, match.Entry{Text: context, Loose: t.loosely()})
+		}
+		c.e.contextOf[at] = append(c.e.contextOf[at], rule)
 	}
 	return nil
 }
 
-func foldPattern(text string) (symbols []rune, reason string) {
-	if !utf8.ValidString(text) {
-		return nil, "not valid UTF-8"
+// build compiles the entries; what they cannot be is told by the term's id.
+func (c *compiler) build(terms []Term) error {
+	lexicon, err := match.Build(c.entries)
+	var wrong *match.EntryError
+	if errors.As(err, &wrong) {
+		if wrong.Index < len(terms) {
+			return &RuleError{ID: terms[wrong.Index].ID, Field: wrong.Field, Reason: wrong.Reason}
+		}
+		return &RuleError{Field: "contexts", Reason: wrong.Reason}
 	}
-	symbols = foldText(text)
-	switch {
-	case len(symbols) == 0:
-		return nil, "has no visible character"
-	case len(symbols) > MaxTermRunes:
-		return nil, fmt.Sprintf("longer than %d symbols", MaxTermRunes)
-	}
-	return symbols, ""
-}
-
-func (c *compiler) pattern(symbols []rune, enforces bool) int {
-	c.e.prefixes.add(symbols, enforces)
-	c.e.longest = max(c.e.longest, len(symbols))
-	text := string(symbols)
-	p, ok := c.index[text]
-	if !ok {
-		p = len(c.texts)
-		c.index[text] = p
-		c.texts = append(c.texts, text)
-		c.e.patterns = append(c.e.patterns, pattern{symbols: len(symbols)})
-	}
-	return p
+	c.e.lexicon = lexicon
+	return err
 }
 
 func (c *compiler) check(k *Check, replaceText string) error {

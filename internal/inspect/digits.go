@@ -73,7 +73,7 @@ func (d *digitRun) feed(e *Engine, it *item, hits []numberHit) []numberHit {
 	if it.f == 'x' && !d.sep {
 		if last := d.groups[len(d.groups)-1]; last.n == idDigits-1 {
 			d.maybeID = last.span
-			d.maybeID.end, d.maybeID.symEnd = it.off+int(it.w), it.sym+1
+			d.maybeID.end, d.maybeID.symEnd, d.maybeID.posEnd = it.off+int(it.w), it.sym+1, it.pos+1
 			var number [idDigits]byte
 			copy(number[:], d.digitsOf(&last))
 			number[idDigits-1] = 'x'
@@ -103,11 +103,11 @@ func (d *digitRun) settleID(hits []numberHit) []numberHit {
 func (d *digitRun) digit(it *item) {
 	if !d.open || d.sep {
 		d.prune()
-		d.groups = append(d.groups, group{span: span{start: it.off, symStart: it.sym}, at: len(d.kept)})
+		d.groups = append(d.groups, group{span: span{start: it.off, symStart: it.sym, pos: it.pos}, at: len(d.kept)})
 		d.open, d.sep = true, false
 	}
 	g := &d.groups[len(d.groups)-1]
-	g.end, g.symEnd = it.off+int(it.w), it.sym+1
+	g.end, g.symEnd, g.posEnd = it.off+int(it.w), it.sym+1, it.pos+1
 	g.n++
 	d.total++
 	if g.n <= cardMaxDigits {
@@ -175,7 +175,7 @@ func (d *digitRun) wholeIsShape(e *Engine) bool {
 
 func (d *digitRun) card(from int) numberHit {
 	first, last := &d.groups[from], &d.groups[len(d.groups)-1]
-	return numberHit{KindBankCard, span{first.start, last.end, first.symStart, last.symEnd}}
+	return numberHit{KindBankCard, span{first.start, last.end, first.symStart, last.symEnd, first.pos, last.posEnd}}
 }
 
 // fits tells whether the groups from index from on can be the beginning of

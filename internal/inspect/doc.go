@@ -31,14 +31,18 @@
 //
 // # How text is compared
 //
-// Each character is folded to at most one symbol: lower case, full width to
-// half width. Invisible characters (zero-width space and joiners, soft hyphen,
-// byte order mark, variation selectors, direction marks) are skipped in
-// comparison but belong to the hit in which they stand. Of more than 64 skipped
-// characters in a row the rest is removed from the text: otherwise a sender
-// could make a stream hold back without limit. Offsets always refer to the
-// original bytes. A byte that is not UTF-8 is released as U+FFFD and compared
-// as that; a character cut in two between chunks is put together first.
+// Package fold says what is compared as the same: case, width, compatibility
+// forms and traditional characters always; what a reader does not see is
+// skipped in comparison but belongs to the hit in which it stands. A term can
+// ask for more, see [Disguise]: separators inside, look-alikes, what sounds
+// alike, pinyin, characters written as their parts. Such a hit says by which
+// way it was found and how many separators stand in it.
+//
+// Of more than 64 skipped characters in a row the rest is removed from the
+// text: otherwise a sender could make a stream hold back without limit. Offsets
+// always refer to the original bytes. A byte that is not UTF-8 is released as
+// U+FFFD, which is equal to nothing; a character cut in two between chunks is
+// put together first.
 //
 // # What an action does
 //
@@ -79,13 +83,16 @@
 // time, and there is no moment at which text is let go unjudged because too
 // much was waiting. Held text is only ever released by a decision.
 //
+// # Modes of holding
+//
+// As a rule the whole beginning of a term that enforces is held. Rules.Cut
+// holds nothing for terms that block, Rules.HoldFrom holds from so many symbols
+// on; both say what may be released of a hit then.
+//
 // # Inside
 //
-// Keywords are matched by an Aho–Corasick library behind the unexported
-// interface matcher, which gives all occurrences, overlapping ones included.
-// The library keeps no state between calls and cannot say how much of a pattern
-// has been seen, so two small structures stand around it: a gate, which tells
-// from two symbols that no pattern begins here, and a table of all prefixes,
-// which tells what to hold. The library runs only over text in which some term
-// does occur or something unusual stands.
+// Package match finds the terms. A whole text goes through its gate first, and
+// only if something is there, or a number may be, through a stream as well. A
+// stream carries a cursor of the automaton, whose state also says how much of
+// what was read last may still grow into a hit.
 package inspect

@@ -5,19 +5,23 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/fengsui/fengsui/internal/inspect/fold"
+	"github.com/fengsui/fengsui/internal/inspect/match"
 )
 
 // Engine is a compiled rule set: immutable, safe for concurrent use. Make one
 // with [Compile].
 type Engine struct {
-	maskRune rune
-	rules    []rule // terms first, then checks, as given
-	patterns []pattern
-	matcher  matcher // nil without terms
-	prefixes *prefixes
-	gate     *gate
-	longest  int // symbols of the longest pattern
-	window   int // the widest context window
+	maskRune      rune
+	rules         []rule // terms first, then checks, as given
+	strict, loose *fold.Table
+	lexicon       *match.Lexicon // its entries are the terms, then the contexts
+	terms         int
+	contextOf     [][]int // terms that a context is for
+	longest       int     // symbols that a term with its separators, or a context, may have
+	window        int     // the widest context window
+	holdFrom      int     // symbols of a term that may go
 
 	idRules, cardRules []int // indices into rules
 	digits             bool  // some check is there
@@ -26,7 +30,6 @@ type Engine struct {
 	shapes             [][]int
 
 	streams sync.Pool // *Stream, for Scan
-	scratch sync.Pool // *scratch
 }
 
 // rule is what a hit reports and does.
@@ -37,13 +40,6 @@ type rule struct {
 	window                int // symbols; 0: needs no context
 }
 
-// pattern is one distinct folded text and what it stands for.
-type pattern struct {
-	symbols   int
-	terms     []int // rules that hit here
-	contextOf []int // rules that it is a context for
-}
-
 // scanPiece is how much of a whole text is looked at in one go: small enough
 // for the working memory to stay in the cache.
 const scanPiece = 1 << 10
@@ -51,6 +47,9 @@ const scanPiece = 1 << 10
 // Scan inspects a whole text. It gives what a stream gives for the same text,
 // however cut.
 func (e *Engine) Scan(text string) Result {
+	if e.quiet(text) {
+		return Result{Released: text}
+	}
 	s, _ := e.streams.Get().(*Stream)
 	if s == nil {
 		s = e.NewStream()
@@ -105,4 +104,69 @@ func (e *Engine) Scan(text string) Result {
 		return strings.Compare(a.RuleID, b.RuleID)
 	})
 	return res
+}
+
+// quiet tells whether nothing can be found in text and nothing is to be changed
+// in it, without going through it character by character. It may say no to a
+// text that is quiet, never yes to one that is not.
+func (e *Engine) quiet(text string) bool {
+	var look func([]uint16) bool
+	if e.digits {
+		look = noNumber
+	}
+	quiet, odd := e.lexicon.Quiet(text, e.terms, numberSymbols, look)
+	if !quiet || !odd {
+		return quiet
+	}
+	// Something was left out. That changes the text only where it is broken or
+	// where very much was left out in a row.
+	run := 0
+	for _, r := range text {
+		if e.strict.Rune(r) != fold.Skip {
+			run = 0
+		} else if run++; run > maxSkipRun {
+			return false
+		}
+	}
+	return utf8.ValidString(text)
+}
+
+// numberSymbols is how many symbols a number with its separators may have.
+const numberSymbols = 2 * cardMaxDigits
+
+// noNumber tells whether no number of cardMinDigits or more stands in symbols,
+// single separators in between. Of two neighbours in a number one is a digit,
+// so not every place has to be looked at.
+func noNumber(symbols []uint16) bool {
+	const stride = cardMinDigits - 1
+	for i := 1; i < len(symbols); i += stride {
+		if digit(symbols[i]) || digit(symbols[i-1]) {
+			if digitsAround(symbols, i) >= cardMinDigits {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func digit(c uint16) bool { return c-'0' < 10 }
+
+// digitsAround counts the digits of the run at place i.
+func digitsAround(symbols []uint16, i int) int {
+	n := 0
+	for k, gap := i, 0; k < len(symbols) && gap < 2; k++ {
+		if digit(symbols[k]) {
+			n, gap = n+1, 0
+		} else {
+			gap++
+		}
+	}
+	for k, gap := i-1, 0; k >= 0 && gap < 2; k-- {
+		if digit(symbols[k]) {
+			n, gap = n+1, 0
+		} else {
+			gap++
+		}
+	}
+	return n
 }

@@ -75,8 +75,8 @@ func TestMatchTellsTheRuleAndThePlaceInTheOriginal(t *testing.T) {
 	})
 	text := "Ａ甲\u200b乙 " + goodCard
 	want := []Match{
-		{RuleID: "t1", Kind: KindTerm, Action: Mask, Risk: "A.2.e", Topic: "示例", Start: 3, End: 12, Runes: 2},
-		{RuleID: "c1", Kind: KindBankCard, Action: Observe, Risk: "A.4.f", Start: 13, End: 29, Runes: 16},
+		{RuleID: "t1", Kind: KindTerm, Action: Mask, Risk: "A.2.e", Topic: "示例", Start: 3, End: 12, Runes: 2, FirstRune: 1, EndRune: 4},
+		{RuleID: "c1", Kind: KindBankCard, Action: Observe, Risk: "A.4.f", Start: 13, End: 29, Runes: 16, FirstRune: 5, EndRune: 21},
 	}
 	res := e.Scan(text)
 	if !slices.Equal(res.Matches, want) {

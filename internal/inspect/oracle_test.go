@@ -6,7 +6,19 @@ import (
 	"sort"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/fengsui/fengsui/internal/inspect/fold"
+	"github.com/fengsui/fengsui/internal/inspect/match"
 )
+
+func foldText(text string) (out []rune) {
+	for _, r := range text {
+		if f := fold.Strict().Rune(r); f != fold.Skip {
+			out = append(out, f)
+		}
+	}
+	return out
+}
 
 // oracle states what the engine must give, by brute force over the whole text
 // and without automaton, gate, state or stream.
@@ -15,6 +27,7 @@ type oracle struct {
 	syms  []rune // folded
 	at    []int  // byte offset of each symbol
 	end   []int  // byte offset behind each symbol
+	pos   []int  // characters before each symbol
 	runes []oracleRune
 }
 
@@ -39,10 +52,11 @@ func newOracle(rules Rules, text string) *oracle {
 	for i := 0; i < len(text); {
 		r, w := utf8.DecodeRuneInString(text[i:])
 		or := oracleRune{off: i, r: r, sym: -1}
-		if f := fold(r); f != skip {
+		if f := fold.Strict().Rune(r); f != fold.Skip {
 			skipped = 0
 			or.sym = len(o.syms)
 			o.syms, o.at, o.end = append(o.syms, f), append(o.at, i), append(o.end, i+w)
+			o.pos = append(o.pos, len(o.runes))
 		} else {
 			skipped++
 			or.drop = skipped > maxSkipRun
@@ -57,11 +71,18 @@ func (o *oracle) places(text string) [][2]int {
 	want := foldText(text)
 	var out [][2]int
 	for i := 0; i+len(want) <= len(o.syms); i++ {
-		if slices.Equal(o.syms[i:i+len(want)], want) {
+		if slices.Equal(o.syms[i:i+len(want)], want) && !slices.Contains(want, fold.Break) {
 			out = append(out, [2]int{i, i + len(want)})
 		}
 	}
 	return out
+}
+
+func (o *oracle) symbol(i int) rune {
+	if i < 0 || i >= len(o.syms) {
+		return 0
+	}
+	return o.syms[i]
 }
 
 func (o *oracle) hits() []oracleHit {
@@ -72,16 +93,23 @@ func (o *oracle) hits() []oracleHit {
 			replacement = o.rules.ReplaceText
 		}
 		for _, p := range o.places(t.Text) {
-			decided := p[1]
+			certain := p[1]
+			if t.Word {
+				if match.Adjoin(o.syms[p[0]], o.symbol(p[0]-1)) || match.Adjoin(o.syms[p[1]-1], o.symbol(p[1])) {
+					continue
+				}
+				certain++
+			}
+			decided := certain
 			if len(t.Contexts) > 0 {
 				decided = -1
 				for _, context := range t.Contexts {
 					for _, c := range o.places(context) {
 						switch {
 						case c[1] <= p[0] && c[0] >= p[0]-t.Window:
-							decided = p[1]
+							decided = certain
 						case c[0] >= p[1] && c[1] <= p[1]+t.Window && (decided < 0 || c[1] < decided):
-							decided = c[1]
+							decided = max(c[1], certain)
 						}
 					}
 				}
@@ -112,7 +140,7 @@ func (o *oracle) hits() []oracleHit {
 
 func (o *oracle) match(id, kind string, action Action, risk, topic string, p [2]int) Match {
 	return Match{RuleID: id, Kind: kind, Action: action, Risk: risk, Topic: topic,
-		Start: o.at[p[0]], End: o.end[p[1]-1], Runes: p[1] - p[0]}
+		Start: o.at[p[0]], End: o.end[p[1]-1], Runes: p[1] - p[0], FirstRune: o.pos[p[0]], EndRune: o.pos[p[1]-1] + 1}
 }
 
 func (o *oracle) digitAt(i int) bool { return i >= 0 && i < len(o.syms) && isDigit(o.syms[i]) }

@@ -1,6 +1,11 @@
 package inspect
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/fengsui/fengsui/internal/inspect/fold"
+	"github.com/fengsui/fengsui/internal/inspect/match"
+)
 
 // pass is the way of most chunks: what is held together with the chunk has no
 // hit, though its end may be the beginning of one. The chunk then leaves
@@ -8,13 +13,13 @@ import "unicode/utf8"
 // is rare: hits, skipped and broken characters, numbers that could be longer
 // than a date or a price. It changes nothing unless it answers ok.
 func (s *Stream) pass(chunk string) (step Step, ok bool) {
-	if s.nCarry > 0 || len(s.waiting) > 0 || len(s.marks) > 0 ||
+	if s.nCarry > 0 || len(s.waiting) > 0 || len(s.marks) > 0 || len(s.edges) > 0 ||
 		s.maskTo > s.rel || s.replTo > s.rel || !s.digits.idle() {
 		return Step{}, false
 	}
 	held := 0 // items not yet released; they are the last ones
 	for i := range s.items {
-		if s.items[i].f == skip {
+		if s.items[i].f == fold.Skip {
 			return Step{}, false
 		}
 		if s.items[i].off >= s.rel {
@@ -25,22 +30,8 @@ func (s *Stream) pass(chunk string) (step Step, ok bool) {
 		return Step{Held: held}, true
 	}
 	e := s.e
-	p := passing{prefixes: e.prefixes, chunk: chunk, keep: s.off + len(chunk), hold: s.off + len(chunk)}
-
-	// What was kept may go on in the chunk, from each of its symbols.
-	prev, open := rune(0), false
-	for i := range s.items {
-		prev = s.items[i].f
-		open = e.gate.begins(prev)
-		if open && !p.try(s.items[i:], 0, s.items[i].off) {
-			return Step{}, false
-		}
-	}
-	if len(s.items) > 0 {
-		open = false // tried
-	}
-
-	digits, sep, n, prevAt := 0, false, 0, 0
+	cursor := s.cursor
+	digits, sep, n := 0, false, 0
 	for i := 0; i < len(chunk); {
 		r, w := rune(chunk[i]), 1
 		if r >= utf8.RuneSelf {
@@ -48,39 +39,36 @@ func (s *Stream) pass(chunk string) (step Step, ok bool) {
 				return Step{}, false
 			}
 		}
-		f := r
-		if r < 0x4E00 || r > 0x9FFF {
-			if f = fold(r); f == skip {
-				return Step{}, false
-			}
-			if e.digits {
-				switch {
-				case isDigit(f):
-					if digits++; digits >= cardMinDigits {
-						return Step{}, false
-					}
-					sep = false
-				case digits > 0 && !sep && isSeparator(f):
-					sep = true
-				default:
-					digits = 0
-				}
-			}
-		} else {
-			digits = 0
-		}
-		if open && e.gate.pairKnown(prev, f) && !p.try(nil, prevAt, s.off+prevAt) || e.gate.isSingle(f) {
+		f := e.strict.Rune(r)
+		if f == fold.Skip {
 			return Step{}, false
 		}
-		open = e.gate.begins(f)
-		prev, prevAt = f, i
+		if e.digits {
+			switch {
+			case f > 0x2212 || f > '9' && f < 0xA0: // no digit and no separator
+				digits = 0
+			case isDigit(f):
+				if digits++; digits >= cardMinDigits {
+					return Step{}, false
+				}
+				sep = false
+			case digits > 0 && !sep && isSeparator(f):
+				sep = true
+			default:
+				digits = 0
+			}
+		}
+		if e.lexicon.StepFolded(&cursor, r, f) {
+			return Step{}, false
+		}
 		n++
 		i += w
 	}
-	if digits > 0 || open && !p.try(nil, prevAt, s.off+prevAt) {
+	if digits > 0 {
 		return Step{}, false
 	}
-	return s.commit(&p, held, n), true
+	s.cursor = cursor
+	return s.commit(chunk, held, n), true
 }
 
 // decodeRune is utf8.DecodeRuneInString with a short way for the three-byte
@@ -95,84 +83,49 @@ func decodeRune(text string) (rune, int) {
 	return utf8.DecodeRuneInString(text)
 }
 
-// passing is what pass has learned so far.
-type passing struct {
-	prefixes   *prefixes
-	chunk      string
-	keep, hold int // as in Stream.holdFrom
-}
-
-// try follows the patterns that begin at offset off of the original: with
-// items, if any, then with the chunk from byte at on. It answers false if one
-// of them is complete.
-func (p *passing) try(items []item, at, off int) bool {
-	node := int32(0)
-	for i := range items {
-		// What was complete here was taken in an earlier step.
-		if node = p.prefixes.step(node, items[i].f); node == 0 {
-			return true
-		}
-	}
-	for at < len(p.chunk) {
-		r, w := utf8.DecodeRuneInString(p.chunk[at:])
-		f := fold(r)
-		if f == skip || r == utf8.RuneError && w == 1 {
-			return false
-		}
-		if node = p.prefixes.step(node, f); node == 0 {
-			return true
-		}
-		if p.prefixes.nodes[node].ends {
-			return false
-		}
-		at += w
-	}
-	if p.prefixes.nodes[node].grows {
-		p.keep = min(p.keep, off)
-	}
-	if p.prefixes.nodes[node].enforces {
-		p.hold = min(p.hold, off)
-	}
-	return true
-}
-
-// commit makes the step that pass found possible; n is the number of symbols
-// in the chunk.
-func (s *Stream) commit(p *passing, held, n int) Step {
+// commit makes the step that pass found possible; n is the number of characters
+// in the chunk, all of which count as symbols.
+func (s *Stream) commit(chunk string, held, n int) Step {
 	from, start := s.off, s.rel
-	s.off += len(p.chunk)
-	s.rel = p.hold
+	s.off += len(chunk)
+	s.sym += n
+	s.pos += n
+	s.skipRun = 0
+	lexicon := s.e.lexicon
+	grow, hold := lexicon.Grow(&s.cursor), s.e.held(&s.cursor)
+	keepAt := s.backIn(chunk, grow, lexicon.Words())
+	holdAt := s.backIn(chunk, hold, false)
+	s.rel = max(s.rel, holdAt)
 	step := Step{}
 	switch {
-	case held == 0:
-		step.Released = p.chunk[:p.hold-from]
-	case p.hold > start:
+	case held == 0 && s.rel > from:
+		step.Released = chunk[:s.rel-from]
+	case s.rel > start:
 		// All that is held in pass is plain, so bytes can be counted.
-		buf := make([]byte, 0, p.hold-start+utf8.UTFMax)
+		buf := make([]byte, 0, s.rel-start+utf8.UTFMax)
 		for i := len(s.items) - held; i < len(s.items); i++ {
-			if s.items[i].off < p.hold {
+			if s.items[i].off < s.rel {
 				buf = utf8.AppendRune(buf, s.items[i].r)
 			}
 		}
-		if p.hold > from {
-			buf = append(buf, p.chunk[:p.hold-from]...)
+		if s.rel > from {
+			buf = append(buf, chunk[:s.rel-from]...)
 		}
 		step.Released = string(buf)
 	}
+	keep := min(keepAt, s.rel)
 	cut := 0
-	for cut < len(s.items) && s.items[cut].off < p.keep {
+	for cut < len(s.items) && s.items[cut].off < keep {
 		cut++
 	}
 	s.items = s.items[:copy(s.items, s.items[cut:])]
-	s.sym += n
-	s.skipRun = 0
-	if p.keep < s.off {
-		rest := p.chunk[max(0, p.keep-from):]
-		sym, off := s.sym-utf8.RuneCountInString(rest), s.off-len(rest)
+	if keep < s.off {
+		rest := chunk[max(0, keep-from):]
+		back, off := utf8.RuneCountInString(rest), s.off-len(rest)
 		for _, r := range rest {
 			w := utf8.RuneLen(r)
-			s.items = append(s.items, item{off: off, sym: sym, r: r, f: fold(r), w: uint8(w)})
-			sym++
+			s.items = append(s.items, item{off: off, sym: s.sym - back, pos: s.pos - back, r: r, f: s.e.strict.Rune(r), w: uint8(w)})
+			back--
 			off += w
 		}
 	}
@@ -180,4 +133,32 @@ func (s *Stream) commit(p *passing, held, n int) Step {
 		step.Held++
 	}
 	return step
+}
+
+// backIn is back for a chunk that is not among the items yet.
+func (s *Stream) backIn(chunk string, reach match.Reach, more bool) int {
+	off := s.off
+	if more {
+		if reach.Strict++; s.e.lexicon.Loosely() {
+			reach.Loose++
+		}
+	}
+	for i := len(chunk); i > 0 && (reach.Strict > 0 || reach.Loose > 0); {
+		r, w := utf8.DecodeLastRuneInString(chunk[:i])
+		i -= w
+		if reach.Strict > 0 {
+			off = s.off - len(chunk) + i
+			reach.Strict -= width(s.e.strict.Rune(r))
+		}
+		if reach.Loose > 0 {
+			if f := s.e.loose.Rune(r); f != fold.Skip {
+				off = s.off - len(chunk) + i
+				reach.Loose -= width(f)
+			}
+		}
+	}
+	if reach.Strict > 0 || reach.Loose > 0 {
+		off = s.back(s.items, reach, false, off)
+	}
+	return off
 }

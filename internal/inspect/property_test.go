@@ -5,8 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/fengsui/fengsui/internal/inspect/fold"
+	"github.com/fengsui/fengsui/internal/inspect/match"
 )
 
 const (
@@ -20,7 +24,7 @@ const (
 // cut short, with invisible and broken characters in between.
 func drawText(t *rapid.T) string {
 	pieces := []string{
-		"a", "b", "A", "Ｂ", "中", "文", "字", "\u200b", "\u200d", "\ufe0f", "\u00ad", "。", "😀",
+		"a", "b", "A", "Ｂ", "х", "中", "忠", "文", "闻", "字", "中文中", "钟闻仲", "法", "氵去", "氵去中", "zhongwen", "發", "\u200b", "\u200d", "\ufe0f", "\u00ad", "。", "😀",
 		"\xff", "\xe4\xb8", "\xf0\x9f", "�", " ", "-", "x", "X", "1", "4", "62", "９", "0000",
 		goodID, goodCard, goodCard19, "4111 1111 1111 1111", "4111-1111-1111-1111", "411111 1111111111",
 		"3782 822463 10005", "6212 3456 7890 1234 569", "41 11 11 11 11 11 11 11", "11010519491231002", "110105194912310028",
@@ -29,9 +33,14 @@ func drawText(t *rapid.T) string {
 	return strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 40).Draw(t, "text"), "")
 }
 
-func drawRules(t *rapid.T) Rules {
+func drawRules(t *rapid.T) Rules { return drawRulesWith(t, true) }
+
+// plainRules are those that the oracle can judge.
+func plainRules(t *rapid.T) Rules { return drawRulesWith(t, false) }
+
+func drawRulesWith(t *rapid.T, disguised bool) Rules {
 	word := rapid.Custom(func(t *rapid.T) string {
-		return strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "中", "文", "1", "ａ", "x", "😀"}), 1, 5).Draw(t, "word"), "")
+		return strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "中", "文", "1", "ａ", "x", "😀", "法", "发"}), 1, 5).Draw(t, "word"), "")
 	})
 	actions := []Action{Observe, Mask, Mask, Replace}
 	if rapid.Bool().Draw(t, "blocks") {
@@ -48,6 +57,15 @@ func drawRules(t *rapid.T) Rules {
 		if rapid.Bool().Draw(t, "wording") {
 			term.Replacement = fmt.Sprintf("<%d>", i)
 		}
+		term.Word = rapid.IntRange(0, 2).Draw(t, "word") == 0
+		if disguised && !strings.Contains(term.Text+strings.Join(term.Contexts, ""), "😀") {
+			if rapid.IntRange(0, 3).Draw(t, "known") == 0 {
+				term.Text = rapid.SampledFrom([]string{"中文", "中文中", "法中"}).Draw(t, "term")
+			}
+			term.Loose, term.Gap = rapid.Bool().Draw(t, "loose"), rapid.IntRange(0, 3).Draw(t, "gap")
+			term.Spell, term.Parts = rapid.IntRange(0, 4).Draw(t, "spell") == 0, rapid.Bool().Draw(t, "parts")
+			term.Sound = syllables(term.Text) >= match.MinSounds && rapid.Bool().Draw(t, "sound")
+		}
 		rules.Terms = append(rules.Terms, term)
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "checks") {
@@ -56,6 +74,15 @@ func drawRules(t *rapid.T) Rules {
 	}
 	rules.ReplaceText = rapid.SampledFrom([]string{"", "…"}).Draw(t, "replace text")
 	return rules
+}
+
+func syllables(text string) (n int) {
+	for _, c := range fold.Loose().Symbols(nil, text) {
+		if fold.Syllables().Has(c) {
+			n++
+		}
+	}
+	return n
 }
 
 // run feeds a stream and gives all that came out of it.
@@ -113,7 +140,7 @@ func TestVerdictAndReleasedTextDoNotDependOnTheCut(t *testing.T) {
 func TestScanAgreesWithBruteForce(t *testing.T) {
 	hits := 0
 	rapid.Check(t, func(t *rapid.T) {
-		rules := drawRules(t)
+		rules := plainRules(t)
 		e, err := Compile(rules)
 		if err != nil {
 			t.Fatal(err)
@@ -131,6 +158,48 @@ func TestScanAgreesWithBruteForce(t *testing.T) {
 	})
 	if hits == 0 {
 		t.Fatal("no rule was ever hit: the texts prove nothing")
+	}
+}
+
+// The lexicon finds in a whole text, by another way, what a stream finds.
+func TestStreamFindsWhatTheLexiconFinds(t *testing.T) {
+	found := map[match.Via]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		rules := drawRules(t)
+		rules.Checks = nil
+		rules.Terms = append(rules.Terms, Term{ID: "spelled", Text: "中文", Disguise: Disguise{Spell: true}},
+			Term{ID: "apart", Text: "法中", Disguise: Disguise{Parts: true}}, Term{ID: "sounding", Text: "中文中", Disguise: Disguise{Sound: true}})
+		for i := range rules.Terms {
+			rules.Terms[i].Action, rules.Terms[i].Contexts = Observe, nil
+		}
+		e, err := Compile(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := drawText(t)
+		var want []string
+		for _, h := range e.lexicon.Scan(nil, text) {
+			want = append(want, fmt.Sprint(h.Start, h.End, rules.Terms[h.Entry].ID, h.Gap, h.Via))
+			found[h.Via]++
+		}
+		var got []string
+		_, matches, _ := run(e.NewStream(), drawCuts(t, text))
+		for _, m := range matches {
+			got = append(got, fmt.Sprint(m.Start, m.End, m.RuleID, m.Gap, m.Via))
+			if utf8.RuneCountInString(text[:m.Start]) != m.FirstRune || utf8.RuneCountInString(text[:m.End]) != m.EndRune {
+				t.Fatalf("text %q: %+v is not at these characters", text, m)
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Fatalf("text %q rules %+v\nfound %v\nwant  %v", text, rules.Terms, got, want)
+		}
+	})
+	for _, via := range []match.Via{match.ViaText, match.ViaSound, match.ViaParts, match.ViaSpelling} {
+		if found[via] == 0 {
+			t.Errorf("nothing was found by %v: the texts prove nothing", via)
+		}
 	}
 }
 

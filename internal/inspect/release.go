@@ -3,6 +3,9 @@ package inspect
 import (
 	"slices"
 	"unicode/utf8"
+
+	"github.com/fengsui/fengsui/internal/inspect/fold"
+	"github.com/fengsui/fengsui/internal/inspect/match"
 )
 
 // settle releases what can be released once the items up to end are decided.
@@ -22,7 +25,8 @@ func (s *Stream) settle(end int, last bool) Step {
 		last = true
 	}
 	if last {
-		s.items, s.waiting, s.seen, s.marks = s.items[:0], s.waiting[:0], s.seen[:0], s.marks[:0]
+		s.items, s.edges, s.waiting, s.seen, s.marks = s.items[:0], s.edges[:0], s.waiting[:0], s.seen[:0], s.marks[:0]
+		s.cursor = match.Cursor{}
 		s.digits.reset()
 		s.nCarry, s.skipRun = 0, 0
 		return step
@@ -33,7 +37,7 @@ func (s *Stream) settle(end int, last bool) Step {
 	}
 	s.items = s.items[:copy(s.items, s.items[cut:])]
 	for i := range s.items {
-		if s.items[i].off >= s.rel && s.items[i].f != skip {
+		if s.items[i].off >= s.rel && s.items[i].f != fold.Skip {
 			step.Held++
 		}
 	}
@@ -66,26 +70,17 @@ func (s *Stream) holdFrom(items []item) (hold, keep int) {
 	}
 	keep = hold
 	consumed := tail.sym
-	if tail.f != skip {
+	if tail.f != fold.Skip {
 		consumed++
 	}
 
-	// The first start whose symbols are the beginning of a pattern.
-	start := len(items)
-	for start > 0 && consumed-items[start-1].sym < s.e.longest {
-		start--
-	}
-	for i := start; i < len(items); i++ {
-		if items[i].f == skip || !s.e.gate.begins(items[i].f) {
-			continue
-		}
-		node := s.e.prefixes.after(items[i:])
-		if node.grows && items[i].off < keep {
-			keep = items[i].off
-		}
-		if node.enforces {
-			hold = items[i].off
-			break
+	lexicon := s.e.lexicon
+	keep = min(keep, s.back(items, lexicon.Grow(&s.cursor), lexicon.Words(), hold))
+	hold = min(hold, s.back(items, s.e.held(&s.cursor), false, hold))
+	for i := range s.edges {
+		keep = min(keep, s.edges[i].start)
+		if e := &s.edges[i]; s.e.enforces(e.entry) {
+			hold = min(hold, e.start)
 		}
 	}
 
@@ -106,6 +101,51 @@ func (s *Stream) holdFrom(items []item) (hold, keep int) {
 		hold = min(hold, off)
 	}
 	return hold, keep
+}
+
+// held is what of the text must stay back for terms that began.
+func (e *Engine) held(c *match.Cursor) match.Reach {
+	r := e.lexicon.Hold(c)
+	if r.Strict < e.holdFrom {
+		r.Strict = 0
+	}
+	if r.Loose < e.holdFrom {
+		r.Loose = 0
+	}
+	return r
+}
+
+// enforces tells whether an entry is a term that changes what is released.
+func (e *Engine) enforces(entry int) bool {
+	return entry < e.terms && e.rules[entry].action.enforces()
+}
+
+// back gives the offset of the first of so many symbols at the end of items,
+// and with more that of the one before; none if there is nothing to go back.
+func (s *Stream) back(items []item, reach match.Reach, more bool, none int) int {
+	off := none
+	if more {
+		if reach.Strict++; s.e.lexicon.Loosely() {
+			reach.Loose++
+		}
+	}
+	for i := len(items) - 1; i >= 0 && (reach.Strict > 0 || reach.Loose > 0); i-- {
+		it := &items[i]
+		if it.f == fold.Skip {
+			continue
+		}
+		if reach.Strict > 0 {
+			off = it.off
+			reach.Strict -= width(it.f)
+		}
+		if reach.Loose > 0 {
+			if f := s.e.loose.Rune(it.r); f != fold.Skip {
+				off = it.off
+				reach.Loose -= width(f)
+			}
+		}
+	}
+	return off
 }
 
 // before orders marks as they are released: by start, the longest first.
@@ -161,7 +201,7 @@ func (s *Stream) release(hold int) string {
 			s.altered = true
 		case it.off < s.maskTo:
 			s.altered = true
-			if it.f != skip {
+			if it.f != fold.Skip {
 				out = utf8.AppendRune(out, s.e.maskRune)
 			}
 		default:

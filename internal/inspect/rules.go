@@ -1,6 +1,10 @@
 package inspect
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/fengsui/fengsui/internal/inspect/match"
+)
 
 // Limits of a rule set. They bound the text that a stream may hold back.
 const (
@@ -20,7 +24,7 @@ const (
 )
 
 // Term is one lexicon entry. Text is folded before it is compared, so case,
-// width and invisible characters in it do not matter.
+// width, traditional forms and invisible characters in it do not matter.
 type Term struct {
 	ID     string // unique among all terms and checks
 	Text   string // 1 to MaxTermRunes symbols after folding
@@ -35,6 +39,18 @@ type Term struct {
 	// overlap it.
 	Contexts []string
 	Window   int // symbols, at least 1 with Contexts; ignored without
+	Disguise
+}
+
+// Disguise says in which disguises a term is found as well; see [match.Entry].
+// Contexts are compared like their term, without gap and word.
+type Disguise struct {
+	Loose bool // blanks, signs, look-alikes and accents do not matter
+	Gap   int  // separators that may stand between two characters, 0 to match.MaxGap; needs Loose or one of the last three
+	Word  bool // a Latin letter or digit at an end must not be part of a longer word
+	Sound bool // what sounds alike; three syllables or more
+	Spell bool // its pinyin
+	Parts bool // characters written as their parts
 }
 
 // Check is one built-in detector for personal data.
@@ -65,13 +81,20 @@ type Rules struct {
 	// DefaultMaxHold. Compile refuses a rule that could need more, so that the
 	// cap never forces a choice between a leak and a stall.
 	MaxHold int
+	// HoldFrom lets the beginning of a term go until that many symbols of it
+	// have come; 0 or 1 holds the first already. Text that has gone cannot be
+	// masked any more, so of a hit up to HoldFrom-1 symbols may be released.
+	HoldFrom int
+	// Cut holds nothing back for terms that block: of such a hit all symbols
+	// but the last may be released before the text ends.
+	Cut bool
 }
 
 // RuleError says which entry of a rule set is wrong. ID is empty if the fault
 // lies in Rules itself. The text of a term is never part of it.
 type RuleError struct {
 	ID     string // id of the term or check
-	Field  string // "id", "text", "action", "contexts", "window", "kind", "mask_rune", "max_hold", ...
+	Field  string // "id", "text", "action", "contexts", "window", "kind", "gap", "sound", "mask_rune", "max_hold", "hold_from", ...
 	Reason string
 }
 
@@ -92,6 +115,10 @@ type Match struct {
 	// beginning of the stream; skipped characters inside the hit are included.
 	Start, End int
 	Runes      int // symbols of the hit, skipped characters not counted
+	// FirstRune and EndRune are the same place in characters of the original.
+	FirstRune, EndRune int
+	Gap                int       // separators inside, not counted in the term; above 0 the term was disguised
+	Via                match.Via // text, sound, spelling or parts
 }
 
 // Result is the outcome for a whole text.

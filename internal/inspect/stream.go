@@ -3,6 +3,9 @@ package inspect
 import (
 	"slices"
 	"unicode/utf8"
+
+	"github.com/fengsui/fengsui/internal/inspect/fold"
+	"github.com/fengsui/fengsui/internal/inspect/match"
 )
 
 // maxSkipRun is how many skipped characters in a row are released; what goes
@@ -20,6 +23,8 @@ type Stream struct {
 	off     int // decoded so far
 	rel     int // released so far
 	sym     int // symbols so far
+	pos     int // characters so far
+	cursor  match.Cursor
 	skipRun int // skipped runes since the last symbol
 	blocked bool
 
@@ -28,6 +33,7 @@ type Stream struct {
 	nCarry int
 
 	digits  digitRun
+	edges   []edge        // terms that hit, should nothing adjoin them
 	waiting []candidate   // terms that hit, should a context follow
 	seen    []contextSeen // contexts, for terms to come
 	marks   []mark        // masks and replacements not yet released
@@ -45,40 +51,51 @@ type Stream struct {
 	matches []Match
 	blockAt int // where the blocking hit starts, or -1
 	numbers []numberHit
+	symbols []uint16 // of a hit by sound
 }
 
 // item is one rune of the original.
 type item struct {
 	off int   // byte offset
 	sym int   // symbols before it
+	pos int   // characters before it
 	r   rune  // as it came, U+FFFD for a byte that is not UTF-8
-	f   rune  // its symbol, or skip
+	f   rune  // what it is compared as, or fold.Skip
 	w   uint8 // bytes in the original
 }
 
-// span is a place in the text, in bytes and in symbols.
-type span struct{ start, end, symStart, symEnd int }
+// span is a place in the text, in bytes, in symbols and in characters.
+type span struct{ start, end, symStart, symEnd, pos, posEnd int }
+
+// found is how a term was found.
+type found struct {
+	gap int
+	via match.Via
+}
+
+// edge is a hit that counts unless the next symbol continues the word.
+type edge struct {
+	span
+	found
+	entry int
+	last  rune
+	loose bool
+}
 
 type candidate struct {
 	span
+	found
 	rule int
 }
 
 type contextSeen struct {
 	symStart, symEnd int
-	pattern          int
+	context          int
 }
 
 type mark struct {
 	start, end int
 	rule       int
-}
-
-// scratch is working memory that lives for one call only.
-type scratch struct {
-	text  []byte  // folded symbols
-	where []int32 // item of each byte of text
-	found []occurrence
 }
 
 // NewStream begins a text.
@@ -88,7 +105,7 @@ func (e *Engine) NewStream() *Stream { return &Stream{e: e, blockAt: -1} }
 func (s *Stream) Reset() {
 	*s = Stream{
 		e: s.e, blockAt: -1,
-		items: s.items[:0], waiting: s.waiting[:0], seen: s.seen[:0], marks: s.marks[:0], numbers: s.numbers[:0],
+		items: s.items[:0], edges: s.edges[:0], waiting: s.waiting[:0], seen: s.seen[:0], marks: s.marks[:0], numbers: s.numbers[:0], symbols: s.symbols[:0],
 		digits: s.digits,
 	}
 	s.digits.reset()
@@ -179,10 +196,11 @@ func (s *Stream) decode(text string, last bool) {
 			}
 			s.altered, s.plainFrom = true, s.off+w
 		}
-		it := item{off: s.off, sym: s.sym, r: r, f: fold(r), w: uint8(w)}
+		it := item{off: s.off, sym: s.sym, pos: s.pos, r: r, f: s.e.strict.Rune(r), w: uint8(w)}
 		i += w
 		s.off += w
-		if it.f != skip {
+		s.pos++
+		if it.f != fold.Skip {
 			s.skipRun = 0
 			s.sym++
 		} else if s.skipRun++; s.skipRun > maxSkipRun {
@@ -195,30 +213,25 @@ func (s *Stream) decode(text string, last bool) {
 
 // inspect decides about the items from first on, which are new.
 func (s *Stream) inspect(first int, last bool) Step {
-	sc, _ := s.e.scratch.Get().(*scratch)
-	if sc == nil {
-		sc = new(scratch)
-	}
-	defer s.e.scratch.Put(sc)
 	s.matches, s.blockAt = nil, -1
-
-	var found []occurrence
-	if first < len(s.items) {
-		found = s.find(sc, first)
-	}
 	end := len(s.items)
 	for i := first; i < len(s.items) && s.blockAt < 0; i++ {
 		it := &s.items[i]
-		if it.f == skip {
+		if it.f == fold.Skip {
 			continue
+		}
+		if len(s.edges) > 0 {
+			s.settleEdges(it)
 		}
 		if s.e.digits && (isDigit(it.f) || !s.digits.idle()) {
 			s.numbers = s.digits.feed(s.e, it, s.numbers[:0])
 			s.takeNumbers()
 		}
-		for len(found) > 0 && int(sc.where[found[0].end-1]) == i {
-			s.takePattern(found[0].pattern, s.spanOf(int(sc.where[found[0].start]), i))
-			found = found[1:]
+		if s.e.lexicon.StepFolded(&s.cursor, it.r, it.f) {
+			s.e.lexicon.Ends(&s.cursor, it.r, func(e match.End) bool {
+				s.takeEnd(&e, i)
+				return true
+			})
 		}
 		end = i + 1
 	}
@@ -226,62 +239,89 @@ func (s *Stream) inspect(first int, last bool) Step {
 		end = len(s.items)
 	}
 	if last && s.blockAt < 0 {
+		s.settleEdges(nil)
 		s.numbers = s.digits.finish(s.e, s.numbers[:0])
 		s.takeNumbers()
 	}
 	return s.settle(end, last)
 }
 
-// find runs the matcher over the part of the items that the gate points out
-// and gives what ends at item first or later: earlier steps took the rest.
-func (s *Stream) find(sc *scratch, first int) []occurrence {
-	if s.e.matcher == nil {
-		return nil
+// folded gives what an item is compared as.
+func (e *Engine) folded(it *item, loose bool) rune {
+	if loose {
+		return e.loose.Rune(it.r)
 	}
-	from, to, prev, prevAt := -1, 0, rune(0), -1
-	for i := range s.items {
-		f := s.items[i].f
-		if f == skip {
+	return it.f
+}
+
+func width(f rune) int {
+	if f > 0xFFFF {
+		return 2
+	}
+	return 1
+}
+
+// takeEnd is called for each entry whose last character is item i.
+func (s *Stream) takeEnd(e *match.End, i int) {
+	k, how, run := i, found{via: e.Via}, 0
+	s.symbols = s.symbols[:0]
+	for need := e.Symbols; ; k-- {
+		if s.items[k].f == fold.Skip {
 			continue
 		}
-		if prevAt >= 0 && s.e.gate.beginsPair(prev, f) {
-			if from < 0 {
-				from = prevAt
+		f := s.e.folded(&s.items[k], e.Loose)
+		if f == fold.Skip {
+			how.gap++
+			if run++; run > e.Gap {
+				return
 			}
-			to = s.items[prevAt].sym + s.e.longest
-		}
-		if s.e.gate.isSingle(f) {
-			if from < 0 {
-				from = i
-			}
-			to = max(to, s.items[i].sym+1)
-		}
-		prev, prevAt = f, i
-	}
-	if from < 0 {
-		return nil
-	}
-	sc.text, sc.where = sc.text[:0], sc.where[:0]
-	for i := from; i < len(s.items) && s.items[i].sym < to; i++ {
-		if s.items[i].f == skip {
 			continue
 		}
-		sc.text = utf8.AppendRune(sc.text, s.items[i].f)
-		for len(sc.where) < len(sc.text) {
-			sc.where = append(sc.where, int32(i))
+		run = 0
+		if e.Via == match.ViaSound {
+			s.symbols = fold.AppendBackwards(s.symbols, f)
+		}
+		if need -= width(f); need <= 0 {
+			break
 		}
 	}
-	sc.found = s.e.matcher.find(sc.found[:0], sc.text)
-	found := sc.found
-	for len(found) > 0 && int(sc.where[found[0].end-1]) < first {
-		found = found[1:]
+	if e.Via == match.ViaSound {
+		slices.Reverse(s.symbols)
+		if s.e.lexicon.Itself(e.Entry, s.symbols) {
+			return
+		}
 	}
-	return found
+	at := s.spanOf(k, i)
+	if !e.Word {
+		s.takeEntry(e.Entry, at, how)
+		return
+	}
+	for k--; k >= 0; k-- {
+		if s.items[k].f != fold.Skip {
+			if match.Adjoin(e.First, s.e.folded(&s.items[k], e.Loose)) {
+				return
+			}
+			break
+		}
+	}
+	s.edges = append(s.edges, edge{at, how, e.Entry, e.Last, e.Loose})
+}
+
+// settleEdges decides the words that wait for the next symbol, or for the end
+// of the text if there is none.
+func (s *Stream) settleEdges(next *item) {
+	for i := range s.edges {
+		e := &s.edges[i]
+		if next == nil || !match.Adjoin(e.last, s.e.folded(next, e.loose)) {
+			s.takeEntry(e.entry, e.span, e.found)
+		}
+	}
+	s.edges = s.edges[:0]
 }
 
 func (s *Stream) spanOf(first, last int) span {
 	a, b := &s.items[first], &s.items[last]
-	return span{a.off, b.off + int(b.w), a.sym, b.sym + 1}
+	return span{a.off, b.off + int(b.w), a.sym, b.sym + 1, a.pos, b.pos + 1}
 }
 
 func (s *Stream) takeNumbers() {
@@ -291,33 +331,32 @@ func (s *Stream) takeNumbers() {
 			rules = s.e.idRules
 		}
 		for _, r := range rules {
-			s.hit(r, n.span)
+			s.hit(r, n.span, found{})
 		}
 	}
 }
 
-// takePattern is called for each pattern in order of its end.
-func (s *Stream) takePattern(p int, at span) {
-	pat := &s.e.patterns[p]
-	for _, r := range pat.terms {
+// takeEntry is called for each entry that stands in the text, in the order in
+// which that becomes certain.
+func (s *Stream) takeEntry(entry int, at span, how found) {
+	if r := entry; r < s.e.terms {
 		switch {
 		case s.e.rules[r].window == 0 || s.contextBefore(r, at):
-			s.hit(r, at)
+			s.hit(r, at, how)
 		default:
-			s.waiting = append(s.waiting, candidate{at, r})
+			s.waiting = append(s.waiting, candidate{at, how, r})
 		}
-	}
-	if len(pat.contextOf) == 0 {
 		return
 	}
-	s.seen = append(s.seen, contextSeen{at.symStart, at.symEnd, p})
+	context := entry - s.e.terms
+	s.seen = append(s.seen, contextSeen{at.symStart, at.symEnd, context})
 	kept := s.waiting[:0]
 	for _, c := range s.waiting {
 		if at.symEnd > c.symEnd+s.e.rules[c.rule].window {
 			continue // too late for it, and so is all that follows
 		}
-		if at.symStart >= c.symEnd && slices.Contains(pat.contextOf, c.rule) {
-			s.hit(c.rule, c.span)
+		if at.symStart >= c.symEnd && slices.Contains(s.e.contextOf[context], c.rule) {
+			s.hit(c.rule, c.span, c.found)
 			continue
 		}
 		kept = append(kept, c)
@@ -332,18 +371,19 @@ func (s *Stream) contextBefore(r int, at span) bool {
 			return false // contexts are kept in order of their end
 		}
 		if c.symEnd <= at.symStart && c.symStart >= at.symStart-s.e.rules[r].window &&
-			slices.Contains(s.e.patterns[c.pattern].contextOf, r) {
+			slices.Contains(s.e.contextOf[c.context], r) {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *Stream) hit(r int, at span) {
+func (s *Stream) hit(r int, at span, how found) {
 	rl := &s.e.rules[r]
 	s.matches = append(s.matches, Match{
 		RuleID: rl.id, Kind: rl.kind, Action: rl.action, Risk: rl.risk, Topic: rl.topic,
 		Start: at.start, End: at.end, Runes: at.symEnd - at.symStart,
+		FirstRune: at.pos, EndRune: at.posEnd, Gap: how.gap, Via: how.via,
 	})
 	switch rl.action {
 	case Mask, Replace:

@@ -69,7 +69,7 @@ func (t *Table) Symbols(dst []uint16, text string) []uint16 {
 		for cap(dst)-n < min(len(text), 1<<12)+2 {
 			dst = append(dst[:cap(dst)], 0)[:n]
 		}
-		made, used := t.Fill(dst[n:cap(dst)], text, len(text))
+		made, used, _ := t.Fill(dst[n:cap(dst)], text, len(text))
 		dst, text = dst[:n+made], text[used:]
 	}
 	return dst
@@ -81,9 +81,10 @@ const fast = ^uint32(1<<0 | 1<<(0xD800>>11))
 
 // Fill folds text into dst until limit bytes or more are used or dst has less
 // than two places left. It gives how many symbols were made and how many bytes
-// of text they, and what was left out, stand for.
-func (t *Table) Fill(dst []uint16, text string, limit int) (made, used int) {
-	n, i, room := 0, 0, len(dst)-1
+// of text they, and what was left out, stand for; odd tells whether something
+// was left out or is equal to nothing.
+func (t *Table) Fill(dst []uint16, text string, limit int) (made, used int, odd bool) {
+	n, i, room, flaw := 0, 0, len(dst)-1, uint32(0)
 	limit = min(limit, len(text))
 	for i < limit && n < room {
 		b := text[i]
@@ -92,6 +93,7 @@ func (t *Table) Fill(dst []uint16, text string, limit int) (made, used int) {
 			c := uint32(t.bmp[b])
 			dst[n] = uint16(c)
 			n += int((c + 0xFFFF) >> 16) // nothing is made of Skip
+			flaw |= c - 1                // negative for Skip
 			i++
 		case i+4 <= len(text):
 			// Four bytes at once: the compiler makes one load of it.
@@ -101,17 +103,21 @@ func (t *Table) Fill(dst []uint16, text string, limit int) (made, used int) {
 				c := uint32(t.bmp[r])
 				dst[n] = uint16(c)
 				n += int((c + 0xFFFF) >> 16)
+				flaw |= c - 1
 				i += 3
 				continue
 			}
 			fallthrough
 		default:
 			m, w := t.slow(dst[n:], text[i:])
+			if m == 0 || dst[n] == Break {
+				flaw |= 1 << 31
+			}
 			n += m
 			i += w
 		}
 	}
-	return n, i
+	return n, i, flaw>>31 != 0
 }
 
 func (t *Table) slow(dst []uint16, text string) (made, used int) {
@@ -132,4 +138,14 @@ func (t *Table) slow(dst []uint16, text string) (made, used int) {
 func Pair(f rune) (uint16, uint16) {
 	f -= 1 << 16
 	return uint16(0xD800 + f>>10), uint16(0xDC00 + f&0x3FF)
+}
+
+// AppendBackwards appends the symbols of a folded character, the last first,
+// for a caller who collects a text from its end.
+func AppendBackwards(dst []uint16, f rune) []uint16 {
+	if f > 0xFFFF {
+		a, b := Pair(f)
+		return append(dst, b, a)
+	}
+	return append(dst, uint16(f))
 }

@@ -97,9 +97,16 @@ func FuzzSymbols(f *testing.F) {
 			var got []uint16
 			buf := make([]uint16, 7)
 			for rest := text; rest != ""; {
-				made, used := table.Fill(buf, rest, 5)
+				made, used, odd := table.Fill(buf, rest, 5)
 				if used == 0 {
 					t.Fatalf("%q: stuck", text)
+				}
+				want := false
+				for _, r := range rest[:used] {
+					want = want || table.Rune(r) <= Break
+				}
+				if odd != want {
+					t.Fatalf("%q: odd is %v", rest[:used], odd)
 				}
 				got, rest = append(got, buf[:made]...), rest[used:]
 			}

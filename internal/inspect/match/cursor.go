@@ -11,8 +11,10 @@ type Cursor struct {
 
 // Step reads one character and tells whether a pattern ends with it, see
 // [Lexicon.Ends].
-func (l *Lexicon) Step(c *Cursor, r rune) bool {
-	f := l.strict.Rune(r)
+func (l *Lexicon) Step(c *Cursor, r rune) bool { return l.StepFolded(c, r, l.strict.Rune(r)) }
+
+// StepFolded is Step for a caller who knows what the strict table makes of r.
+func (l *Lexicon) StepFolded(c *Cursor, r, f rune) bool {
 	if f == fold.Skip {
 		return false
 	}
@@ -29,7 +31,7 @@ func (l *Lexicon) Step(c *Cursor, r rune) bool {
 func (l *Lexicon) stepLoose(c *Cursor, r rune) (ends bool) {
 	f := l.loose.Rune(r)
 	if f == fold.Skip {
-		if c.gap++; c.gap > MaxGap {
+		if c.gap++; c.gap > l.widest {
 			c.state[loose], c.state[sound] = 0, 0
 		}
 		return false

@@ -105,6 +105,7 @@ const (
 type Lexicon struct {
 	read          [readings]reading
 	strict, loose *fold.Table
+	widest        int32 // gap of all entries
 	entries       int
 	words         bool     // some entry needs word boundaries
 	texts         []uint32 // for entries that also go by sound: their own loose symbols,
@@ -165,6 +166,7 @@ func (b *builder) add(index int, e *Entry) error {
 	case slices.Contains(symbols, fold.Break):
 		return fail("text", "has a character that is equal to nothing")
 	}
+	b.lex.widest = max(b.lex.widest, int32(gap))
 	b.put(read, symbols, e, ref{int32(index), ViaText, gap, e.Word})
 
 	ref := ref{entry: int32(index), gap: gap, word: e.Word}
@@ -272,3 +274,6 @@ func (l *Lexicon) Entries() int { return l.entries }
 
 // Words tells whether some entry needs to know its neighbours.
 func (l *Lexicon) Words() bool { return l.words }
+
+// Loosely tells whether some entry is compared by the loose table.
+func (l *Lexicon) Loosely() bool { return len(l.read[loose].pats)+len(l.read[sound].pats) > 0 }

@@ -46,10 +46,10 @@ func (l *Lexicon) scan(dst []Hit, text string, plain bool) []Hit {
 	b := blocks.Get().(*block)
 	from := len(dst)
 	if len(l.read[strict].pats) > 0 {
-		dst = l.scanIn(dst, b, text, l.strict, &l.read[strict], nil, plain)
+		dst = l.scanIn(dst, b, text, l.strict, &l.read[strict], nil, plain, nil)
 	}
 	if len(l.read[loose].pats)+len(l.read[sound].pats) > 0 {
-		dst = l.scanIn(dst, b, text, l.loose, &l.read[loose], &l.read[sound], plain)
+		dst = l.scanIn(dst, b, text, l.loose, &l.read[loose], &l.read[sound], plain, nil)
 	}
 	b.text = ""
 	blocks.Put(b)
@@ -61,10 +61,50 @@ func (l *Lexicon) scan(dst []Hit, text string, plain bool) []Hit {
 	return dst
 }
 
+// Quiet tells whether text is UTF-8 without a hit of the first so many entries
+// and without anything that look objects to. look may be nil; it is given the
+// strict symbols of the text, block by block, the last overlap of each again
+// at the beginning of the next. odd tells that something was left out of them.
+func (l *Lexicon) Quiet(text string, entries, overlap int, look func(symbols []uint16) bool) (quiet, odd bool) {
+	b := blocks.Get().(*block)
+	defer func() { b.text = ""; blocks.Put(b) }()
+	var room [8]Hit
+	v := &view{entries: entries, overlap: overlap, look: look}
+	if l.scanIn(room[:0], b, text, l.strict, &l.read[strict], nil, false, v); v.stop {
+		return false, v.odd
+	}
+	if len(l.read[loose].pats)+len(l.read[sound].pats) > 0 {
+		odd = v.odd
+		v.look = nil
+		l.scanIn(room[:0], b, text, l.loose, &l.read[loose], &l.read[sound], false, v)
+		v.odd = odd
+	}
+	return !v.stop, v.odd
+}
+
+// view is what Quiet wants to know.
+type view struct {
+	entries, overlap int
+	look             func([]uint16) bool
+	odd, stop        bool
+}
+
+// block tells whether the scan is over.
+func (v *view) block(hits []Hit, symbols []uint16) bool {
+	for i := range hits {
+		v.stop = v.stop || hits[i].Entry < v.entries
+	}
+	v.stop = v.stop || v.look != nil && !v.look(symbols)
+	return v.stop
+}
+
 // scanIn goes through text once by one table. A hit belongs to the block in
 // which its anchor ends; what of it may stand before and behind is at hand.
-func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r, sounds *reading, plain bool) []Hit {
+func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r, sounds *reading, plain bool, v *view) []Hit {
 	tail := r.longest
+	if v != nil {
+		tail = max(tail, v.overlap)
+	}
 	if sounds != nil {
 		tail = max(tail, sounds.longest)
 	}
@@ -77,7 +117,10 @@ func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r,
 			} else {
 				b.off, b.sym = append(b.off, int32(at)), append(b.sym, int32(b.n))
 			}
-			made, used := table.Fill(b.symbols[b.n:], text[at:], pieceBytes)
+			made, used, odd := table.Fill(b.symbols[b.n:], text[at:], pieceBytes)
+			if odd && v != nil {
+				v.odd = true
+			}
 			b.n += made
 			at += used
 		}
@@ -94,6 +137,12 @@ func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r,
 				b.sounds[i] = of[c]
 			}
 			dst = l.find(dst, b, sounds, b.sounds[:b.n], done, limit, plain)
+		}
+		if v != nil {
+			if v.block(dst, b.symbols[max(lead, done-v.overlap):b.n]) {
+				return dst
+			}
+			dst = dst[:0]
 		}
 		if at == len(text) {
 			return dst

@@ -12,6 +12,21 @@ import (
 // maxVariants bounds the patterns that one entry may become in each way.
 const maxVariants = 16
 
+// Longest is how many symbols at most an entry has in one of its disguises.
+func (e *Entry) Longest() int {
+	text := fold.Loose().Symbols(nil, e.Text)
+	n := len(text)
+	if e.Spell {
+		n = max(n, len(spellingOf(text)))
+	}
+	if e.Parts {
+		for _, s := range partsOf(text) {
+			n = max(n, len(s))
+		}
+	}
+	return min(n, 2*MaxRunes)
+}
+
 // soundsOf gives the ways in which text may be read, the usual one first.
 func soundsOf(text []uint16) [][]uint16 {
 	out := [][]uint16{make([]uint16, 0, len(text))}
