@@ -99,12 +99,12 @@ async function shade(page, colorScheme) {
 const places = (s) => ({
   duty: [
     ['incident desk', `/incidents/${s.incident}`], ['complaint', `/complaints/${s.letter.id}`, 'panel'], ['anomaly', `/anomalies/${s.letter.anomaly_id}`, 'panel'], ['order', `/orders/${s.order.id}`, 'panel'],
-    ['order of a service that is off', `/orders/${s.taken.id}`, 'panel'], ['drill', `/drills/${s.drill}`, 'panel'], ['incident desk of duty for a service that is off', `/incidents/${s.dark}`, 'forms'], ['incidents', '/incidents', 'forms'], ['me', '/me', 'forms'], ['roles', '/settings/roles'], ['keys', '/settings/keys'], ['messages', '/settings/messages'], ['rules', '/settings/rules'], ['about', '/settings/about'],
+    ['order of a service that is off', `/orders/${s.taken.id}`, 'panel'], ['drill', `/drills/${s.drill}`, 'panel'], ['incident desk of duty for a service that is off', `/incidents/${s.dark}`, 'forms'], ['incidents', '/incidents', 'forms'], ['me', '/me', 'forms'], ['roles', '/settings/roles'], ['keys', '/settings/keys'], ['nodes', '/settings/nodes', 'forms'], ['messages', '/settings/messages'], ['rules', '/settings/rules'], ['about', '/settings/about'],
   ],
   commander: [['incident desk of a commander', `/incidents/${s.incident}`, 'forms'], ['seconds', '/seconds', 'forms']],
   compliance: [['incident desk of compliance', `/incidents/${s.incident}`, 'forms'], ['incident desk under a hold', `/incidents/${s.dark}`, 'forms']],
   engineer: [['incident desk of an engineer', `/incidents/${s.incident}`, 'forms']],
-  safety: [['incident desk of a safety engineer', `/incidents/${s.incident}`, 'forms'], ['services', '/services', 'forms'], ['service', `/services/${s.service.id}`, 'panel'], ['lexicon', '/lexicon', 'forms'], ['plan in force', '/plans/general-1', 'panel'], ['plans', '/plans', 'forms']],
+  safety: [['incident desk of a safety engineer', `/incidents/${s.incident}`, 'forms'], ['nodes of a safety engineer', '/settings/nodes', 'forms'], ['services', '/services', 'forms'], ['service', `/services/${s.service.id}`, 'panel'], ['lexicon', '/lexicon', 'forms'], ['plan in force', '/plans/general-1', 'panel'], ['plans', '/plans', 'forms']],
   management: [['gate reviews', '/gate-reviews'], ['incident desk of a service that is off', `/incidents/${s.dark}`, 'forms'], ['plan draft', `/plans/${s.plan}`, 'panel']],
   auditor: [['record entry', '/record?entry=3', 'panel'], ['checkpoints', '/record?part=checkpoints'], ['erasures', '/record?part=erasures'], ['outside', '/record?part=outside'], ['incident desk of an auditor', `/incidents/${s.incident}`, 'forms']],
   secadmin: [['people', '/settings/people'], ['credentials', '/settings/credentials'], ['providers', '/settings/providers']],

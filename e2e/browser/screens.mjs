@@ -60,7 +60,7 @@ async function story(desk) {
   return [
     ...menu().map(({ path }) => [path === '/' ? 'overview' : path.slice(1), `/console${path}`, path === '/record' ? 'auditor' : '']),
     ['incident', `/console/incidents/${id}`], ['anomaly', `/console/anomalies/${anomaly.id}`], ['order', `/console/orders/${order.id}`], ['seconds-commander', '/console/seconds', 'commander'],
-    ['settings-rules', '/console/settings/rules'], ['settings-people', '/console/settings/people', 'secadmin'], ['settings-credentials', '/console/settings/credentials', 'secadmin'], ['settings-providers', '/console/settings/providers', 'secadmin'],
+    ['settings-rules', '/console/settings/rules'], ['settings-nodes', '/console/settings/nodes'], ['settings-keys', '/console/settings/keys'], ['settings-people', '/console/settings/people', 'secadmin'], ['settings-credentials', '/console/settings/credentials', 'secadmin'], ['settings-providers', '/console/settings/providers', 'secadmin'],
     ['settings-channels', '/console/settings/channels', 'sysadmin'], ['settings-figures', '/console/settings/figures', 'sysadmin'], ['record-checkpoints', '/console/record?part=checkpoints', 'auditor'], ['print', `/incidents/${id}/print`],
     ['login', '/console/login', 'stranger'], ['plain-complaint', '/complaint', 'stranger'], ['plain-status', '/status', 'stranger'], ['plain-progress', '/complaint/status', 'stranger'],
   ]

@@ -33,6 +33,9 @@ func (a *API) gateways() {
 	get(a, operation{path: "/gateways/members", id: "list-gateway-members", room: room, summary: "Gateways that are processes of their own, with their leases"}, func(ctx context.Context, actor store.Actor, _ *none) ([]containment.Member, error) {
 		return containment.Members(ctx, a.Store.Read(), actor)
 	})
+	get(a, operation{path: "/gateways/stop-tokens", id: "list-stop-tokens", room: room, summary: "Sealed tokens, without their seals: which wait, which were used, which are void"}, func(ctx context.Context, actor store.Actor, _ *none) ([]containment.Stop, error) {
+		return containment.Stops(ctx, a.Store.Read(), actor)
+	})
 	post(a, operation{path: "/gateways/join-tokens", id: "issue-join-token", room: room, summary: "Issue a token with which one gateway joins, once", secret: true}, func(ctx context.Context, tx *store.Tx, in *joinBody) (JoinIssued, error) {
 		j, token, err := a.Control.IssueJoin(ctx, tx, in.Body.Name, in.Body.Lifetime)
 		return JoinIssued{token, j.Name, j.ExpiresMs}, err

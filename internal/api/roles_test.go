@@ -45,7 +45,7 @@ var needs = map[string]string{
 	"apply-closing": "closing.apply", "verify-closing": "closing.verify", "tell": "incident.handle", "hold-incident": "record.hold", "ask-release-hold": "record.hold",
 	"list-evidence": "incident.read", "pin-evidence": "evidence.pin", "unmask-evidence": "evidence.unmask", "compute-reach": "incident.handle", "add-spread": "spread.write", "spread-asked": "spread.write", "spread-removed": "spread.write",
 	"list-directives": "directive.read", "get-directive": "directive.read", "receive-directive": "directive.write", "answer-directive": "directive.write",
-	"list-gateway-members": "order.read", "issue-join-token": "service.manage", "revoke-gateway": "service.manage", "seal-stop": "order.issue",
+	"list-gateway-members": "order.read", "issue-join-token": "service.manage", "revoke-gateway": "service.manage", "seal-stop": "order.issue", "list-stop-tokens": "order.read", "list-all-keys": "service.read",
 	"list-orders": "order.read", "get-order": "order.read", "list-gateways": "order.read", "preview-order": "order.read", "issue-order": "order.issue", "adopt-order": "incident.handle", "lift-order": "order.lift", "undo-offline": "order.lift",
 	"list-gate-reviews": "order.read", "ratify-offline": "gatereview.decide", "request-online": "gatereview.request", "decide-online": "gatereview.decide", "explain-nonconformity": "incident.handle",
 	"hold-retrospective": "retrospective.write", "finish-action": "retrospective.write",

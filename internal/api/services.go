@@ -134,6 +134,9 @@ func (a *API) services() {
 	get(a, operation{path: "/services/{id}/keys", id: "list-keys", room: room, summary: "List the gateway keys of a service"}, func(ctx context.Context, actor store.Actor, in *ByID) ([]service.GatewayKey, error) {
 		return list[service.GatewayKey](ctx, a, actor, in.ID)
 	})
+	get(a, operation{path: "/keys", id: "list-all-keys", room: room, summary: "List the gateway keys of all services"}, func(ctx context.Context, actor store.Actor, _ *none) ([]service.GatewayKey, error) {
+		return list[service.GatewayKey](ctx, a, actor, "")
+	})
 	post(a, operation{path: "/services/{id}/keys", id: "issue-key", room: room, summary: "Issue a gateway key", secret: true}, func(ctx context.Context, tx *store.Tx, in *keyBody) (KeyIssued, error) {
 		b := in.Body
 		k, clear, err := service.IssueKey(ctx, tx, service.GatewayKey{ServiceID: in.ID, Tenant: b.Tenant, UserGroup: b.UserGroup, TrafficKind: b.TrafficKind, Simulated: b.Simulated, Label: b.Label})

@@ -176,6 +176,7 @@ func (s *Server) watch(ctx context.Context, m containment.Member, in gatelink.Wa
 			s.o.Log.Error("a sealed token that a gateway obeys could not be taken over", "gateway", m.ID, "error", err)
 		}
 	}
+	fares := containment.Report{SpoolBytes: in.Report.SpoolBytes, Folded: in.Report.Folded, Lost: in.Report.Lost, Streams: in.Report.Streams}
 	clk := s.o.Store.Clock()
 	over := clk.After(min(max(0, time.Duration(in.WaitMs)*time.Millisecond), longestAsk))
 	for waited := false; ; {
@@ -189,9 +190,9 @@ func (s *Server) watch(ctx context.Context, m containment.Member, in gatelink.Wa
 		case ahead:
 			return gatelink.News{}, errBehind
 		case same:
-			s.o.Leases.Seen(m.ID, in.Revision, in.Version)
+			s.o.Leases.Seen(m.ID, in.Revision, in.Version, fares)
 		default:
-			s.o.Leases.Seen(m.ID, 0, in.Version) // in touch, but it obeys something older
+			s.o.Leases.Seen(m.ID, 0, in.Version, fares) // in touch, but it obeys something older
 		}
 		facts, err := s.facts(ctx, m)
 		if err != nil {

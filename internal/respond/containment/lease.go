@@ -27,6 +27,7 @@ type contact struct {
 	revision int64 // that the gateway obeys
 	atMs     int64 // by this machine's view of the store's clock
 	version  string
+	report   Report
 }
 
 // NewLeases makes the keeper of leases.
@@ -37,11 +38,11 @@ func NewLeases(st *store.Store, c *Control, log *slog.Logger) *Leases {
 	return &Leases{st: st, control: c, log: log, seen: map[string]contact{}}
 }
 
-// Seen notes that a gateway was heard of and obeys a revision.
-func (l *Leases) Seen(id string, revision int64, version string) {
+// Seen notes that a gateway was heard of, obeys a revision, and how it fares.
+func (l *Leases) Seen(id string, revision int64, version string, r Report) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.seen[id] = contact{revision, clock.Ms(l.st.Clock()), version}
+	l.seen[id] = contact{revision, clock.Ms(l.st.Clock()), version, r}
 }
 
 // Run writes contacts down and ends leases until ctx ends or Stop is called.
@@ -97,7 +98,8 @@ func (l *Leases) renew(ctx context.Context) error {
 			if _, err := tx.ExecContext(ctx, "UPDATE gateway SET last_seen_ms = ? WHERE id = ? AND last_seen_ms < ?", c.atMs, id, c.atMs); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, "UPDATE gateway_member SET lease_until_ms = ?, version = ? WHERE id = ? AND revoked_ms = 0 AND lease_until_ms < ?", c.atMs+LeaseMs, c.version, id, c.atMs+LeaseMs); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE gateway_member SET lease_until_ms = ?, version = ?, spool_bytes = ?, folded = ?, lost = ?, streams = ?
+				WHERE id = ? AND revoked_ms = 0 AND lease_until_ms < ?`, c.atMs+LeaseMs, c.version, c.report.SpoolBytes, c.report.Folded, c.report.Lost, c.report.Streams, id, c.atMs+LeaseMs); err != nil {
 				return err
 			}
 		}

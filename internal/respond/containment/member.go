@@ -52,6 +52,15 @@ type Member struct {
 	JoinedMs       int64  `json:"joined_ms"`
 	RevokedMs      int64  `json:"revoked_ms"`
 	LeaseUntilMs   int64  `json:"lease_until_ms"`
+	Report         `bun:"embed:"`
+}
+
+// Report is how a gateway fares, as it says at each contact.
+type Report struct {
+	SpoolBytes int64 `json:"spool_bytes" doc:"waiting on its disk to be handed in"`
+	Folded     int64 `json:"folded" doc:"rows folded for want of room, since its start"`
+	Lost       int64 `json:"lost" doc:"rows lost, since its start"`
+	Streams    int64 `json:"streams" doc:"open at its last contact"`
 }
 
 var gatewayName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,39}$`)
@@ -246,6 +255,19 @@ func Members(ctx context.Context, db bun.IDB, a store.Actor) ([]Member, error) {
 	}
 	out := []Member{}
 	return out, db.NewSelect().Model(&out).Order("id").Scan(ctx)
+}
+
+// Stops lists the sealed tokens, the newest first, never their seals. Forbidden without order.read; a drill's stand-in
+// sees none.
+func Stops(ctx context.Context, db bun.IDB, a store.Actor) ([]Stop, error) {
+	if err := identity.Require(a, "order.read"); err != nil {
+		return nil, err
+	}
+	out := []Stop{}
+	if identity.RequireDrill(a, "") != nil {
+		return out, nil
+	}
+	return out, db.NewSelect().Model(&out).Order("issued_ms DESC", "id DESC").Limit(200).Scan(ctx)
 }
 
 // addresses are where gateways are reached for probes: those of the process itself, and, if it is to, those that members stated.

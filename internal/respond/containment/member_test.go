@@ -136,12 +136,12 @@ func TestALeaseEndsByTheStoresClockIsPagedOnceAndComesBack(t *testing.T) {
 	run(t, leases)
 	for range 3 { // heard of within the lease
 		b.clock.Advance(10 * time.Second)
-		leases.Seen("edge-1", m.Revision, "v1")
+		leases.Seen("edge-1", m.Revision, "v1", containment.Report{Streams: 7, SpoolBytes: 1000})
 		heard := clock.Ms(b.clock)
 		until(t, "the lease", func() bool {
 			b.clock.Advance(10 * time.Millisecond) // the keeper may not wait for the clock yet
 			all, err := containment.Members(ctx, b.st.Read(), officer)
-			return err == nil && all[0].LeaseUntilMs == heard+containment.LeaseMs
+			return err == nil && all[0].LeaseUntilMs == heard+containment.LeaseMs && all[0].Streams == 7 && all[0].SpoolBytes == 1000
 		})
 	}
 	if e, _ := b.effective(t, "edge-1"); !e || b.pager.keys() != "" {
@@ -156,7 +156,7 @@ func TestALeaseEndsByTheStoresClockIsPagedOnceAndComesBack(t *testing.T) {
 	if b.pager.keys() != "containment.page_gateway_lost" {
 		t.Errorf("pages: %q", b.pager.keys())
 	}
-	leases.Seen("edge-1", 0, "v1") // in touch, behind
+	leases.Seen("edge-1", 0, "v1", containment.Report{}) // in touch, behind
 	behind := clock.Ms(b.clock)
 	until(t, "the contact", func() bool {
 		b.clock.Advance(10 * time.Millisecond)
@@ -166,7 +166,7 @@ func TestALeaseEndsByTheStoresClockIsPagedOnceAndComesBack(t *testing.T) {
 	if e, _ := b.effective(t, "edge-1"); e {
 		t.Error("a gateway that obeys something older counts as effective")
 	}
-	leases.Seen("edge-1", m.Revision, "v1")
+	leases.Seen("edge-1", m.Revision, "v1", containment.Report{Streams: 7, SpoolBytes: 1000})
 	until(t, "it to come back", func() bool { b.clock.Advance(time.Second); e, _ := b.effective(t, "edge-1"); return e })
 }
 

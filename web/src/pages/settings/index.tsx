@@ -5,6 +5,7 @@ import { Page } from '../../parts/page'
 import { useMay } from '../../shell/session'
 import { Channels } from './channels'
 import { About, Credentials, Figures, Keys, Messages, Roles } from './parts'
+import { Nodes } from './nodes'
 import { People } from './people'
 import { Providers } from './providers'
 import { Rules } from './rules'
@@ -20,6 +21,7 @@ export default function Settings() {
     { key: 'credentials', label: t('settings.credentials'), needs: 'person.vouch', children: <Credentials /> },
     { key: 'roles', label: t('settings.roles'), needs: '', children: <Roles /> },
     { key: 'keys', label: t('settings.keys'), needs: 'service.read', children: <Keys /> },
+    { key: 'nodes', label: t('settings.nodes'), needs: 'order.read', children: <Nodes /> },
     { key: 'providers', label: t('settings.providers'), needs: 'person.manage', children: <Providers /> },
     { key: 'channels', label: t('settings.channels'), needs: 'setting.vouch', children: <Channels /> },
     { key: 'messages', label: t('settings.messages'), needs: 'incident.read', children: <Messages /> },

@@ -5,7 +5,7 @@ import { api, client, type Schema } from '../../api/client'
 import { ActButton, ActForm } from '../../parts/act'
 import { Failed } from '../../parts/failed'
 import { List, usePhone } from '../../parts/list'
-import { usePersonName } from '../../parts/names'
+import { usePersonName, useServiceName } from '../../parts/names'
 import { useServed } from '../../parts/served'
 import { stamp, When } from '../../parts/when'
 import { KindTag, useWords } from '../../parts/word'
@@ -97,19 +97,32 @@ export function Roles() {
 export function Keys() {
   const { t } = useTranslation()
   const { word } = useWords()
-  const { data, error, isLoading } = api.useQuery('get', '/api/v1/services')
+  const serviceName = useServiceName()
+  const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/keys')
+  const state = (k: Schema<'ServiceGatewayKey'>) => (k.revoked_ms ? t('settings.revoked') : t('settings.good'))
   return (
     <>
       <p>{t('settings.keys_what')}</p>
-      <List<Schema<'Service'>>
+      <List<Schema<'ServiceGatewayKey'>>
         name={t('settings.keys')}
         rows={data}
         error={error ?? undefined}
         loading={isLoading}
-        rowKey={(s) => s.id}
-        empty={t('settings.no_services')}
-        filters={[{ key: 'kind', title: t('settings.kind'), of: (s) => s.kind, label: (v) => word('kind', v) }]}
-        columns={[{ key: 'name', title: t('settings.service'), text: (s) => s.name, show: (s) => <Link to={`/services/${s.id}`}>{s.name}</Link> }]}
+        reload={() => void refetch()}
+        rowKey={(k) => k.id}
+        empty={t('settings.no_keys')}
+        filters={[
+          { key: 'kind', title: t('settings.kind'), of: (k) => k.traffic_kind, label: (v) => word('kind', v) },
+          { key: 'state', title: t('settings.state'), of: state, label: (v) => v },
+        ]}
+        columns={[
+          { key: 'service', title: t('settings.service'), sort: true, text: (k) => serviceName(k.service_id), show: (k) => <Link to={`/services/${k.service_id}`}>{serviceName(k.service_id)}</Link> },
+          { key: 'label', title: t('settings.label'), text: (k) => k.label, show: (k) => <>{k.label || t('common.none')} <KindTag kind={k.traffic_kind} />{k.simulated && <Tag variant="outlined">{t('settings.simulated')}</Tag>}</> },
+          { key: 'tenant', title: t('settings.tenant'), text: (k) => k.tenant },
+          { key: 'group', title: t('settings.user_group'), wide: true, text: (k) => k.user_group },
+          { key: 'state', title: t('settings.state'), text: state, show: (k) => <span className="nowrap">{k.revoked_ms ? '–' : '✓'} {state(k)}</span> },
+          { key: 'issued', title: t('settings.issued'), sort: true, wide: true, text: (k) => stamp(k.created_ms), show: (k) => <When ms={k.created_ms} /> },
+        ]}
       />
     </>
   )
