@@ -19,6 +19,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/login"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 	"github.com/fengsui/fengsui/internal/standard"
 )
 
@@ -143,6 +144,12 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 	ctx = huma.WithValue(ctx, catalogKey, a)
 	ctx = huma.WithValue(ctx, idemKey, ctx.Header("Idempotency-Key"))
 	ctx = huma.WithValue(ctx, fromKey, login.Network(ctx.RemoteAddr()))
+	if req := trace.Of(ctx.Context()); req != nil {
+		req.Route = ctx.Operation().OperationID
+	}
+	if strings.HasPrefix(ctx.Operation().Path, "/api/v1/incidents/{id}") {
+		ctx = huma.WithContext(ctx, trace.About(ctx.Context(), ctx.Param("id")))
+	}
 	w := &wire{}
 	w.r, w.w = humago.Unwrap(ctx)
 	ctx = huma.WithValue(ctx, wireKey, w)

@@ -117,7 +117,7 @@ func (a *API) stream(hctx huma.Context, at string) {
 	if err == nil {
 		err = a.follow(ctx, actor, first, s)
 	}
-	a.log.Debug("event stream ended", "person", actor.ID, "err", err)
+	a.log.DebugContext(ctx, "event stream ended", "person", actor.ID, "err", err)
 }
 
 // follow sends what changes from seq after on.

@@ -144,7 +144,7 @@ func register[I any](a *API, o operation, columns []string, ask func(context.Con
 			hc.SetHeader("Content-Disposition", `attachment; filename="`+x.name+`.csv"`)
 			hc.SetHeader("Cache-Control", "no-store")
 			if err := a.sheet(hc, langOf(ctx), columns, x.rows); err != nil {
-				a.log.Warn("export broken off", "list", x.name, "err", err)
+				a.log.WarnContext(hc.Context(), "export broken off", "list", x.name, "err", err)
 				panic(http.ErrAbortHandler) // a file that ends early must not look whole
 			}
 		}}, nil

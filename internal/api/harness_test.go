@@ -17,6 +17,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/platform/store/storetest"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 )
 
 // logbook collects what the instance logs.
@@ -49,7 +50,7 @@ func newBench(t testing.TB) *bench { t.Helper(); return newBenchWith(t, app.Opti
 func newBenchWith(t testing.TB, o app.Options) *bench {
 	t.Helper()
 	b := &bench{log: &logbook{}, tokens: map[string]string{}, person: map[string]string{}}
-	o.DataDir, o.Listen, o.GatewayListen, o.AllowPrivateUpstreams, o.Logger = t.TempDir()+"/data", "127.0.0.1:0", "127.0.0.1:0", true, slog.New(slog.NewTextHandler(b.log, nil))
+	o.DataDir, o.Listen, o.GatewayListen, o.AllowPrivateUpstreams, o.Logger = t.TempDir()+"/data", "127.0.0.1:0", "127.0.0.1:0", true, slog.New(trace.Logs(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if storetest.On() == storetest.Postgres {
 		o.Database = storetest.Database(t, o.DataDir)
 	}

@@ -61,10 +61,10 @@ func (a *API) problem(ctx context.Context, err error) error {
 	var f *fault.Error
 	if err = store.Away(err); errors.As(err, &f) {
 		p := &Problem{Status: statusOf[f.Kind], Title: http.StatusText(statusOf[f.Kind]), Key: f.Key, Field: f.Field, Detail: a.catalog.Say(lang, f.Key, f.Args...)}
-		a.log.Debug("request refused", "key", f.Key, "err", err)
+		a.log.DebugContext(ctx, "request refused", "key", f.Key, "err", err)
 		if p.Status >= 500 {
 			p.ID = rand.Text()
-			a.log.Error("request failed", "error_id", p.ID, "err", err)
+			a.failed(ctx, p.ID, err)
 		}
 		for i := 0; i+1 < len(f.Args); i += 2 {
 			if f.Kind == fault.KindTooMany && f.Args[i] == "seconds" {
@@ -75,12 +75,21 @@ func (a *API) problem(ctx context.Context, err error) error {
 	}
 	p := &Problem{Status: http.StatusInternalServerError, Title: http.StatusText(http.StatusInternalServerError), Key: "error.internal", ID: rand.Text()}
 	p.Detail = a.catalog.Say(lang, p.Key, "id", p.ID)
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil { // nobody waits for the answer any more
-		a.log.Debug("request given up", "error_id", p.ID)
-		return p
-	}
-	a.log.Error("request failed", "error_id", p.ID, "err", err)
+	a.failed(ctx, p.ID, err)
 	return p
+}
+
+// errPanic is a fault of ours, whoever has left.
+var errPanic = errors.New("panic")
+
+// failed logs a failure under its id. Where nobody waits for the answer any more, what failed was cut off: databases say so in words of
+// their own, so the context is asked and not the error.
+func (a *API) failed(ctx context.Context, id string, err error) {
+	if ctx.Err() != nil && !errors.Is(err, errPanic) {
+		a.log.DebugContext(ctx, "request given up", "error_id", id, "err", err)
+		return
+	}
+	a.log.ErrorContext(ctx, "request failed", "error_id", id, "err", err)
 }
 
 // nowhere answers for paths and methods that are not in the API.
@@ -96,7 +105,7 @@ func (a *API) guarded(next http.Handler) http.Handler {
 				if v == http.ErrAbortHandler {
 					panic(v)
 				}
-				a.answer(w, r, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+				a.answer(w, r, fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack()))
 			}
 		}()
 		next.ServeHTTP(w, r)

@@ -27,6 +27,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/health"
 	"github.com/fengsui/fengsui/internal/platform/outgoing"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 	"github.com/fengsui/fengsui/internal/posture"
 )
 
@@ -47,8 +48,9 @@ type ApartOptions struct {
 	SpoolBytes    int64         // of what control does not have yet [256 MiB]
 
 	AllowPrivateUpstreams bool
-	Clock                 clock.Clock  // [the system's]
-	Logger                *slog.Logger // [discards]
+	Clock                 clock.Clock   // [the system's]
+	Logger                *slog.Logger  // [discards]
+	Tracer                *trace.Tracer // [no traces]
 }
 
 // Apart is a gateway that is a process of its own: no store, no console, no clocks of the law. It goes on without control.
@@ -382,7 +384,7 @@ func (a *Apart) link(ctx context.Context) error {
 	}
 	g, err := gateway.New(gateway.Options{ID: a.agent.ID(), StateDir: a.o.StateDir, TrustedKeys: []ed25519.PublicKey{a.agent.ControlKey()}, Clock: a.o.Clock,
 		Secret: a.agent.Secret, Sink: behaviour.NewSink(a.spool), SubjectKey: subject, Transport: outgoing.Guard{AllowPrivate: a.o.AllowPrivateUpstreams}.Transport(),
-		Isolation: gateway.Isolation(a.o.Isolation), ContactWithin: a.o.ContactWithin, LastContact: a.agent.LastContact(), Logger: a.log,
+		Isolation: gateway.Isolation(a.o.Isolation), ContactWithin: a.o.ContactWithin, LastContact: a.agent.LastContact(), Logger: a.log, Tracer: a.o.Tracer,
 		NoticeURL: func(serviceID string) string {
 			f, _ := a.agent.Facts()
 			return f.PublicURL + "/notice/" + serviceID

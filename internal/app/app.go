@@ -26,6 +26,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/record"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 	"github.com/fengsui/fengsui/internal/respond/containment"
 )
@@ -54,8 +55,9 @@ type Options struct {
 	Webhook               string
 	WebhookSecret         string
 
-	Clock  clock.Clock  // [the system's]
-	Logger *slog.Logger // [discards]
+	Clock  clock.Clock   // [the system's]
+	Logger *slog.Logger  // [discards]
+	Tracer *trace.Tracer // [no traces]
 
 	// DANGEROUSIgnoreOrders disables containment; only for the drills' negative control.
 	DANGEROUSIgnoreOrders bool
@@ -146,7 +148,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	log := record.New(record.Options{Keys: keys, Exporters: outside, Logger: a.log})
-	st, err := store.Open(ctx, store.Options{Dir: a.o.DataDir, Database: a.o.Database, Clock: a.o.Clock, Recorder: log, Hub: watch.New(), OnWrite: func(took time.Duration, err error) { a.metrics.ObserveWrite(took, err) }})
+	st, err := store.Open(ctx, store.Options{Dir: a.o.DataDir, Database: a.o.Database, Clock: a.o.Clock, Recorder: log, Hub: watch.New(), Tracer: a.o.Tracer, OnWrite: func(took time.Duration, err error) { a.metrics.ObserveWrite(took, err) }})
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +325,7 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 	a.api = api.Mount(mux, a.House, catalog, a.log)
 	a.work("answers", a.forgetAnswers)
 	a.pages(mux, catalog)
-	a.webSrv = &http.Server{Handler: behind(a.o.TrustedProxies, secureHeaders(mux)), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
+	a.webSrv = &http.Server{Handler: requests(a.o.Clock, a.log, a.o.Tracer, behind(a.o.TrustedProxies, secureHeaders(mux))), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	a.webSrv.RegisterOnShutdown(a.api.EndStreams) // else Shutdown would wait for them
 	a.serve = append([]served{{a.webSrv, a.web}}, a.serve...)

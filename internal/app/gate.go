@@ -27,7 +27,7 @@ func (a *App) gate(ctx context.Context, v *secret.Vault, s seeds) error {
 	} else if err := containment.Retire(ctx, a.House.Store, a.o.Node); err != nil {
 		return err
 	}
-	d := containment.NewDistributor(a.House.Store, a.House.Control, containment.DistributorOptions{Log: a.log}, gateways...)
+	d := containment.NewDistributor(a.House.Store, a.House.Control, containment.DistributorOptions{Log: a.log, Tracer: a.o.Tracer}, gateways...)
 	a.work("distributor", d.Run)
 	return a.nodes(ctx, d, s)
 }
@@ -45,7 +45,7 @@ func (a *App) own(ctx context.Context, v *secret.Vault, s seeds) error {
 			val, err := v.Get(ctx, a.House.Store.Read(), ref)
 			return string(val), err
 		},
-		Sink: a.sink, SubjectKey: s.subject, Transport: outgoing.Guard{AllowPrivate: a.o.AllowPrivateUpstreams}.Transport(), Logger: a.log,
+		Sink: a.sink, SubjectKey: s.subject, Transport: outgoing.Guard{AllowPrivate: a.o.AllowPrivateUpstreams}.Transport(), Logger: a.log, Tracer: a.o.Tracer,
 		NoticeURL:             func(serviceID string) string { return a.House.PageURL("/notice/" + serviceID) },
 		DANGEROUSIgnoreOrders: a.o.DANGEROUSIgnoreOrders,
 	})

@@ -137,7 +137,7 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 	h, st := a.House, a.House.Store
 	worker := due.New(st, h.DueHandlers(), due.Options{Owner: a.o.Node, May: func() bool { return a.node.May("due") }, Log: a.log, OnFired: func(_ due.Row, late time.Duration) { a.metrics.ObserveLateness(late) }})
 	a.work("due", worker.Run)
-	deliverer := notify.NewDeliverer(st, h.Channels, catalog, notify.Options{Owner: a.o.Node, May: func() bool { return a.node.May("outbox") }, Log: a.log, AckLink: h.Acks.Link})
+	deliverer := notify.NewDeliverer(st, h.Channels, catalog, notify.Options{Owner: a.o.Node, May: func() bool { return a.node.May("outbox") }, Log: a.log, Tracer: a.o.Tracer, AckLink: h.Acks.Link})
 	a.work("outbox", deliverer.Run)
 	pager, err := notify.NewPager(h.Channels, h.StaffWay, secondWay, "duty", locale.ZH, catalog)
 	if err != nil {

@@ -16,7 +16,9 @@ import (
 
 	"github.com/fengsui/fengsui/internal/app"
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/health"
 	"github.com/fengsui/fengsui/internal/platform/outgoing"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 )
 
 // ServeCmd runs an instance. Flags win over the configuration file.
@@ -47,6 +49,8 @@ type ServeCmd struct {
 	UpstreamModel        string        `help:"Name of the model at the upstream." default:"default"`
 	UpstreamKeyFile      string        `help:"File that holds the upstream's API key." type:"existingfile"`
 	AllowPrivateUpstream bool          `help:"Let upstream models stand on private and loopback addresses."`
+	OTLPEndpoint         string        `name:"otlp-endpoint" help:"Collector for OpenTelemetry traces (OTLP over HTTP), such as http://collector:4318. Default: none, or what the OTEL_EXPORTER_OTLP_… variables say."`
+	LogFormat            string        `help:"text or json." enum:"text,json" default:"text"`
 	LogLevel             string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 	IgnoreOrders         bool          `hidden:""`
 }
@@ -70,6 +74,7 @@ type Config struct {
 	} `yaml:"gateways"`
 	Gateway        GatewayConfig `yaml:"gateway"`
 	DrainWait      string        `yaml:"drain_wait"`
+	OTLPEndpoint   string        `yaml:"otlp_endpoint"`
 	PublicURL      string        `yaml:"public_url"`
 	TrustedProxies []string      `yaml:"trusted_proxies"`
 	Upstream       struct {
@@ -128,7 +133,7 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 	}
 	o := app.Options{DataDir: pick(c.Data, f.Data), Database: pick(c.Database, f.Database), Node: pick(c.Node, f.Node), KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: pick(c.Listen, f.Listen), GatewayListen: pick(c.GatewayListen, f.GatewayListen), PublicURL: pick(c.PublicURL, f.PublicURL),
 		AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate, AllowPrivateMail: f.Mail.AllowPrivate, AllowPrivateOIDC: f.OIDC.AllowPrivate,
-		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))}
+		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: c.logger(logs, level)}
 	o.NodeListen, o.GatewayURL = pick(c.NodeListen, f.Gates.Listen), pick(c.GatewayURL, f.GatewayURL)
 	o.NodeTLS = app.TLSFiles{Cert: pick(c.NodeTLSCert, f.Gates.TLSCert), Key: pick(c.NodeTLSKey, f.Gates.TLSKey), ClientCA: pick(c.NodeClientCA, f.Gates.ClientCA)}
 	switch role := pick(c.Role, f.Role); role {
@@ -156,6 +161,15 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 		o.WebhookSecret = string(secret)
 	}
 	return o, nil
+}
+
+// logger writes lines that carry the ids of the request and the incident that they are about.
+func (c *ServeCmd) logger(to io.Writer, level slog.Level) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(trace.Logs(slog.NewJSONHandler(to, o)))
+	}
+	return slog.New(trace.Logs(slog.NewTextHandler(to, o)))
 }
 
 // callable says before anything starts that the gateway's guard would refuse the upstream, as far as its
@@ -216,6 +230,10 @@ func (c *ServeCmd) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.Tracer, err = trace.Open(ctx, trace.Options{Endpoint: cmp.Or(c.OTLPEndpoint, f.OTLPEndpoint), Node: o.Node, Version: health.ReadBuild("").Version, Log: o.Logger}); err != nil {
+		return err
+	}
+	defer o.Tracer.Close() //nolint:errcheck // traces that are lost are lost
 	if c.Upstream != "" {
 		if err := callable(c.Upstream, o.AllowPrivateUpstreams); err != nil {
 			return err

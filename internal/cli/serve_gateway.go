@@ -11,6 +11,8 @@ import (
 
 	"github.com/fengsui/fengsui/internal/app"
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/health"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 )
 
 // GatewayConfig is the part of the configuration file for a gateway that is a process of its own.
@@ -42,7 +44,7 @@ func (c *ServeCmd) apart(ctx context.Context, f Config, out io.Writer) error {
 	o := app.ApartOptions{StateDir: cmp.Or(c.Data, f.Data), Listen: cmp.Or(c.Listen, f.Listen), GatewayListen: cmp.Or(c.GatewayListen, f.GatewayListen), Controls: controls,
 		JoinFile: cmp.Or(c.Join, g.Join), URL: cmp.Or(c.GatewayURL, g.URL), ControlCA: cmp.Or(c.ControlCA, g.ControlCA), Cert: cmp.Or(c.NodeTLSCert, g.TLSCert), Key: cmp.Or(c.NodeTLSKey, g.TLSKey),
 		SpoolBytes: g.SpoolMB << 20, AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
+		Logger: c.logger(os.Stderr, level)}
 	for _, d := range []struct {
 		field string
 		flag  time.Duration
@@ -54,6 +56,11 @@ func (c *ServeCmd) apart(ctx context.Context, f Config, out io.Writer) error {
 		}
 	}
 	o.Isolation = cmp.Or(c.Isolation, g.Isolation)
+	var err error
+	if o.Tracer, err = trace.Open(ctx, trace.Options{Endpoint: cmp.Or(c.OTLPEndpoint, f.OTLPEndpoint), Node: "gateway", Version: health.ReadBuild("").Version, Log: o.Logger}); err != nil {
+		return err
+	}
+	defer o.Tracer.Close() //nolint:errcheck // traces that are lost are lost
 	a, err := app.NewApart(ctx, o)
 	if err != nil {
 		return err

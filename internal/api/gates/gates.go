@@ -83,8 +83,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST "+gatelink.PathAck, known(s, s.ack))
 	mux.HandleFunc("POST "+gatelink.PathBatch+"{made}/{number}", s.batch)
 	mux.HandleFunc("GET "+gatelink.PathPart+"{digest}", s.part)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		s.refuse(w, fault.NotFound("path", "error.not_found", "field", "path"))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, fault.NotFound("path", "error.not_found", "field", "path"))
 	})
 	return mux
 }
@@ -94,16 +94,16 @@ func known[I, O any](s *Server, answer func(ctx context.Context, m containment.M
 	return func(w http.ResponseWriter, r *http.Request) {
 		m, err := s.who(r)
 		if err != nil {
-			s.refuse(w, err)
+			s.refuse(w, r, err)
 			return
 		}
 		var in I
 		if err := read(w, r, &in); err != nil {
-			s.refuse(w, err)
+			s.refuse(w, r, err)
 			return
 		}
 		out, err := answer(r.Context(), m, in)
-		s.say(w, out, err)
+		s.say(w, r, out, err)
 	}
 }
 
@@ -122,16 +122,16 @@ func (s *Server) who(r *http.Request) (containment.Member, error) {
 	return containment.Authenticate(r.Context(), s.o.Store.Read(), credential)
 }
 
-func (s *Server) say(w http.ResponseWriter, out any, err error) {
+func (s *Server) say(w http.ResponseWriter, r *http.Request, out any, err error) {
 	if err != nil {
-		s.refuse(w, err)
+		s.refuse(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(out) // the gateway is gone if this fails, and asks again
 }
 
-func (s *Server) refuse(w http.ResponseWriter, err error) {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	out, code := gatelink.Refusal{Code: "internal"}, http.StatusInternalServerError
 	var f *fault.Error
 	if err = store.Away(err); errors.As(err, &f) {
@@ -142,8 +142,8 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 	if code == 0 {
 		code = http.StatusServiceUnavailable
 	}
-	if code >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
-		s.o.Log.Error("a gateway could not be answered", "error", err)
+	if code >= http.StatusInternalServerError && r.Context().Err() == nil {
+		s.o.Log.ErrorContext(r.Context(), "a gateway could not be answered", "error", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
@@ -153,7 +153,7 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 	var in gatelink.Enrol
 	if err := read(w, r, &in); err != nil {
-		s.refuse(w, err)
+		s.refuse(w, r, err)
 		return
 	}
 	var m containment.Member
@@ -163,7 +163,7 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 			PublicKey: base64.StdEncoding.EncodeToString(in.PublicKey), URL: in.URL, Version: in.Version})
 		return err
 	})
-	s.say(w, gatelink.Enrolled{GatewayID: m.ID, ControlKey: s.o.Control.PublicKey()}, err)
+	s.say(w, r, gatelink.Enrolled{GatewayID: m.ID, ControlKey: s.o.Control.PublicKey()}, err)
 }
 
 // errBehind keeps a gateway from taking this node's silence for control's: the node does not hear of orders.
@@ -173,7 +173,7 @@ var errBehind = fault.Unavailable("gatelink.behind")
 func (s *Server) watch(ctx context.Context, m containment.Member, in gatelink.Watch) (gatelink.News, error) {
 	for _, stop := range in.Stops {
 		if err := s.o.TakeOver(ctx, m.ID, stop); err != nil {
-			s.o.Log.Error("a sealed token that a gateway obeys could not be taken over", "gateway", m.ID, "error", err)
+			s.o.Log.ErrorContext(ctx, "a sealed token that a gateway obeys could not be taken over", "gateway", m.ID, "error", err)
 		}
 	}
 	fares := containment.Report{SpoolBytes: in.Report.SpoolBytes, Folded: in.Report.Folded, Lost: in.Report.Lost, Streams: in.Report.Streams}
@@ -257,16 +257,16 @@ func (s *Server) cut(made *containment.Made) (*posture.Slim, error) {
 
 func (s *Server) part(w http.ResponseWriter, r *http.Request) {
 	if _, err := s.who(r); err != nil {
-		s.refuse(w, err)
+		s.refuse(w, r, err)
 		return
 	}
 	made, _ := s.o.Distributor.Latest()
 	if made == nil {
-		s.refuse(w, errBehind)
+		s.refuse(w, r, errBehind)
 		return
 	}
 	if _, err := s.cut(made); err != nil { // another node may have told the gateway what to fetch
-		s.refuse(w, err)
+		s.refuse(w, r, err)
 		return
 	}
 	s.mu.Lock()
@@ -279,7 +279,7 @@ func (s *Server) part(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.refuse(w, fault.NotFound("digest", gatelink.CodeMissing))
+	s.refuse(w, r, fault.NotFound("digest", gatelink.CodeMissing))
 }
 
 // facts are sealed to the gateway that asks. The digest does not depend on the sealing, which is new each time.
@@ -332,23 +332,23 @@ func (s *Server) ack(ctx context.Context, m containment.Member, in gatelink.Ack)
 func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 	m, err := s.who(r)
 	if err != nil {
-		s.refuse(w, err)
+		s.refuse(w, r, err)
 		return
 	}
 	made, errMade := strconv.ParseInt(r.PathValue("made"), 10, 64)
 	number, errNumber := strconv.ParseInt(r.PathValue("number"), 10, 64)
 	if errMade != nil || errNumber != nil || number <= 0 {
-		s.refuse(w, fault.Invalid("number", gatelink.CodeBad))
+		s.refuse(w, r, fault.Invalid("number", gatelink.CodeBad))
 		return
 	}
 	b := telemetry.Batch{GatewayID: m.ID, Number: number, MadeMs: made}
 	if err := gatelink.ReadSpool(http.MaxBytesReader(w, r.Body, maxBatch), s.o.SpoolKey, &b); err != nil {
-		s.refuse(w, err)
+		s.refuse(w, r, err)
 		return
 	}
 	if len(b.Traffic)+len(b.Signals)+len(b.Aggregates) > 0 {
 		err = s.o.Telemetry.Hand(r.Context(), b)
 	}
 	_, _ = io.Copy(io.Discard, r.Body)
-	s.say(w, struct{}{}, err)
+	s.say(w, r, struct{}{}, err)
 }

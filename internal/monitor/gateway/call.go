@@ -18,6 +18,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 	"github.com/fengsui/fengsui/internal/posture"
 )
 
@@ -29,6 +30,7 @@ type call struct {
 	svc  *service // the posture it began with
 	row  Traffic
 	link link // to the client
+	span *trace.Span
 
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when nothing more will be written
@@ -299,6 +301,10 @@ func (c *call) finish(ctx context.Context) {
 	c.row.FirstByteMs, c.row.LastByteUs = c.link.first, c.link.last.Load()
 	c.row.EndedMs = c.g.o.Clock.Now().UnixMilli()
 	c.g.o.Sink.Traffic(c.row)
+	c.span.Set("input_verdict", c.row.InputVerdict)
+	c.span.Set("output_verdict", c.row.OutputVerdict)
+	c.span.Set("error_code", c.row.ErrorCode)
+	c.span.Count("inspect_us", c.row.InspectUs)
 }
 
 // guarded runs a piece of inspection. A panic in it is a failed check: the mode of the posture decides.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 )
 
 // Clock tells the time; internal/platform/clock has one.
@@ -38,6 +39,7 @@ type Options struct {
 	LastContact   time.Time         // when control was last heard of before this start; default now
 	CutGrace      time.Duration     // how long a cut stream may take to say goodbye before its connection is reset. Default 150 ms
 	Logger        *slog.Logger      // default: discards
+	Tracer        *trace.Tracer     // default: no traces
 
 	// NoticeURL is the page that tells end users about a service that is offline; the refusal names it. Default: none.
 	NoticeURL func(serviceID string) string

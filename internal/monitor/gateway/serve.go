@@ -115,10 +115,13 @@ func (g *Gateway) models(w http.ResponseWriter, r *regime, key posture.GatewayKe
 
 // chat serves one chat completion from registration to the row in the sink.
 func (g *Gateway) chat(w http.ResponseWriter, r *http.Request, id string, key posture.GatewayKey) {
-	ctx, cancel := context.WithCancelCause(r.Context())
+	traced, span := g.o.Tracer.Start(r.Context(), "gateway.request", "request_id", id, "gateway", g.o.ID, "service", key.ServiceID)
+	ctx, cancel := context.WithCancelCause(traced)
 	defer cancel(nil)
 	c := &call{g: g, key: key, cancel: cancel, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	c.link.open(w, r, g.o.Clock)
+	c.span = span
+	defer span.End(nil) // before there is a row
 	c.row = Traffic{
 		RequestID: id, GatewayID: g.o.ID, OperatorID: key.OperatorID, ServiceID: key.ServiceID, TenantID: key.TenantID, Group: key.Group,
 		KeyID: key.ID, Kind: string(key.Kind), Simulated: key.Simulated && r.Header.Get(HeaderSimulated) == "1",

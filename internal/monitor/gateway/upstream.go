@@ -50,6 +50,8 @@ func (c *call) fetch(ctx context.Context, req *chatRequest, dep posture.Deployme
 		c.refuse(p)
 		return
 	}
+	ctx, span := c.g.o.Tracer.Start(ctx, "gateway.release")
+	defer span.End(nil)
 	if !req.Stream {
 		c.complete(ctx, res.Body, engines)
 		return
@@ -87,10 +89,14 @@ func (c *call) ask(ctx context.Context, dep posture.Deployment, body []byte, str
 		}
 		h.Set("Authorization", "Bearer "+secret)
 	}
+	_, span := c.g.o.Tracer.Start(ctx, "gateway.upstream", "deployment", dep.ID)
 	res, err := c.g.o.Transport.RoundTrip(req)
 	if err == nil {
+		span.Count("status", int64(res.StatusCode))
+		span.End(nil)
 		return res, nil
 	}
+	span.End(err)
 	if p := c.problem(); p != nil {
 		return nil, p
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 )
 
 // rowError says which row of a batch failed.
@@ -144,17 +145,25 @@ func (w *Worker) fire(ctx context.Context, tx *store.Tx, r *Row) (bool, error) {
 func (w *Worker) call(ctx context.Context, h Handler, tx *store.Tx, r Row) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			w.o.Log.Error("due handler panicked", "kind", r.Kind, "row", r.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			w.o.Log.ErrorContext(about(ctx, r), "due handler panicked", "kind", r.Kind, "row", r.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
 	return h(ctx, tx, r)
 }
 
+// about lets the log name the incident that a row is of.
+func about(ctx context.Context, r Row) context.Context {
+	if r.ObjectKind != "incident" {
+		return ctx
+	}
+	return trace.About(ctx, r.ObjectID)
+}
+
 // note keeps a failed attempt and its error in a small write of its own. A row that was moved or
 // cancelled in the meantime is left alone.
 func (w *Worker) note(ctx context.Context, r Row, cause error) error {
-	w.o.Log.Warn("due row failed", "kind", r.Kind, "row", r.ID, "object", r.ObjectID, "attempt", r.Attempts, "error", cause)
+	w.o.Log.WarnContext(about(ctx, r), "due row failed", "kind", r.Kind, "row", r.ID, "object", r.ObjectID, "attempt", r.Attempts, "error", cause)
 	state, msg := Pending, []rune(cause.Error())
 	if r.Attempts >= w.o.MaxAttempts {
 		state = Failed

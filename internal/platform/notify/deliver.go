@@ -12,6 +12,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 )
 
 // Options tune a deliverer. Zero values mean the default.
@@ -25,6 +26,7 @@ type Options struct {
 	RetryMax    time.Duration // longest such wait; default 5 min
 	MaxAttempts int           // then the message is failed, stays visible and is paged about; default 12
 	Log         *slog.Logger  // default: discards
+	Tracer      *trace.Tracer // default: no traces
 
 	AckLink func(messageID string) string // how staff acknowledge a message; default: no link
 	May     func() bool                   // whether this process sends now, or leaves it to newer ones; default: it does
@@ -275,7 +277,10 @@ func (l *loop) send(ctx context.Context, it Item) (f fate) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, l.o.Timeout)
 	defer cancel()
+	ctx, span := l.o.Tracer.Start(ctx, "outbox.send", "message", it.ID, "template", it.Template, "class", string(it.Class), "object_kind", it.ObjectKind, "object", it.ObjectID)
+	span.Count("attempt", int64(it.Attempts))
 	receipt, err := l.e.Channel.Send(ctx, r)
+	span.End(err)
 	if err != nil {
 		return fate{state: Pending, err: err}
 	}
@@ -300,7 +305,10 @@ func (l *loop) settle(ctx context.Context, items []Item, fates []fate) error {
 			}
 			if f.err != nil {
 				msg = redact(f.err, it.Recipient)
-				l.o.Log.Warn("message not sent", "message", it.ID, "channel", it.Channel, "template", it.Template, "attempt", it.Attempts, "state", string(f.state), "error", msg)
+				if it.ObjectKind == "incident" {
+					ctx = trace.About(ctx, it.ObjectID)
+				}
+				l.o.Log.WarnContext(ctx, "message not sent", "message", it.ID, "channel", it.Channel, "template", it.Template, "attempt", it.Attempts, "state", string(f.state), "error", msg)
 			}
 			if f.state == Failed || f.state == Refused {
 				tx.Touch(due.AuditTopic)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 	"github.com/fengsui/fengsui/internal/platform/watch"
 )
 
@@ -41,6 +42,7 @@ type Options struct {
 	Hub      *watch.Hub  // woken after a commit for every touched topic; may be nil
 
 	OnWrite func(took time.Duration, err error) // called after each Write, for metrics; may be nil
+	Tracer  *trace.Tracer                       // nil: no traces
 
 	schema fs.FS // the schema changes of a program of another age, in tests; nil for this one's
 }
@@ -54,6 +56,7 @@ type Store struct {
 	hub      *watch.Hub
 	dir      string
 	onWrite  func(time.Duration, error)
+	tracer   *trace.Tracer
 	guard    func(ctx context.Context, tx *Tx) error // nil but in a guarded view
 	fullMs   *atomic.Int64                           // when a write last found the disk full; 0 for never
 }
@@ -90,7 +93,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func (o Options) store(w, r *bun.DB) *Store {
-	return &Store{w: w, r: r, clock: o.Clock, recorder: o.Recorder, hub: o.Hub, dir: o.Dir, onWrite: o.OnWrite, fullMs: new(atomic.Int64)}
+	return &Store{w: w, r: r, clock: o.Clock, recorder: o.Recorder, hub: o.Hub, dir: o.Dir, onWrite: o.OnWrite, tracer: o.Tracer, fullMs: new(atomic.Int64)}
 }
 
 // Guarded is a view of the same store for work that may be taken away from this process: each write through it
@@ -131,10 +134,13 @@ func (s *Store) Write(ctx context.Context, actor Actor, fn func(tx *Tx) error) (
 	if s.onWrite != nil {
 		defer func(began time.Time) { s.onWrite(s.clock.Now().Sub(began), err) }(s.clock.Now())
 	}
+	ctx, span := s.tracer.Inside(ctx, "store.write")
+	defer func() { span.End(err) }()
 	for again := (patience{}); ; {
 		var tx *Tx
 		tx, err = s.try(ctx, actor, fn)
 		if err == nil {
+			span.Count("entries", int64(len(tx.entries)))
 			if s.hub != nil && len(tx.topics) > 0 {
 				s.hub.Bump(tx.topics...)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/platform/trace"
 	"github.com/fengsui/fengsui/internal/posture"
 )
 
@@ -35,6 +36,7 @@ type DistributorOptions struct {
 	RetryBase    time.Duration // wait after a failure, doubling; default 200 ms
 	RetryMax     time.Duration // longest such wait; default 10 s
 	Log          *slog.Logger  // default: discards
+	Tracer       *trace.Tracer // default: no traces
 }
 
 // Distributor hands every change of orders, postures and keys to all registered gateways and writes
@@ -257,7 +259,9 @@ func (d *Distributor) apply(ctx context.Context, g Gateway, m, noted *Made) erro
 // note writes down that a gateway obeys a revision; heartbeat says that it is known to, leased that it is a
 // process of its own.
 func (d *Distributor) note(ctx context.Context, id string, ack Ack, heartbeat, leased bool) error {
-	return d.st.Write(ctx, store.System("containment"), func(tx *store.Tx) error {
+	var fresh []AckRow
+	err := d.st.Write(ctx, store.System("containment"), func(tx *store.Tx) error {
+		fresh = nil
 		if leased {
 			res, err := tx.ExecContext(ctx, "UPDATE gateway_member SET lease_until_ms = ? WHERE id = ? AND revoked_ms = 0", tx.NowMs+LeaseMs, id)
 			if err != nil {
@@ -287,10 +291,28 @@ func (d *Distributor) note(ctx context.Context, id string, ack Ack, heartbeat, l
 				return err
 			}
 			tx.Record(store.Entry{Action: "order.acknowledge", ObjectKind: "order", ObjectID: order, Content: row})
+			fresh = append(fresh, row)
 		}
 		tx.Touch(TopicAck)
 		return nil
 	})
+	if err == nil {
+		d.followed(ctx, fresh)
+	}
+	return err
+}
+
+// followed writes down how long each order took from its commit to this acknowledgement, in the order's own trace.
+func (d *Distributor) followed(ctx context.Context, acks []AckRow) {
+	if d.o.Tracer == nil {
+		return
+	}
+	for _, a := range acks {
+		var issued int64
+		if d.st.Read().NewRaw("SELECT issued_ms FROM disposal_order WHERE id = ?", a.OrderID).Scan(ctx, &issued) == nil {
+			d.o.Tracer.Past(ctx, "order:"+a.OrderID, "order.issue to acknowledgement", issued, a.AtMs, "order", a.OrderID, "gateway", a.GatewayID)
+		}
+	}
 }
 
 // lost shows a gateway as not effective; it may obey an older revision, but nobody knows.
