@@ -89,23 +89,36 @@ func New(o Options) (*Gateway, error) {
 	if o.DANGEROUSIgnoreOrders {
 		o.Logger.Warn("this gateway IGNORES ALL ORDERS; it must never carry real traffic", "gateway", o.ID)
 	}
-	signed, err := g.state.load()
-	switch {
-	case err != nil:
+	if err := g.remember(); err != nil {
 		o.Logger.Error("the bundle on disk cannot be used; answering 503 until control sends one", "gateway", o.ID, "error", err)
-	case signed != nil:
-		var r *regime
-		b, err := g.open(*signed, nil)
-		if err == nil {
-			r, err = newRegime(b, nil)
-		}
-		if err != nil {
-			o.Logger.Error("the bundle on disk cannot be used; answering 503 until control sends one", "gateway", o.ID, "error", err)
-			break
-		}
-		g.regime.Store(r)
 	}
 	return g, g.HeedStops(context.Background())
+}
+
+// remember obeys the newest bundle on the disk, if there is one.
+func (g *Gateway) remember() error {
+	all, err := g.state.load()
+	if err != nil {
+		return err
+	}
+	var newest *posture.Opened
+	for _, k := range all {
+		b, err := g.open(k.Signed, nil)
+		switch {
+		case err != nil && k.spare < 0:
+			return err
+		case err == nil && b.Succeeds(newest) == nil:
+			newest, g.state.spare = b, 1-max(0, k.spare)
+		}
+	}
+	if newest == nil {
+		return nil
+	}
+	r, err := newRegime(newest, nil)
+	if err == nil {
+		g.regime.Store(r)
+	}
+	return err
 }
 
 // Apply verifies a bundle and obeys it: new requests at once, open streams before it returns (or before
