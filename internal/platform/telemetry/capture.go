@@ -22,7 +22,8 @@ const sealWithin = 3 * time.Second
 
 // encrypt turns the contents of a batch into captures, each under a random key that is sealed for its
 // subject, all in one write of the main database. If that fails, the rows go on without captures, and
-// the loss is counted: a missing capture is shown on the incident as a red line.
+// the loss is counted: a missing capture is shown on the incident as a red line. What a gateway handed in is refused instead while the
+// database is away.
 func (l *Log) encrypt(ctx context.Context, b *batch) error {
 	b.sealed = true
 	if len(b.captures) == 0 {
@@ -54,6 +55,9 @@ func (l *Log) encrypt(ctx context.Context, b *batch) error {
 		}
 		return nil
 	})
+	if b.lasting && (fault.KindOf(err) == fault.KindUnavailable || errors.Is(err, context.DeadlineExceeded)) {
+		return err // a gateway has the content still, and hands it in again when the database is back
+	}
 	if err != nil {
 		l.counters.capturesLost.Add(int64(len(b.captures)))
 		l.o.Logger.Error("captured content could not be kept", "count", len(b.captures), "error", err)

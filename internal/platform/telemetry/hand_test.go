@@ -121,6 +121,45 @@ func TestAHandedBatchKeepsContentAndTheGatewaysName(t *testing.T) {
 	}
 }
 
+func TestABatchIsRefusedWhileItsContentCannotBeSealedBecauseTheDatabaseIsAway(t *testing.T) {
+	h := newHouse(t)
+	h.vault.Fail = fault.Unavailable("store.busy")
+	l, _ := telemetrytest.Run(t, h.options())
+	b := handedBatch("gw-1", 1)
+	b.Traffic[0].Content = &telemetry.Content{Answer: "测试"}
+	if err := l.Hand(t.Context(), b); !fault.Is(err, "store.busy") {
+		t.Errorf("the content is given up: %v", err)
+	}
+	h.vault.Fail = nil
+	if l.Status().Failing == "" {
+		t.Error("nobody hears of it")
+	}
+	for range 500 { // the gateway goes to another node meanwhile
+		if l.Status().Failing == "" {
+			break
+		}
+		h.clock.Advance(time.Second)
+		time.Sleep(10 * time.Millisecond)
+	}
+	if said := l.Status().Failing; said != "" {
+		t.Errorf("without another batch it is failing for ever: %s", said)
+	}
+	if err := l.Hand(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	captures, err := l.Captures(t.Context(), []string{b.Traffic[0].ContentNo}, 0)
+	if err != nil || len(captures) != 1 || l.Status().CapturesLost != 0 {
+		t.Errorf("captures %+v, %v, %+v", captures, err, l.Status())
+	}
+	// What will not pass however often it is tried must not hold up what comes after it.
+	h.vault.Fail = errors.New("no key today")
+	b = handedBatch("gw-1", 2)
+	b.Traffic[0].Content = &telemetry.Content{Answer: "测试"}
+	if err := l.Hand(t.Context(), b); err != nil || l.Status().CapturesLost != 1 {
+		t.Errorf("%v, %+v", err, l.Status())
+	}
+}
+
 func TestABatchWithoutNameIsRefusedAndNoneIsTakenAfterTheEnd(t *testing.T) {
 	h := newHouse(t)
 	l, stop := telemetrytest.Run(t, h.options())

@@ -30,7 +30,13 @@ func (l *Log) Run(ctx context.Context) error {
 		default:
 		}
 		if pending == nil && l.q.empty() {
+			var again <-chan time.Time
+			if l.lastError.Load() != nil {
+				again = l.clock.After(time.Second)
+			}
 			select {
+			case <-again:
+				l.look(ctx)
 			case <-ctx.Done():
 			case <-l.q.wake:
 			case h := <-l.hands:
@@ -122,6 +128,13 @@ func (l *Log) failed(ctx context.Context, err error) {
 	text := err.Error()
 	l.lastError.Store(&text)
 	l.o.Logger.Error("telemetry could not be stored; it is kept and tried again", "error", err)
+}
+
+// look finds out whether rows could be stored again, when there are none: a gateway whose batch was refused may hand it in at another node.
+func (l *Log) look(ctx context.Context) {
+	if l.shelf.add(ctx, false, func(_ bun.IDB, _, last int64) (int64, error) { return last, nil }) == nil {
+		l.lastError.Store(nil)
+	}
 }
 
 // batch is what one transaction stores. Trying again changes nothing: rows are known by their ids, and a batch with rows that have
