@@ -106,9 +106,13 @@ func gatewayKeys(ctx context.Context, db bun.IDB) ([]posture.GatewayKey, string,
 	return keys, hex.EncodeToString(sum[:]), nil
 }
 
+// currentPostures are those of the services that somebody can ask, or that an order is about. The others, each drill leaves one, would
+// make every order slower for ever.
 func (c *Control) currentPostures(ctx context.Context, db bun.IDB) ([]*posture.Posture, error) {
 	var rows []PostureRow
-	if err := db.NewSelect().Model(&rows).Where("seq = (SELECT MAX(p.seq) FROM posture AS p WHERE p.service_id = posture_row.service_id)").Order("service_id").Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&rows).Where("seq = (SELECT MAX(p.seq) FROM posture AS p WHERE p.service_id = posture_row.service_id)").
+		Where("service_id IN (SELECT service_id FROM gateway_key WHERE revoked_ms = 0) OR service_id IN (SELECT service_id FROM disposal_order WHERE state = ?)", InForce).
+		Order("service_id").Scan(ctx); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()

@@ -39,6 +39,10 @@ func TestTheSameContentIsOnePostureAndAnyChangeIsANewOne(t *testing.T) {
 	if !two.Changed || two.Seq != 2 || !three.Changed || three.Seq != 3 || three.Digest != one.Digest || two.Digest == one.Digest {
 		t.Fatalf("%+v %+v %+v", one, two, three)
 	}
+	b.do(t, store.Actor{ID: "e", Roles: []string{"safety_engineer"}}, func(tx *store.Tx) error {
+		_, _, err := service.IssueKey(ctx, tx, service.GatewayKey{ServiceID: "s1", Tenant: "t", UserGroup: "g", TrafficKind: "real"})
+		return err
+	})
 	b.refresh(t)
 	_, o := b.bundle(t)
 	var p *posture.Posture
@@ -48,7 +52,7 @@ func TestTheSameContentIsOnePostureAndAnyChangeIsANewOne(t *testing.T) {
 		}
 	}
 	d := p.Draft()
-	if p.Digest() != one.Digest || len(o.Postures) != 2 { // s3 has no deployment and is not served
+	if p.Digest() != one.Digest || len(o.Postures) != 1 { // s3 has no deployment, and nobody has a key of s2
 		t.Fatalf("%s, %d postures", p.Digest(), len(o.Postures))
 	}
 	if len(d.Rules.Terms) != 2 || len(d.Strict.Terms) != 2 || len(d.Rules.Checks) != 2 || len(d.Topics) != 2 || len(d.Deployments) != 5 || d.Deployments[4].ID != "p1" || d.Deployments[4].BaseURL != "http://127.0.0.1:1/v1" {
@@ -82,7 +86,7 @@ func TestABundleHoldsWhatIsInForceAndItsRevisionGrowsWithEveryChange(t *testing.
 	}
 	real, drill := b.issue(t, officer, strict(containment.FromIncident, "i1")), b.issue(t, standIn, offline(containment.FromDrill, "d1"))
 	m2, o := b.bundle(t)
-	if m2.Revision <= m1.Revision || len(o.Orders) != 2 || o.OrderSeq != 2 || o.Orders[0].ID != real.ID {
+	if m2.Revision <= m1.Revision || len(o.Orders) != 2 || len(o.Postures) != 2 || o.OrderSeq != 2 || o.Orders[0].ID != real.ID {
 		t.Fatalf("%+v", o)
 	}
 	kinds := map[string]posture.Kind{}
@@ -102,7 +106,7 @@ func TestABundleHoldsWhatIsInForceAndItsRevisionGrowsWithEveryChange(t *testing.
 	}
 	b.refresh(t)
 	m3, o := b.bundle(t)
-	if m3.Revision <= m2.Revision || len(o.Keys) != 3 {
+	if m3.Revision <= m2.Revision || len(o.Keys) != 3 || len(o.Postures) != 2 {
 		t.Fatalf("%+v", o.Keys)
 	}
 	b.do(t, rule, func(tx *store.Tx) error {
@@ -113,7 +117,8 @@ func TestABundleHoldsWhatIsInForceAndItsRevisionGrowsWithEveryChange(t *testing.
 	b.clock.Advance(time.Second)
 	b.do(t, standIn, func(tx *store.Tx) error { _, err := b.control.UndoOffline(ctx, tx, drill.ID, "r"); return err })
 	m4, o := b.bundle(t)
-	if m4.Revision <= m3.Revision || len(o.Orders) != 1 || len(o.Keys) != 1 || o.OrderSeq != 2 {
+	// A drill that is over has neither key nor order, and leaves nothing that later orders would carry along.
+	if m4.Revision <= m3.Revision || len(o.Orders) != 1 || len(o.Keys) != 1 || len(o.Postures) != 1 || o.OrderSeq != 2 {
 		t.Fatalf("%+v", o)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/respond/containment"
+	"github.com/fengsui/fengsui/internal/service"
 )
 
 // gate is a gateway that obeys, or is out of reach, or only says that it obeys. It answers probes as
@@ -185,6 +186,14 @@ func TestAnOrderReachesEveryGatewayAtOnceAndALostOneIsShownAsNotEffective(t *tes
 
 func TestALexiconChangeAndANewKeyReachTheGatewayWithoutBeingAsked(t *testing.T) {
 	b := newBench(t)
+	key := func(of, kind string) {
+		b.do(t, store.Actor{ID: "e", Roles: []string{"safety_engineer"}}, func(tx *store.Tx) error {
+			tx.Touch("posture")
+			_, _, err := service.IssueKey(ctx, tx, service.GatewayKey{ServiceID: of, Tenant: "t", UserGroup: "g", TrafficKind: kind})
+			return err
+		})
+	}
+	key("s1", "real")
 	g := b.gate("g")
 	run(t, containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, g))
 	terms := func() (n int) {
@@ -198,7 +207,9 @@ func TestALexiconChangeAndANewKeyReachTheGatewayWithoutBeingAsked(t *testing.T) 
 		}
 		return n
 	}
-	until(t, "the first bundle arrives", func() bool { return terms() == 4 })
+	until(t, "the first bundle arrives", func() bool { return terms() == 2 })
+	key("s2", "drill")
+	until(t, "the service of the new key arrives", func() bool { return terms() == 4 })
 	b.do(t, rule, func(tx *store.Tx) error {
 		tx.Touch("posture")
 		_, err := tx.Exec("INSERT INTO lexicon_entry (id, service_id, term, action, risk, source, state, created_by, created_ms) VALUES ('l9','s1','测试违禁词丁','block','A.1.g','emergency','live','x',1)")
