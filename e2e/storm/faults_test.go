@@ -55,7 +55,7 @@ func (s *storm) faults() []*fault {
 		{name: "PostgreSQL restarted, immediate", hold: time.Second, begin: s.stopped(syscall.SIGQUIT), end: s.started},
 		{name: "PostgreSQL slow, 40 ms each way", hold: 8 * time.Second, begin: lines(toxic("latency", `{"latency":40,"jitter":20}`), dbs...), end: lines(off, dbs...)},
 		{name: "connections to PostgreSQL cut, five times", hold: time.Second, begin: s.cutting(dbs)},
-		{name: "failover to the standby", hold: 2 * time.Second, begin: s.failover, end: func(ctx context.Context, _ *row) error { return s.pg.Rebuild(ctx) }},
+		{name: "failover to the standby", hold: 2 * time.Second, begin: s.failover, end: s.rebuilt},
 		{name: "one control node silently cut off from PostgreSQL", hold: 10 * time.Second, begin: lines(silence, dbs[0]), end: lines(off, dbs[0])},
 		{name: "one gateway silently cut off from control", hold: 10 * time.Second, begin: lines(silence, first...), end: lines(off, first...)},
 		{name: "one gateway refused by control", hold: 6 * time.Second, begin: lines(func(l *line) error { l.cut(); return nil }, second...), end: lines((*line).mend, second...)},
@@ -67,7 +67,7 @@ func (s *storm) faults() []*fault {
 		{name: "two orders that contradict", hold: time.Second, begin: s.contradicted},
 	}
 	if s.small != nil {
-		all = append(all, &fault{name: "no room on a gateway's disk", hold: 8 * time.Second, begin: s.filled(s.gates[0].dir), end: s.emptied(s.gates[0].dir)},
+		all = append(all, &fault{name: "no room on a gateway's disk", hold: 8 * time.Second, begin: s.forgetful, end: s.emptied(s.gates[0].dir)},
 			&fault{name: "no room in a control node's data folder", hold: 8 * time.Second, begin: s.filled(s.small[1]), end: s.emptied(s.small[1])})
 	}
 	return all
@@ -104,6 +104,17 @@ func (s *storm) failover(ctx context.Context, _ *row) error {
 		return err
 	}
 	return errors.Join(s.nodes[0].db.turnTo(s.pg.Address()), s.nodes[1].db.turnTo(s.pg.Address()))
+}
+
+// rebuilt gives the new primary a standby; it is tried again when a kill comes between.
+func (s *storm) rebuilt(ctx context.Context, _ *row) (err error) {
+	for range 5 {
+		if err = s.pg.Rebuild(ctx); err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+	}
+	return err
 }
 
 func (s *storm) step(by ...time.Duration) func(context.Context, *row) error {
@@ -165,7 +176,7 @@ func (s *storm) lied(ctx context.Context, _ *row) error {
 
 // slim says when a gateway has grown too fat.
 func (s *storm) slim() error {
-	const most = 600 << 10 // KiB
+	const most = 1 << 20 // KiB
 	for _, g := range s.gates {
 		g.mu.Lock()
 		pid := g.p.Cmd.Process.Pid
@@ -293,6 +304,45 @@ func (s *storm) filled(dir string) func(context.Context, *row) error {
 		}
 		return nil
 	}
+}
+
+// forgetful fills a gateway's disk, gives an order, and kills the gateway when it has acknowledged.
+func (s *storm) forgetful(ctx context.Context, r *row) error {
+	const tenant = 4
+	if err := s.filled(s.gates[0].dir)(ctx, r); err != nil {
+		return err
+	}
+	s.crowd.held[tenant].Store(true)
+	defer s.crowd.held[tenant].Store(false)
+	s.orders++
+	key := fmt.Sprint("full-", s.orders)
+	var o struct{ ID string }
+	if _, err := s.insist(ctx, 0, "POST", "/orders", key, map[string]any{"cause": "incident", "cause_id": s.cause, "rung": "audience_limit", "service_id": s.service,
+		"tenant": name(tenant), "params": map[string]any{"allowed_groups": []string{"nobody"}}, "reason": "storm"}, &o); err != nil {
+		return err
+	}
+	s.ledger.add("order", o.ID, time.Time{})
+	if _, err := s.acknowledged(ctx, o.ID); err != nil {
+		return err
+	}
+	if err := s.gates[0].kill(); err != nil {
+		return err
+	}
+	s.killed(r, "gateway")
+	if err := s.gates[0].start(); err != nil {
+		return err
+	}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		code, body, err := s.crowd.chat(ctx, 0, tenant, "hi", false)
+		if err == nil && code == 200 {
+			return errors.New("killed while its disk was full, the gateway has forgotten an order that it had acknowledged")
+		}
+		if err == nil && code == 403 && strings.Contains(body, "audience_limited") {
+			s.lift(ctx, r, o.ID, key)
+			return nil
+		}
+	}
+	return errors.New("the gateway does not come up")
 }
 
 func (s *storm) emptied(dir string) func(context.Context, *row) error {

@@ -312,7 +312,13 @@ func (h *house) ask(ctx context.Context, n *node, who int, method, path, key str
 		return 0, err
 	}
 	if res.StatusCode >= 300 {
-		return res.StatusCode, fmt.Errorf("%s %s at %s: %d %s", method, path, n.name, res.StatusCode, raw)
+		err := fmt.Errorf("%s %s at %s: %d %s", method, path, n.name, res.StatusCode, raw)
+		var p struct{ ID string }
+		if res.StatusCode == 500 && json.Unmarshal(raw, &p) == nil && p.ID != "" {
+			_, why, _ := strings.Cut(n.said(), p.ID)
+			err = fmt.Errorf("%w: %s", err, strings.SplitN(why, "\n", 2)[0])
+		}
+		return res.StatusCode, err
 	}
 	if out == nil {
 		return res.StatusCode, nil

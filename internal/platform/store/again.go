@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"io"
@@ -80,7 +81,8 @@ func isAway(err error) bool {
 		return strings.HasPrefix(s, classConnection) || slices.Contains([]string{stateShutdown, stateCrash, stateStarting, stateIdle, stateReadOnly}, s)
 	}
 	var op *net.OpError
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
+	var unsent interface{ SafeToRetry() bool } // of pgconn: nothing was sent, as on a connection that was found closed
+	return errors.As(err, &unsent) && unsent.SafeToRetry() && !errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
 		errors.As(err, &op) || errors.Is(err, errAborted)
 }
 
