@@ -1,4 +1,4 @@
-import { Alert, Form, Input, Select, Tag } from 'antd'
+import { Form, Input, Select, Tag } from 'antd'
 import { useState } from 'react'
 import { Link } from 'react-router'
 import { api, client, type Schema } from '../../api/client'
@@ -33,6 +33,7 @@ const signs: Record<string, string> = { serving: '✓', left: '–', gone: '✗'
 function Control() {
   const { t } = useTranslation()
   const { word } = useWords()
+  const alone: Record<string, string> = { anomaly: t('settings.alone_anomaly'), evaluation: t('settings.alone_evaluation'), probes: t('settings.alone_probes') }
   const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/overview', {}, { refetchInterval: 15_000 })
   return (
     <>
@@ -50,7 +51,7 @@ function Control() {
           { key: 'id', title: t('settings.node'), sort: true, text: (n) => n.id, show: (n) => <><span className="mono">{n.id}</span> {n.here && <Tag variant="outlined">{t('settings.node_here')}</Tag>}</> },
           { key: 'state', title: t('settings.state'), text: (n) => word('node.state', n.state), show: (n) => <span className={n.state === 'gone' ? 'clock late' : 'nowrap'}>{signs[n.state]} {word('node.state', n.state)}</span> },
           { key: 'version', title: t('settings.version'), text: (n) => n.version, show: (n) => <>{n.version}{n.behind.length > 0 && <div className="clock soon">⚠ {t('settings.behind', { modules: n.behind.join('、') })}</div>}</> },
-          { key: 'leases', title: t('settings.leases'), wide: true, text: (n) => n.leases.join('、'), show: (n) => (n.leases.length > 0 ? <span className="mono">{n.leases.join(' ')}</span> : t('common.none')) },
+          { key: 'leases', title: t('settings.leases'), wide: true, text: (n) => n.leases.map((l) => alone[l] ?? l).join('、') || t('common.none') },
           { key: 'started', title: t('settings.started'), sort: true, wide: true, text: (n) => stamp(n.started_ms), show: (n) => <When ms={n.started_ms} /> },
           { key: 'seen', title: t('settings.seen_last'), text: (n) => stamp(n.seen_ms), show: (n) => <When ms={n.seen_ms} /> },
         ]}
@@ -152,7 +153,7 @@ function Stops({ show }: { show: (s: Shown) => void }) {
   return (
     <>
       <p>{t('settings.stop_tokens_what')}</p>
-      <Alert type="info" showIcon title={<span>{t('settings.stop_how')} <code className="mono">fengsui gateway stop --token stop.json --data STATE</code></span>} />
+      <p>{t('settings.stop_how')} <code className="mono">fengsui gateway stop --token stop.json --data STATE</code></p>
       <List<Stop>
         name={t('settings.stop_tokens')}
         rows={data}
