@@ -36,6 +36,7 @@ type ApartOptions struct {
 	StateDir      string        // bundle, credential and what control does not have yet [./gateway]
 	Listen        string        // /healthz, /readyz, /metrics [127.0.0.1:8083]
 	GatewayListen string        // the gateway; "fd:3" is a listener that the process was started with [127.0.0.1:8081]
+	GatewayTLS    TLSFiles      // of the gateway [plain http]
 	Controls      []string      // addresses of control nodes; required
 	JoinFile      string        // join token, needed until control let the gateway in
 	URL           string        // where control reaches the gateway for probes [nowhere]
@@ -65,6 +66,7 @@ type Apart struct {
 	made     chan struct{} // closed when there is a gateway
 	draining atomic.Bool
 	ops, gwl net.Listener
+	gwCert   *reloaded // nil for plain http
 	teardown []func() error
 }
 
@@ -140,6 +142,9 @@ func NewApart(ctx context.Context, o ApartOptions) (_ *Apart, err error) {
 		return nil, err
 	}
 	a.teardown = append(a.teardown, func() error { return closed(a.gwl.Close()) })
+	if a.gwl, a.gwCert, err = o.GatewayTLS.dressed(a.gwl, o.Clock.Now); err != nil {
+		return nil, err
+	}
 	return a, a.watched()
 }
 
@@ -251,7 +256,7 @@ func (a *Apart) watched() error {
 func (a *Apart) URL() string { return "http://" + a.ops.Addr().String() }
 
 // GatewayURL is the address that clients use instead of the model's, without /v1.
-func (a *Apart) GatewayURL() string { return "http://" + a.gwl.Addr().String() }
+func (a *Apart) GatewayURL() string { return a.gwCert.scheme() + a.gwl.Addr().String() }
 
 // ServeHTTP is the gateway's door: shut until there is a gateway, and again when control has revoked it.
 func (a *Apart) ServeHTTP(w http.ResponseWriter, r *http.Request) {

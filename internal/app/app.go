@@ -40,6 +40,8 @@ type Options struct {
 	Node           string         // this process among those that serve one database; its gateway goes by the name too [gateway-1]
 	Listen         string         // API and pages [127.0.0.1:8080]
 	GatewayListen  string         // the gateway [127.0.0.1:8081]
+	TLS            TLSFiles       // of API and pages [plain http]
+	GatewayTLS     TLSFiles       // of the gateway [plain http]
 	NodeListen     string         // control's end for gateways that are processes of their own [none]
 	NodeTLS        TLSFiles       // of that listener [plain http, on loopback only]
 	ControlOnly    bool           // no gateway in this process
@@ -96,6 +98,9 @@ type App struct {
 	api      *api.API
 	log      *slog.Logger
 	web, gwl net.Listener
+
+	webCert, gwCert *reloaded // nil for plain http
+
 	webSrv   *http.Server
 	gwSrv    *http.Server
 	nodeL    net.Listener
@@ -292,13 +297,20 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 		return err
 	}
 	a.teardown = append(a.teardown, func() error { return closed(a.web.Close()) })
+	if a.web, a.webCert, err = a.o.TLS.dressed(a.web, a.o.Clock.Now); err != nil {
+		return err
+	}
 	probing := containment.ProberOptions{Client: &http.Client{Timeout: 10 * time.Second}, Served: counts{a}, Log: a.log}
 	if !a.o.ControlOnly {
 		if a.gwl, err = Listen(ctx, a.o.GatewayListen, "gateway-listen"); err != nil {
 			return err
 		}
 		a.teardown = append(a.teardown, func() error { return closed(a.gwl.Close()) })
+		if a.gwl, a.gwCert, err = a.o.GatewayTLS.dressed(a.gwl, a.o.Clock.Now); err != nil {
+			return err
+		}
 		own := probing
+		own.Client = &http.Client{Timeout: 10 * time.Second, Transport: toOurselves(a.gwCert)}
 		own.Addresses = map[string]string{a.o.Node: a.GatewayURL()}
 		prober := containment.NewProber(a.House.Store, a.House.Control, own)
 		a.work("prober", func(ctx context.Context) error {
@@ -376,7 +388,7 @@ func closed(err error) error {
 }
 
 // URL is the address of API and pages.
-func (a *App) URL() string { return "http://" + a.web.Addr().String() }
+func (a *App) URL() string { return a.webCert.scheme() + a.web.Addr().String() }
 
 // publicURL is where browsers find us. Passkeys need a name, so the loopback is called localhost.
 func (a *App) publicURL() string {
@@ -390,6 +402,9 @@ func (a *App) publicURL() string {
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())) {
 		host = "localhost"
 	}
+	if a.o.TLS.Cert != "" {
+		return "https://" + net.JoinHostPort(host, port)
+	}
 	return "http://" + net.JoinHostPort(host, port)
 }
 
@@ -401,7 +416,7 @@ func (a *App) GatewayURL() string {
 	if a.gwl == nil {
 		return a.o.GatewayURL
 	}
-	return "http://" + a.gwl.Addr().String()
+	return a.gwCert.scheme() + a.gwl.Addr().String()
 }
 
 // Spec is the OpenAPI document.

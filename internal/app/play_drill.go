@@ -112,7 +112,7 @@ func (d *driller) play(ctx context.Context, p play) {
 			log.Error("the simulated model of a drill failed", "error", err)
 		}
 	})
-	transport := &http.Transport{MaxIdleConnsPerHost: 16}
+	transport := toOurselves(d.a.webCert, d.a.gwCert)
 	res, err := drill.Run(ctx, drill.Options{Server: d.a.URL(), Gateway: d.a.GatewayURL(), Token: p.token, Upstream: "http://" + p.upstream.Addr().String() + "/v1", UpstreamModel: simulate.DefaultModelID,
 		Scenario: p.drill.Scenario, DrillID: p.drill.ID, HTTP: &http.Client{Transport: transport}, Clock: d.a.o.Clock, Patience: 15 * time.Second})
 	log.Info("a drill was played", "passed", res.Passed, "stage", res.FailedStage, "error", err)

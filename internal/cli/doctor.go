@@ -53,7 +53,7 @@ func (c *DoctorCmd) options() doctor.Options {
 	if err != nil {
 		f = Config{}
 	}
-	for option, path := range map[string]string{"webhook.secret_file": f.Webhook.SecretFile, "gateways.tls_key": f.Gates.TLSKey, "gateway.tls_key": f.Gateway.TLSKey, "gateway.join": f.Gateway.Join} {
+	for option, path := range map[string]string{"webhook.secret_file": f.Webhook.SecretFile, "tls_key": f.TLSKey, "gateway_tls_key": f.GatewayTLSKey, "gateways.tls_key": f.Gates.TLSKey, "gateway.tls_key": f.Gateway.TLSKey, "gateway.join": f.Gateway.Join} {
 		if path != "" {
 			o.Private[option] = path
 		}
@@ -61,11 +61,11 @@ func (c *DoctorCmd) options() doctor.Options {
 	role := cmp.Or(c.Role, f.Role, roleAll)
 	o.App = app.Options{DataDir: cmp.Or(c.Data, f.Data), Database: cmp.Or(c.Database, f.Database), KeysDir: cmp.Or(c.Keys, f.Keys), OutsideDir: cmp.Or(c.Checkpoints, f.Checkpoints),
 		Listen: cmp.Or(c.Listen, f.Listen), GatewayListen: cmp.Or(c.GatewayListen, f.GatewayListen), NodeListen: f.Gates.Listen, Webhook: f.Webhook.URL, ControlOnly: role == roleControl,
-		NodeTLS: app.TLSFiles{Cert: f.Gates.TLSCert, Key: f.Gates.TLSKey, ClientCA: f.Gates.ClientCA}}
+		TLS: app.TLSFiles{Cert: f.TLSCert, Key: f.TLSKey}, GatewayTLS: app.TLSFiles{Cert: f.GatewayTLSCert, Key: f.GatewayTLSKey}, NodeTLS: app.TLSFiles{Cert: f.Gates.TLSCert, Key: f.Gates.TLSKey, ClientCA: f.Gates.ClientCA}}
 	if role == roleGateway {
 		g := f.Gateway
 		o.Gateway = &app.ApartOptions{StateDir: cmp.Or(c.Data, f.Data, "gateway"), Listen: cmp.Or(c.Listen, f.Listen, "127.0.0.1:8083"), GatewayListen: cmp.Or(c.GatewayListen, f.GatewayListen, "127.0.0.1:8081"),
-			Controls: g.Controls, JoinFile: g.Join, ControlCA: g.ControlCA, Cert: g.TLSCert, Key: g.TLSKey}
+			Controls: g.Controls, JoinFile: g.Join, ControlCA: g.ControlCA, Cert: g.TLSCert, Key: g.TLSKey, GatewayTLS: app.TLSFiles{Cert: f.GatewayTLSCert, Key: f.GatewayTLSKey}}
 	}
 	return o
 }

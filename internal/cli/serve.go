@@ -30,6 +30,10 @@ type ServeCmd struct {
 	Node                 string        `help:"Name of this process among those that serve one PostgreSQL database; its gateway goes by it too. Default: gateway-1." env:"FENGSUI_NODE"`
 	Listen               string        `help:"Address of API and pages. Default: 127.0.0.1:8080."`
 	GatewayListen        string        `help:"Address of the gateway. Default: 127.0.0.1:8081."`
+	TLSCert              string        `help:"Certificate of API and pages (PEM); read again when it changes." type:"existingfile"`
+	TLSKey               string        `help:"Its key (PEM)." type:"existingfile"`
+	GatewayTLSCert       string        `help:"Certificate of the gateway (PEM); read again when it changes." type:"existingfile"`
+	GatewayTLSKey        string        `help:"Its key (PEM)." type:"existingfile"`
 	Role                 string        `help:"all: control and gateway in this process; control: gateways are processes of their own; gateway: such a gateway. Default: all."`
 	NodeListen           string        `help:"Address at which gateways that are processes of their own reach control, such as 0.0.0.0:8082 (with TLS). Default: none."`
 	NodeTLSCert          string        `help:"Certificate of that address (PEM); read again when it changes." type:"existingfile"`
@@ -57,16 +61,20 @@ type ServeCmd struct {
 
 // Config is the configuration file.
 type Config struct {
-	Data          string `yaml:"data"`
-	Database      string `yaml:"database"`
-	Node          string `yaml:"node"`
-	Keys          string `yaml:"keys"`
-	Checkpoints   string `yaml:"checkpoints"`
-	Listen        string `yaml:"listen"`
-	GatewayListen string `yaml:"gateway_listen"`
-	Role          string `yaml:"role"`
-	GatewayURL    string `yaml:"gateway_url"`
-	Gates         struct {
+	Data           string `yaml:"data"`
+	Database       string `yaml:"database"`
+	Node           string `yaml:"node"`
+	Keys           string `yaml:"keys"`
+	Checkpoints    string `yaml:"checkpoints"`
+	Listen         string `yaml:"listen"`
+	GatewayListen  string `yaml:"gateway_listen"`
+	TLSCert        string `yaml:"tls_cert"`
+	TLSKey         string `yaml:"tls_key"`
+	GatewayTLSCert string `yaml:"gateway_tls_cert"`
+	GatewayTLSKey  string `yaml:"gateway_tls_key"`
+	Role           string `yaml:"role"`
+	GatewayURL     string `yaml:"gateway_url"`
+	Gates          struct {
 		Listen   string `yaml:"listen"`
 		TLSCert  string `yaml:"tls_cert"`
 		TLSKey   string `yaml:"tls_key"`
@@ -135,6 +143,8 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 		AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate, AllowPrivateMail: f.Mail.AllowPrivate, AllowPrivateOIDC: f.OIDC.AllowPrivate,
 		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: c.logger(logs, level)}
 	o.NodeListen, o.GatewayURL = pick(c.NodeListen, f.Gates.Listen), pick(c.GatewayURL, f.GatewayURL)
+	o.TLS = app.TLSFiles{Cert: pick(c.TLSCert, f.TLSCert), Key: pick(c.TLSKey, f.TLSKey)}
+	o.GatewayTLS = app.TLSFiles{Cert: pick(c.GatewayTLSCert, f.GatewayTLSCert), Key: pick(c.GatewayTLSKey, f.GatewayTLSKey)}
 	o.NodeTLS = app.TLSFiles{Cert: pick(c.NodeTLSCert, f.Gates.TLSCert), Key: pick(c.NodeTLSKey, f.Gates.TLSKey), ClientCA: pick(c.NodeClientCA, f.Gates.ClientCA)}
 	switch role := pick(c.Role, f.Role); role {
 	case "", roleAll:

@@ -43,6 +43,7 @@ func (c *ServeCmd) apart(ctx context.Context, f Config, out io.Writer) error {
 	}
 	o := app.ApartOptions{StateDir: cmp.Or(c.Data, f.Data), Listen: cmp.Or(c.Listen, f.Listen), GatewayListen: cmp.Or(c.GatewayListen, f.GatewayListen), Controls: controls,
 		JoinFile: cmp.Or(c.Join, g.Join), URL: cmp.Or(c.GatewayURL, g.URL), ControlCA: cmp.Or(c.ControlCA, g.ControlCA), Cert: cmp.Or(c.NodeTLSCert, g.TLSCert), Key: cmp.Or(c.NodeTLSKey, g.TLSKey),
+		GatewayTLS: app.TLSFiles{Cert: cmp.Or(c.GatewayTLSCert, f.GatewayTLSCert), Key: cmp.Or(c.GatewayTLSKey, f.GatewayTLSKey)},
 		SpoolBytes: g.SpoolMB << 20, AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate,
 		Logger: c.logger(os.Stderr, level)}
 	for _, d := range []struct {

@@ -22,6 +22,7 @@ func (p *patient) apart(ctx context.Context) {
 	there := p.folder(g.StateDir)
 	p.space(g.StateDir)
 	p.tls(app.TLSFiles{Cert: g.Cert, Key: g.Key})
+	p.tls(g.GatewayTLS)
 	if g.ControlCA != "" {
 		p.authority(g.ControlCA)
 	}

@@ -32,7 +32,7 @@ type Options struct {
 
 	Clock clock.Clock                                                   // [the system's]
 	Room  func(path string) (free, total uint64, err error)             // [asks the file system]
-	Get   func(ctx context.Context, url string) (*http.Response, error) // [plain http]
+	Get   func(ctx context.Context, c *http.Client, url string) (*http.Response, error) // [by the client]
 }
 
 // State of a check.
@@ -160,7 +160,9 @@ func Examine(ctx context.Context, o Options, lang locale.Lang) (*Report, error) 
 	}
 	there := p.folder(o.App.DataDir)
 	p.space(o.App.DataDir, o.App.KeysDir, o.App.OutsideDir)
-	p.tls(p.App.NodeTLS)
+	for _, f := range []app.TLSFiles{p.App.TLS, p.App.GatewayTLS, p.App.NodeTLS} {
+		p.tls(f)
+	}
 	if there {
 		p.key()
 		p.serve(ctx, o.App.DataDir, o.App.Listen)
@@ -190,10 +192,11 @@ func room(path string) (free, total uint64, err error) {
 	return s.Bavail * uint64(s.Bsize), s.Blocks * uint64(s.Bsize), nil
 }
 
-func get(ctx context.Context, address string) (*http.Response, error) {
+func get(ctx context.Context, c *http.Client, address string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
-	return (&http.Client{Timeout: 5 * time.Second}).Do(r)
+	c.Timeout = 5 * time.Second
+	return c.Do(r)
 }

@@ -49,7 +49,7 @@ func install(t *testing.T, database string) *installation {
 	in := &installation{t: t, o: doctor.Options{App: app.Options{DataDir: dir + "/data", KeysDir: dir + "/keys", OutsideDir: dir + "/outside", Database: database,
 		Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0", Webhook: hook.URL, AllowPrivateWebhooks: true, WebhookSecret: strings.Repeat("s", 32)}, Private: map[string]string{}}}
 	in.o.Room = func(string) (uint64, uint64, error) { return 100 << 30, 200 << 30, nil }
-	in.o.Get = func(context.Context, string) (*http.Response, error) {
+	in.o.Get = func(context.Context, *http.Client, string) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`{"checks":[]}`))}, nil
 	}
 	_, stop := in.run()
@@ -262,7 +262,7 @@ func ways() map[string]struct {
 		}, is("record_signer_missing")},
 		"a server that does not answer": {func(in *installation) {
 			in.serving()
-			in.o.Get = func(context.Context, string) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
+			in.o.Get = func(context.Context, *http.Client, string) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
 		}, is("serving_silent")},
 		"a server that is not ready": {func(in *installation) { in.serving(); in.ready(503, `{"name":"store","ok":false,"error":"full"}`) }, is("serving_unready")},
 		"a server with a note":       {func(in *installation) { in.serving(); in.ready(200, `{"name":"modules","ok":true,"note":"old"}`) }, is("serving_notes")},
@@ -354,7 +354,7 @@ func (in *installation) room(free uint64) {
 }
 
 func (in *installation) ready(code int, checks string) {
-	in.o.Get = func(context.Context, string) (*http.Response, error) {
+	in.o.Get = func(context.Context, *http.Client, string) (*http.Response, error) {
 		return &http.Response{StatusCode: code, Body: io.NopCloser(strings.NewReader(`{"checks":[` + checks + `]}`))}, nil
 	}
 }

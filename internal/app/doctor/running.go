@@ -33,8 +33,8 @@ func (p *patient) serve(ctx context.Context, dir, listen string) {
 		p.ok("serving", "doctor.not_serving")
 		return
 	}
-	address := Reach(listen)
-	res, err := p.Get(ctx, address+"/readyz")
+	address, client := p.App.TLS.Reach(listen)
+	res, err := p.Get(ctx, client, address+"/readyz")
 	if err != nil {
 		p.bad("serving", "doctor.serving_silent", "address", address, "why", err)
 		return
@@ -61,18 +61,6 @@ func (p *patient) serve(ctx context.Context, dir, listen string) {
 	default:
 		p.ok("serving", "doctor.serving", "address", address)
 	}
-}
-
-// Reach is where a listener of this machine is asked.
-func Reach(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return "http://" + listen
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
 }
 
 // ports sees whether the next start would get its addresses.

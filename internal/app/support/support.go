@@ -255,11 +255,16 @@ func (p *packer) listen() string {
 func (p *packer) ask(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, doctor.Reach(p.listen())+path, nil)
+	files := p.Doctor.App.TLS
+	if p.Doctor.Gateway != nil {
+		files = app.TLSFiles{} // a gateway tells of its health by plain http
+	}
+	address, client := files.Reach(p.listen())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	return body(http.DefaultClient.Do(req))
+	return body(client.Do(req))
 }
 
 func body(res *http.Response, err error) ([]byte, error) {

@@ -1,0 +1,145 @@
+package app
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/fengsui/fengsui/internal/platform/clock"
+	"github.com/fengsui/fengsui/internal/platform/fault"
+)
+
+// TLSFiles are a certificate with its key, and whose certificates are asked of the other side. Files are read again
+// when they change, so that renewing a certificate needs no restart.
+type TLSFiles struct {
+	Cert, Key string // PEM; both or none
+	ClientCA  string // PEM; who connects must show a certificate that one of these signed ["" = none is asked for]
+}
+
+// server gives the configuration of a listener with the certificate that it shows, nil for plain http.
+func (f TLSFiles) server(now func() time.Time) (*tls.Config, *reloaded, error) {
+	if f.Cert == "" && f.Key == "" && f.ClientCA == "" {
+		return nil, nil, nil
+	}
+	r := &reloaded{files: f, now: now}
+	if _, err := r.get(); err != nil {
+		return nil, nil, fault.Invalid("tls-cert", "app.tls_files", "file", f.Cert).Because(err)
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.get() }}
+	if f.ClientCA != "" {
+		pool, err := certPool(f.ClientCA)
+		if err != nil {
+			return nil, nil, err
+		}
+		c.ClientCAs, c.ClientAuth = pool, tls.RequireAndVerifyClientCert
+	}
+	return c, r, nil
+}
+
+func certPool(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fault.Invalid("tls-ca", "app.tls_files", "file", file)
+	}
+	return pool, nil
+}
+
+// reloaded is a certificate that follows its files, looked at every ten seconds at most. A pair that cannot be read,
+// because only half of it was renewed yet, leaves the last good one in use.
+type reloaded struct {
+	files TLSFiles
+	now   func() time.Time
+
+	mu     sync.Mutex
+	cert   *tls.Certificate
+	looked time.Time
+	stamp  string
+}
+
+func (r *reloaded) get() (*tls.Certificate, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	if r.cert != nil && now.Sub(r.looked) < 10*time.Second {
+		return r.cert, nil
+	}
+	r.looked = now
+	stamp := ""
+	for _, f := range []string{r.files.Cert, r.files.Key} {
+		if st, err := os.Stat(f); err == nil {
+			stamp += fmt.Sprint(st.ModTime().UnixNano(), st.Size(), " ")
+		}
+	}
+	if r.cert != nil && stamp == r.stamp {
+		return r.cert, nil
+	}
+	c, err := tls.LoadX509KeyPair(r.files.Cert, r.files.Key)
+	switch {
+	case err == nil:
+		r.cert, r.stamp = &c, stamp
+	case r.cert == nil:
+		return nil, err
+	}
+	return r.cert, nil
+}
+
+// dressed is a listener with TLS, if there are files for it. Clients and browsers may speak TLS 1.2.
+func (f TLSFiles) dressed(l net.Listener, now func() time.Time) (net.Listener, *reloaded, error) {
+	conf, r, err := f.server(now)
+	if conf == nil || err != nil {
+		return l, nil, err
+	}
+	conf.MinVersion = tls.VersionTLS12
+	return tls.NewListener(l, conf), r, nil
+}
+
+// scheme of the addresses of a listener that shows this certificate.
+func (r *reloaded) scheme() string {
+	if r == nil {
+		return "http://"
+	}
+	return "https://"
+}
+
+// Reach is a way to a listener of this machine that shows the certificate of these files: its address from the one it was
+// given, and a client that takes this certificate and no other.
+func (f TLSFiles) Reach(listen string) (url string, client *http.Client) {
+	r := &reloaded{files: f, now: clock.System().Now}
+	if f.Cert == "" {
+		r = nil
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return r.scheme() + listen, &http.Client{Transport: toOurselves(r)}
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return r.scheme() + net.JoinHostPort(host, port), &http.Client{Transport: toOurselves(r)}
+}
+
+// toOurselves is a way to listeners of this process, by their addresses: it takes the certificates that they show for
+// good, whatever names they bear, and no others.
+func toOurselves(ours ...*reloaded) *http.Transport {
+	return &http.Transport{MaxIdleConnsPerHost: 16, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, VerifyConnection: func(s tls.ConnectionState) error { //nolint:gosec // VerifyConnection knows better
+		for _, r := range ours {
+			if r == nil || len(s.PeerCertificates) == 0 {
+				continue
+			}
+			if c, err := r.get(); err == nil && s.PeerCertificates[0].Equal(c.Leaf) {
+				return nil
+			}
+		}
+		return errors.New("another certificate than that of this process")
+	}}}
+}
