@@ -72,13 +72,13 @@ func TestAGatewayGoesOnWhileControlIsDeadAndObeysItWhenItIsBack(t *testing.T) {
 	g := h.join(t, "edge-1", h.node)
 	s := h.stream(t, g.url, "hi")
 	until(t, "words", func() bool { return s.words.Load() > 5 })
-	h.control.kill()
+	h.control.Kill()
 	before := s.words.Load()
 	until(t, "words without control", func() bool { return s.words.Load() > before+50 })
 	if code, body := chat(g.url, h.key); code != 200 {
 		t.Errorf("without control: %d %s", code, body)
 	}
-	g.p.kill()
+	g.p.Kill()
 	g.start(t)
 	until(t, "a start without control", func() bool { code, _ := chat(g.url, h.key); return code == 200 })
 	s = h.stream(t, g.url, "hi")
@@ -109,7 +109,7 @@ func TestWhatAGatewaySawSurvivesItsDeathAndIsCountedOnce(t *testing.T) {
 			asked++
 		}
 		time.Sleep(200 * time.Millisecond) // the row of a request is made when it has ended, after the client has its answer
-		g.p.kill()
+		g.p.Kill()
 		g.start(t)
 		until(t, "a start", func() bool { code, _ := chat(g.url, h.key); return code == 200 })
 		asked++
@@ -148,7 +148,7 @@ func TestAGatewayThatHearsNothingObeysItsIsolationPolicyAlsoAfterARestart(t *tes
 	if code := status("http://" + g.ops + "/readyz"); code != 503 {
 		t.Errorf("/readyz of a closed gateway: %d", code)
 	}
-	g.p.kill()
+	g.p.Kill()
 	g.start(t)
 	until(t, "the start", func() bool { return status("http://"+g.ops+"/healthz") == 200 })
 	for range 20 {
@@ -183,7 +183,7 @@ func TestARevokedGatewayClosesAndStaysClosed(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("a stream goes on at a revoked gateway")
 	}
-	g.p.kill()
+	g.p.Kill()
 	g.start(t)
 	until(t, "the start", func() bool { return status("http://"+g.ops+"/healthz") == 200 })
 	for range 20 {

@@ -21,94 +21,36 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	_ "modernc.org/sqlite"
+
+	"github.com/fengsui/fengsui/e2e/process"
 )
 
 var binary string
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "gates")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "fengsui")
-		if out, err := exec.Command("go", "build", "-o", binary, "github.com/fengsui/fengsui/cmd/fengsui").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(process.Main(m, &binary)) }
 
-// process is a child that is killed when the test ends.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	out  *words
-}
-
-// words is what a process said.
-type words struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (w *words) Write(p []byte) (int, error) { w.mu.Lock(); defer w.mu.Unlock(); return w.b.Write(p) }
-func (w *words) String() string              { w.mu.Lock(); defer w.mu.Unlock(); return w.b.String() }
-
-func start(t *testing.T, extra []*os.File, args ...string) *process {
+func start(t *testing.T, extra []*os.File, args ...string) *process.Process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, args...), done: make(chan struct{}), out: &words{}}
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.ExtraFiles = p.out, p.out, extra
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			said := p.out.String()
-			t.Logf("%v said:\n%s", args[:min(5, len(args))], said[max(0, len(said)-3000):])
-		}
-	})
-	return p
+	return process.Start(t, extra, binary, args...)
 }
-
-// kill ends it at once, as kill -9 does.
-func (p *process) kill() { _ = p.cmd.Process.Kill(); <-p.done }
 
 // until waits for something to come true.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for %s", what)
+	process.Until(t, what, 40*time.Second, ok)
 }
 
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+func free(t *testing.T) string { t.Helper(); return process.Free(t) }
 
 // house is control as a process, in front of a model that streams until nobody listens.
 type house struct {
 	dir, data, api, node string
 	model                *httptest.Server
-	control              *process
+	control              *process.Process
 	key, token, service  string
 	more                 []string // arguments of control
 }
@@ -149,7 +91,7 @@ func open(t *testing.T, more ...string) *house {
 	dir := t.TempDir()
 	h := &house{dir: dir, data: filepath.Join(dir, "data"), api: free(t), node: free(t), model: openModel(t), more: more}
 	h.serve(t)
-	_, rest, _ := strings.Cut(h.control.out.String(), "gateway key (shown once): ")
+	_, rest, _ := strings.Cut(h.control.Said(), "gateway key (shown once): ")
 	h.key, _, _ = strings.Cut(rest, "\n")
 	out, err := exec.Command(binary, "person", "add", "--data", h.data, "--name", "duty", "--roles", "duty_officer,safety_engineer").CombinedOutput()
 	if err != nil {
@@ -279,7 +221,7 @@ func (h *house) rows(t *testing.T, gateway string) (n int) {
 // gate is a gateway as a process.
 type gate struct {
 	name, dir, url, ops string
-	p                   *process
+	p                   *process.Process
 	args                []string
 	inherited           []*os.File
 }
@@ -469,5 +411,3 @@ func (l late) Read(b []byte) (int, error) {
 	time.Sleep(time.Duration(l.lag.Load()))
 	return n, err
 }
-
-func (p *process) term() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }

@@ -69,9 +69,9 @@ func TestGatewaysAreRestartedOneAfterTheOtherWithoutARefusedRequest(t *testing.T
 		for range 6 {
 			streams = append(streams, h.stream(t, address, "short"))
 		}
-		g.p.term()
+		g.p.Term()
 		select {
-		case <-g.p.done:
+		case <-g.p.Done:
 		case <-time.After(25 * time.Second):
 			t.Fatalf("%s does not end", g.name)
 		}
@@ -98,7 +98,7 @@ func TestAStreamThatOutlivesTheDrainIsCutAndAnOrderReachesOneThatIsDraining(t *t
 	s := h.stream(t, g.url, "hi")
 	until(t, "words", func() bool { return s.words.Load() > 5 })
 	began := time.Now()
-	g.p.term()
+	g.p.Term()
 	before := s.words.Load()
 	until(t, "words while draining", func() bool { return s.words.Load() > before+20 })
 	id := h.offline(t)
@@ -108,7 +108,7 @@ func TestAStreamThatOutlivesTheDrainIsCutAndAnOrderReachesOneThatIsDraining(t *t
 	case <-time.After(2 * time.Second):
 		t.Error("an order does not reach a stream that is draining")
 	}
-	<-g.p.done
+	<-g.p.Done
 	if time.Since(began) > 5500*time.Millisecond {
 		t.Error("with nothing open the drain goes on to its limit")
 	}
@@ -117,9 +117,9 @@ func TestAStreamThatOutlivesTheDrainIsCutAndAnOrderReachesOneThatIsDraining(t *t
 	g = other.join(t, "edge-1", other.node, "--drain", "2s")
 	s = other.stream(t, g.url, "hi")
 	until(t, "words", func() bool { return s.words.Load() > 5 })
-	g.p.term()
+	g.p.Term()
 	select {
-	case <-g.p.done:
+	case <-g.p.Done:
 	case <-time.After(10 * time.Second):
 		t.Fatal("the drain has no end")
 	}

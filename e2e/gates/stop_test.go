@@ -45,7 +45,7 @@ func TestASealedTokenTakesAServiceOfflineWithoutControlAndOnlyControlBringsItBac
 	}
 	s := h.stream(t, g.url, "hi")
 	until(t, "words", func() bool { return s.words.Load() > 5 })
-	h.control.kill()
+	h.control.Kill()
 	forged := sealed{token.ID, map[string]any{}}
 	for k, v := range token.Token {
 		forged.Token[k] = v
@@ -69,7 +69,7 @@ func TestASealedTokenTakesAServiceOfflineWithoutControlAndOnlyControlBringsItBac
 	if s.last.Load() > told {
 		t.Error("words after the command had said that the service is offline")
 	}
-	g.p.kill()
+	g.p.Kill()
 	g.start(t)
 	until(t, "the door", func() bool {
 		code, body := chat(g.url, h.key)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fengsui/fengsui/e2e/process"
 	"github.com/fengsui/fengsui/internal/app"
 )
 
@@ -62,7 +63,7 @@ func TestWhatIsDecidedAtOneNodeIsToldAndObeyedAtTheOther(t *testing.T) {
 	heard(t, stream, "incident.declare", incident, 5*time.Second)
 	t.Logf("told at the other node after %v", time.Since(began).Round(time.Millisecond))
 
-	until(t, "both gateways answer", 20*time.Second, func() bool {
+	process.Until(t, "both gateways answer", 20*time.Second, func() bool {
 		x, _ := a.chat(t, c)
 		y, _ := b.chat(t, c)
 		return x == 200 && y == 200
@@ -70,7 +71,7 @@ func TestWhatIsDecidedAtOneNodeIsToldAndObeyedAtTheOther(t *testing.T) {
 	began = time.Now()
 	var order struct{ ID string }
 	a.must(t, c, "POST", "/orders", map[string]any{"cause": "incident", "cause_id": incident, "rung": "service_offline", "service_id": c.service, "reason": "r"}, &order)
-	until(t, "the order is obeyed at both gateways", 5*time.Second, func() bool {
+	process.Until(t, "the order is obeyed at both gateways", 5*time.Second, func() bool {
 		x, _ := a.chat(t, c)
 		y, _ := b.chat(t, c)
 		return x == 503 && y == 503
@@ -81,7 +82,7 @@ func TestWhatIsDecidedAtOneNodeIsToldAndObeyedAtTheOther(t *testing.T) {
 			GatewayID string `json:"gateway_id"`
 		}
 	}
-	until(t, "both gateways have acknowledged", 10*time.Second, func() bool {
+	process.Until(t, "both gateways have acknowledged", 10*time.Second, func() bool {
 		a.must(t, c, "GET", "/orders/"+order.ID, nil, &status)
 		return len(status.Acks) == 2
 	})
@@ -97,8 +98,8 @@ func TestWhatIsDecidedAtOneNodeIsToldAndObeyedAtTheOther(t *testing.T) {
 
 	again := c.start(t, "c", "a")
 	select {
-	case <-again.ended:
-		if says := again.words(); !strings.Contains(says, "as the node a") || !strings.Contains(says, "--node") {
+	case <-again.Done:
+		if says := again.Said(); !strings.Contains(says, "as the node a") || !strings.Contains(says, "--node") {
 			t.Errorf("a second process of the same name says %s", says)
 		}
 	case <-time.After(20 * time.Second):
@@ -112,7 +113,7 @@ func TestTheOtherNodeTakesOverFromOneThatStandsStillOrIsKilledAndOneThatLeavesIs
 	a, b := c.serve(t, "a"), c.serve(t, "b")
 	nodes := map[string]*node{"a": a, "b": b}
 	holder := ""
-	until(t, "somebody has the leases", 30*time.Second, func() bool {
+	process.Until(t, "somebody has the leases", 30*time.Second, func() bool {
 		for id := range nodes {
 			if _, leases := a.of(t, c, id); len(leases) == 3 {
 				holder = id
@@ -125,36 +126,36 @@ func TestTheOtherNodeTakesOverFromOneThatStandsStillOrIsKilledAndOneThatLeavesIs
 	if holder == "a" {
 		other = b
 	}
-	still.cmd.Process.Signal(syscall.SIGSTOP)
+	still.Cmd.Process.Signal(syscall.SIGSTOP)
 	began := time.Now()
 	all := []string{"anomaly", "evaluation", "probes"}
-	until(t, "the other has the leases", 30*time.Second, func() bool { _, leases := other.of(t, c, other.name); return slices.Equal(leases, all) })
+	process.Until(t, "the other has the leases", 30*time.Second, func() bool { _, leases := other.of(t, c, other.name); return slices.Equal(leases, all) })
 	t.Logf("taken over %v after it stood still", time.Since(began).Round(time.Second))
-	until(t, "it is shown as gone", time.Minute, func() bool { state, _ := other.of(t, c, still.name); return state == "gone" })
+	process.Until(t, "it is shown as gone", time.Minute, func() bool { state, _ := other.of(t, c, still.name); return state == "gone" })
 	if status, body := other.ask(t, c, "GET", "/readyz", nil, nil); status != 200 {
 		t.Errorf("the other is not ready: %s", body)
 	}
 	other.incident(t, c) // and goes on deciding
-	still.cmd.Process.Signal(syscall.SIGCONT)
-	until(t, "it comes back", 20*time.Second, func() bool { state, _ := other.of(t, c, still.name); return state == "serving" })
+	still.Cmd.Process.Signal(syscall.SIGCONT)
+	process.Until(t, "it comes back", 20*time.Second, func() bool { state, _ := other.of(t, c, still.name); return state == "serving" })
 	if _, leases := still.of(t, c, still.name); len(leases) != 0 {
 		t.Errorf("back again it has %v", leases)
 	}
 	still.incident(t, c)
 
-	other.kill()
+	other.Kill()
 	began = time.Now()
-	until(t, "the first has the leases again", 30*time.Second, func() bool { _, leases := still.of(t, c, still.name); return slices.Equal(leases, all) })
+	process.Until(t, "the first has the leases again", 30*time.Second, func() bool { _, leases := still.of(t, c, still.name); return slices.Equal(leases, all) })
 	t.Logf("taken over %v after kill -9", time.Since(began).Round(time.Second))
 	alive, back := still, c.serve(t, other.name)
 	if state, leases := alive.of(t, c, back.name); state != "serving" || len(leases) != 0 {
 		t.Errorf("started again it is %s with %v", state, leases)
 	}
 	// One that is stopped says so, and gives back what it holds at once.
-	alive.cmd.Process.Signal(syscall.SIGTERM)
-	<-alive.ended
+	alive.Cmd.Process.Signal(syscall.SIGTERM)
+	<-alive.Done
 	began = time.Now()
-	until(t, "the leases are passed on", 10*time.Second, func() bool { _, leases := back.of(t, c, back.name); return len(leases) == 3 })
+	process.Until(t, "the leases are passed on", 10*time.Second, func() bool { _, leases := back.of(t, c, back.name); return len(leases) == 3 })
 	t.Logf("passed on %v after a stop", time.Since(began).Round(time.Millisecond))
 	if state, _ := back.of(t, c, alive.name); state != "left" {
 		t.Errorf("one that was stopped is shown as %s", state)
@@ -184,8 +185,8 @@ func TestNodesThatStartAtOnceOnAnEmptyDatabaseAgreeOnOneRecord(t *testing.T) {
 	other.keys = filepath.Join(c.dir, "other-keys")
 	n := other.start(t, "d", "d")
 	select {
-	case <-n.ended:
-		if says := n.words(); !strings.Contains(says, "key folder") {
+	case <-n.Done:
+		if says := n.Said(); !strings.Contains(says, "key folder") {
 			t.Errorf("with another key folder it says %s", says)
 		}
 	case <-time.After(20 * time.Second):

@@ -13,13 +13,13 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/fengsui/fengsui/e2e/process"
 	"github.com/fengsui/fengsui/internal/app"
 	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 	"github.com/fengsui/fengsui/internal/simulate"
@@ -27,24 +27,7 @@ import (
 
 var bin string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "fengsui-nodes-")
-	if err == nil {
-		bin = filepath.Join(dir, "fengsui")
-		var out []byte
-		if out, err = exec.Command("go", "build", "-o", bin, "github.com/fengsui/fengsui/cmd/fengsui").CombinedOutput(); err != nil {
-			err = fmt.Errorf("%w\n%s", err, out)
-		}
-	}
-	code := 1
-	if err == nil {
-		code = m.Run()
-	} else {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(process.Main(m, &bin)) }
 
 // cluster is a database, the key folder that its nodes share, and a model behind them.
 type cluster struct {
@@ -56,12 +39,8 @@ type cluster struct {
 
 // node is one process.
 type node struct {
+	*process.Process
 	name, api, gateway string
-	cmd                *exec.Cmd
-	ended              chan struct{}
-
-	mu  sync.Mutex
-	log bytes.Buffer
 }
 
 // empty is a cluster on which nothing was ever started.
@@ -104,62 +83,17 @@ func begin(t *testing.T) *cluster {
 	return c
 }
 
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // start starts a process under a name, with a data folder of its own, and does not wait for it.
 func (c *cluster) start(t *testing.T, folder, name string) *node {
 	t.Helper()
-	n := &node{name: name, api: free(t), gateway: free(t), ended: make(chan struct{})}
+	n := &node{name: name, api: process.Free(t), gateway: process.Free(t)}
 	config := filepath.Join(c.dir, folder+".yaml")
 	text := fmt.Sprintf("data: %s\nkeys: %s\ncheckpoints: %s\ndatabase: %q\n", filepath.Join(c.dir, folder), c.keys, filepath.Join(c.dir, folder+"-out"), c.database)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.cmd = exec.Command(bin, "serve", "--config", config, "--node", name, "--listen", n.api, "--gateway-listen", n.gateway, "--allow-private-upstream", "--lang", "en")
-	n.cmd.Stdout, n.cmd.Stderr = n, n
-	if err := n.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { defer close(n.ended); n.cmd.Wait() }() //nolint:errcheck // it is ended by us, or says why in its log
-	t.Cleanup(func() {
-		n.kill()
-		if t.Failed() {
-			t.Logf("%s said:\n%s", name, n.words())
-		}
-	})
+	n.Process = process.Start(t, nil, bin, "serve", "--config", config, "--node", name, "--listen", n.api, "--gateway-listen", n.gateway, "--allow-private-upstream", "--lang", "en")
 	return n
-}
-
-func (n *node) Write(p []byte) (int, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.log.Write(p)
-}
-
-func (n *node) words() string { n.mu.Lock(); defer n.mu.Unlock(); return n.log.String() }
-
-// kill is kill -9.
-func (n *node) kill() {
-	n.cmd.Process.Kill()
-	<-n.ended
-}
-
-// until looks until something holds.
-func until(t *testing.T, what string, within time.Duration, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(within); !holds(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("not in time: " + what)
-		}
-	}
 }
 
 func (c *cluster) serve(t *testing.T, name string) *node {
@@ -171,7 +105,7 @@ func (c *cluster) serve(t *testing.T, name string) *node {
 
 func (n *node) ready(t *testing.T, c *cluster) {
 	t.Helper()
-	until(t, n.name+" is ready", time.Minute, func() bool { status, _ := n.ask(t, c, "GET", "/readyz", nil, nil); return status == 200 })
+	process.Until(t, n.name+" is ready", time.Minute, func() bool { status, _ := n.ask(t, c, "GET", "/readyz", nil, nil); return status == 200 })
 }
 
 // ask calls the API, or a page where the path begins otherwise. The status is 0 when nobody answers.

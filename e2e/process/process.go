@@ -26,6 +26,20 @@ func Build(dir string, tags ...string) (bin string, err error) {
 	return bin, nil
 }
 
+// Main runs the tests of a package with the binary built where bin says, and gives the exit code.
+func Main(m *testing.M, bin *string) int {
+	dir, err := os.MkdirTemp("", "fengsui-e2e-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		*bin, err = Build(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
 // Free is an address of the loopback that nobody listens on.
 func Free(t testing.TB) string {
 	t.Helper()
@@ -60,6 +74,22 @@ func Run(files []*os.File, env []string, bin string, args ...string) (*Process, 
 	}
 	go func() { _ = p.Cmd.Wait(); close(p.Done) }()
 	return p, nil
+}
+
+// Start is Run for a process that is killed when the test ends, and whose last words are shown if that failed.
+func Start(t testing.TB, files []*os.File, bin string, args ...string) *Process {
+	t.Helper()
+	p, err := Run(files, nil, bin, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Kill()
+		if said := p.Said(); t.Failed() {
+			t.Logf("%v said:\n%s", args[:min(5, len(args))], said[max(0, len(said)-3000):])
+		}
+	})
+	return p
 }
 
 // Write keeps what the process says.

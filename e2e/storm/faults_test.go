@@ -58,6 +58,7 @@ func (s *storm) faults() []*fault {
 		{name: "failover to the standby", hold: 2 * time.Second, begin: s.failover, end: s.rebuilt},
 		{name: "one control node silently cut off from PostgreSQL", hold: 10 * time.Second, begin: lines(silence, dbs[0]), end: lines(off, dbs[0])},
 		{name: "one gateway silently cut off from control", hold: 10 * time.Second, begin: lines(silence, first...), end: lines(off, first...)},
+		{name: "both gateways silently cut off from one control node", hold: 10 * time.Second, begin: lines(silence, first[0], second[0]), end: lines(off, first[0], second[0])},
 		{name: "one gateway refused by control", hold: 6 * time.Second, begin: lines(func(l *line) error { l.cut(); return nil }, second...), end: lines((*line).mend, second...)},
 		{name: "gateways far from control, 250 ms each way", hold: 8 * time.Second, begin: lines(toxic("latency", `{"latency":250,"jitter":100}`), append(first, second...)...), end: lines(off, append(first, second...)...)},
 		{name: "clocks of all processes stepped, by up to an hour", hold: 8 * time.Second, begin: s.step(10*time.Minute, -time.Hour, -10*time.Minute, time.Hour), end: s.step(0, 0, 0, 0)},

@@ -47,10 +47,11 @@ type Options struct {
 	Log           *slog.Logger // default: discards
 }
 
-// Times of the line. A question that is answered late is given up after answerWithin beyond the wait it asked for.
+// Times of the line. A question that is answered late is given up after answerWithin at most beyond the wait it asked for.
 const (
 	longestWait  = 5 * time.Second // well within a lease
 	answerWithin = 10 * time.Second
+	leastPatient = 2 * time.Second
 	retryBase    = 100 * time.Millisecond
 	retryMax     = 2 * time.Second
 )
@@ -68,6 +69,7 @@ type Agent struct {
 
 	parts   map[string][]byte // of the bundle in force
 	saved   int64             // ms: contact was last noted on disk
+	patient time.Duration     // how late an answer may be; of the one goroutine that asks
 	changed chan struct{}     // closed when facts come
 	revoked chan struct{}     // closed when control took the credential away
 	once    sync.Once
@@ -98,7 +100,7 @@ func New(o Options) (*Agent, error) {
 	if err != nil {
 		return nil, fault.Unavailable("gateway.no_state_dir", "dir", o.StateDir).Because(err)
 	}
-	a := &Agent{o: o, log: o.Log, m: m, parts: map[string][]byte{}, changed: make(chan struct{}), revoked: make(chan struct{})}
+	a := &Agent{o: o, log: o.Log, m: m, parts: map[string][]byte{}, patient: leastPatient, changed: make(chan struct{}), revoked: make(chan struct{})}
 	if m.Revoked {
 		a.once.Do(func() { close(a.revoked) })
 	}
@@ -359,9 +361,20 @@ func (a *Agent) wait() time.Duration {
 	return longestWait
 }
 
+// ask waits for an answer about as long as the last one was late: a node that fell silent is left for another within a lease, and
+// a line that is slow is given the time that it takes.
 func (a *Agent) ask(ctx context.Context, q Watch) (News, error) {
 	var n News
-	return n, a.post(ctx, PathWatch, q, &n, time.Duration(q.WaitMs)*time.Millisecond+answerWithin)
+	wait := time.Duration(q.WaitMs) * time.Millisecond
+	asked := a.o.Clock.Now()
+	err := a.post(ctx, PathWatch, q, &n, wait+a.patient)
+	switch {
+	case err == nil:
+		a.patient = min(max(2*(a.o.Clock.Now().Sub(asked)-wait), leastPatient), answerWithin)
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		a.patient = min(2*a.patient, answerWithin)
+	}
+	return n, err
 }
 
 // join puts a bundle together from the parts at hand and those that control has. They are trusted as little as the

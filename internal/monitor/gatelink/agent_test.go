@@ -31,7 +31,8 @@ type control struct {
 	acks   []Ack
 	asked  int
 	facts  Facts
-	answer int // status instead of an answer
+	answer int  // status instead of an answer
+	mute   bool // neither
 }
 
 func newControl(t *testing.T, key ed25519.PrivateKey) *control {
@@ -57,6 +58,12 @@ func newControl(t *testing.T, key ed25519.PrivateKey) *control {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.asked++
+		if c.mute {
+			c.mu.Unlock()
+			defer c.mu.Lock()
+			<-r.Context().Done()
+			return
+		}
 		if c.answer != 0 {
 			w.WriteHeader(c.answer)
 			return
@@ -191,6 +198,38 @@ type nothing struct{}
 
 func (nothing) Traffic(gateway.Traffic) {}
 func (nothing) Signal(gateway.Signal)   {}
+
+func TestAGatewayLeavesAControlNodeThatFellSilentForAnotherWithinSeconds(t *testing.T) {
+	key, dir := signer(1), t.TempDir()
+	silent, other := newControl(t, key), newControl(t, key)
+	a := agent(t, dir, key, silent.URL, other.URL)
+	a.o.ContactWithin = 300 * time.Millisecond
+	if err := a.Enrol(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	subject, err := a.Subject()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gateway.New(gateway.Options{ID: a.ID(), StateDir: dir, TrustedKeys: []ed25519.PublicKey{a.ControlKey()}, Clock: clock.System(), Secret: a.Secret, Sink: nothing{}, SubjectKey: subject})
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent.set(func() { silent.mute = true })
+	other.set(func() { other.give = bundle(t, key, 5, 40) })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = a.Follow(ctx, g, func() Report { return Report{} })
+	}()
+	defer func() { cancel(); <-done }()
+	began := time.Now()
+	until(t, "the order that the other knows", func() bool { return g.Status().Revision == 5 })
+	if took := time.Since(began); took > 6*time.Second {
+		t.Errorf("it waited %s for the silent one", took)
+	}
+}
 
 func TestAGatewayIsNotLedToAnotherControlAndGoesOnToTheNextAddress(t *testing.T) {
 	key := signer(1)
