@@ -44,7 +44,7 @@ check: need-go need-node tally ## the quick round before a commit: vet, gofmt, b
 	@bin/tally -- -short -p $(strip $(JOBS)) -timeout 2m ./...
 
 test: need-go need-node need-browser need-postgres console tally ## the whole suite: the platform on both databases, the official OpenAI clients for Go and Node, and the console in a browser
-	@go -C tools test ./tally
+	@go -C tools test ./tally ./deploy
 	@scripts/suite -p $(strip $(JOBS)) -timeout 9m
 
 engines: need-go need-postgres tally ## every test that opens a store, on SQLite and on PostgreSQL, as many on both

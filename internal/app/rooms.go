@@ -190,6 +190,9 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 			return err
 		}
 	}
+	if err := a.metrics.Registerer().Register(figures{h}); err != nil {
+		return err
+	}
 	return h.Telemetry.Register(a.metrics.Registerer())
 }
 

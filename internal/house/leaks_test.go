@@ -30,8 +30,8 @@ var leaks = []leak{
 
 var mail = regexp.MustCompile(`[A-Za-z0-9._%+-]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}`)
 
-// madeUp are domains that can belong to nobody (RFC 2606).
-var madeUp = regexp.MustCompile(`(?i)(@|\.)(example(\.(com|org|net|cn))?|test|invalid|localhost)$`)
+// madeUp are domains that can belong to nobody (RFC 2606), and the ending of a unit of systemd, which looks like one.
+var madeUp = regexp.MustCompile(`(?i)(@|\.)(example(\.(com|org|net|cn))?|test|invalid|localhost|service)$`)
 
 // offices are addresses that an authority published for everybody to report to.
 var offices = map[string]bool{"12387@cert.org.cn": true}
