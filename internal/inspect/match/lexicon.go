@@ -137,6 +137,7 @@ type draft struct {
 
 type builder struct {
 	lex  *Lexicon
+	buf  []uint16
 	read [readings]struct {
 		symbols []uint16
 		drafts  []draft
@@ -157,7 +158,8 @@ func (b *builder) add(index int, e *Entry) error {
 	if e.Loose || e.Sound || e.Spell || e.Parts {
 		table, read, gap = fold.Loose(), loose, uint8(e.Gap)
 	}
-	symbols := table.Symbols(nil, e.Text)
+	symbols := table.Symbols(b.buf[:0], e.Text)
+	b.buf = symbols
 	switch n := runes(symbols); {
 	case n == 0:
 		return fail("text", "has no character that is compared")

@@ -1,6 +1,9 @@
 package match
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // node is a state of the automaton. Its child by symbol c is the node at
 // base+c, if that one's check is this state.
@@ -51,7 +54,7 @@ type machineBuilder struct {
 	machine
 	used         []uint64 // bit set of taken places
 	low          int      // no free place below, by words of used
-	sparse       int      // where many are free
+	sparse       int      // from where on siblings are tried
 	pats         []pattern
 	symbols      []uint16
 	holds        []bool // by pattern
@@ -64,29 +67,46 @@ type machineBuilder struct {
 // back for it.
 func newMachine(pats []pattern, symbols []uint16, holds []bool) machine {
 	b := &machineBuilder{pats: pats, symbols: symbols, holds: holds}
-	b.grow(1)
+	states := b.states()
+	b.nodes, b.reach = make([]node, 0, states+states/16+64), make([]reach, 0, states+states/16+64)
 	b.take(0, free)
-	queue := []branch{{0, int32(len(pats)), 0, 0}}
-	for at := 0; at < len(queue); at++ {
-		queue = b.place(queue, queue[at])
-		if at >= 1<<16 && at*2 > len(queue) { // let go of what is done
-			queue = queue[:copy(queue, queue[at+1:])]
-			at = -1
+	level, next := []branch{{0, int32(len(pats)), 0, 0}}, []branch(nil)
+	for len(level) > 0 {
+		next = next[:0]
+		for _, n := range level {
+			next = b.place(next, n)
 		}
+		level, next = next, level
 	}
 	last := len(b.nodes)
 	for last > 1 && b.nodes[last-1].check == free {
 		last--
 	}
-	// Copied so that what was reserved for building is not kept.
-	return machine{append(make([]node, 0, last), b.nodes[:last]...), append(make([]reach, 0, last), b.reach[:last]...)}
+	if cap(b.nodes)-last > last/8 { // not to keep what was reserved for building
+		return machine{slices.Clone(b.nodes[:last:last]), slices.Clone(b.reach[:last:last])}
+	}
+	return machine{b.nodes[:last], b.reach[:last]}
+}
+
+// states counts the nodes of the trie: the symbols that a pattern does not
+// share with the one before it.
+func (b *machineBuilder) states() int {
+	n := 1
+	for i := range b.pats {
+		shared := int32(0)
+		for i > 0 && shared < int32(min(b.pats[i-1].n, b.pats[i].n)) && b.symbol(int32(i-1), shared) == b.symbol(int32(i), shared) {
+			shared++
+		}
+		n += int(b.pats[i].n) - int(shared)
+	}
+	return n
 }
 
 func (b *machineBuilder) symbol(p int32, at int32) uint16 {
 	return b.symbols[int32(b.pats[p].from)+at]
 }
 
-// place puts the children of a node and appends them to the queue.
+// place puts the children of a node and appends them to the next level.
 func (b *machineBuilder) place(queue []branch, n branch) []branch {
 	lo, depth := n.lo, n.depth
 	fail := b.nodes[n.state].fail // a level up at least, so done already
@@ -141,15 +161,15 @@ func (b *machineBuilder) room(symbols []uint16) int {
 		}
 		return b.nextFree(b.low*64) - first
 	}
-	at := b.nextFree(b.sparse)
-	for tries := 0; tries < 48; tries++ {
-		if b.fits(at-first, symbols) {
-			return at - first
-		}
+	at, tries := b.nextFree(b.sparse), 0
+	for ; !b.fits(at-first, symbols); tries++ {
 		at = b.nextFree(at + 1)
 	}
-	b.sparse = len(b.used) * 64
-	return b.sparse - first
+	if tries > 32 {
+		// Too crowded to look here again; what is free stays for single children.
+		b.sparse = at
+	}
+	return at - first
 }
 
 func (b *machineBuilder) fits(base int, symbols []uint16) bool {
@@ -184,8 +204,12 @@ func (b *machineBuilder) grow(n int) {
 	for len(b.used)*64 < n {
 		b.used = append(b.used, 0)
 	}
-	for have := len(b.nodes); have < n; have++ {
-		b.nodes = append(b.nodes, node{check: free})
-		b.reach = append(b.reach, reach{})
+	have := len(b.nodes)
+	if n <= have {
+		return
+	}
+	b.nodes, b.reach = slices.Grow(b.nodes, n-have)[:n], slices.Grow(b.reach, n-have)[:n]
+	for i := have; i < n; i++ {
+		b.nodes[i], b.reach[i] = node{check: free}, reach{}
 	}
 }
