@@ -1,7 +1,7 @@
 // Command bench measures what Fengsui promises and prints one report: medians of several runs with their
 // spread, beside a peer in the same run where there is one.
 //
-//	go run ./bench [-only gateway,sse,inspect,order,due,record,console,flood,growth] [-runs 5] [-json]
+//	go run ./bench [-only gateway,sse,inspect,match,order,due,record,console,flood,growth] [-runs 5] [-json]
 //
 // The report goes to standard output and nothing else does; progress goes to standard error. Nothing here
 // asserts a time: a slow machine gives a slow report, not a failed one. A run fails only when what was measured
@@ -42,14 +42,16 @@ func main() {
 
 // bench is what every part is given.
 type bench struct {
-	runs    int
-	phase   time.Duration // of one load against one path
-	rate    float64       // requests a second where the load is paced
-	sink    string        // telemetry or count
-	streams int           // open when an order is issued
-	sizes   []int         // incidents of each place that grows
-	dir     string        // temporary data, removed at the end
-	log     io.Writer
+	runs       int
+	phase      time.Duration // of one load against one path
+	rate       float64       // requests a second where the load is paced
+	sink       string        // telemetry or count
+	streams    int           // open when an order is issued
+	sizes      []int         // incidents of each place that grows
+	dir        string        // temporary data, removed at the end
+	samples    string        // public texts, if any (match)
+	vectorscan string        // harness of tools/vectorscan, if any (match)
+	log        io.Writer
 }
 
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.log, format+"\n", args...) }
@@ -61,7 +63,7 @@ type part struct {
 
 func parts() []part {
 	return []part{
-		{"gateway", gatewayPart}, {"sse", ssePart}, {"inspect", inspectPart},
+		{"gateway", gatewayPart}, {"sse", ssePart}, {"inspect", inspectPart}, {"match", matchPart},
 		{"order", orderPart}, {"due", duePart}, {"record", recordPart}, {"console", consolePart}, {"flood", floodPart}, {"growth", growthPart},
 	}
 }
@@ -78,6 +80,8 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	f.StringVar(&b.sink, "sink", "telemetry", "what the gateway hands its traffic rows to: telemetry or count")
 	f.IntVar(&b.streams, "streams", 1000, "open streams when the order is issued (order)")
 	sizes := f.String("sizes", "10,1000,100000", "incidents of the places that are put beside each other, at least 10 (growth)")
+	f.StringVar(&b.samples, "samples", "../shared/data", "folder of public texts; without it texts are made (match)")
+	f.StringVar(&b.vectorscan, "vectorscan", "", "program built from tools/vectorscan (match)")
 	tmp := f.String("dir", "", "where temporary data goes (default: the system's temporary folder)")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -142,7 +146,7 @@ func choose(only string) ([]part, error) {
 	for name := range strings.SplitSeq(only, ",") {
 		i := slices.IndexFunc(all, func(p part) bool { return p.name == strings.TrimSpace(name) })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no part %q; there are gateway, sse, inspect, order, due, record, console, flood and growth", name)
+			return nil, fmt.Errorf("there is no part %q; there are gateway, sse, inspect, match, order, due, record, console, flood and growth", name)
 		}
 		chosen = append(chosen, all[i])
 	}

@@ -35,6 +35,23 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
+func BenchmarkNothingButWords(b *testing.B) {
+	entries := make([]Entry, 100_000)
+	var text strings.Builder
+	for i := range entries {
+		entries[i] = Entry{Text: nonsense(i), Hold: true}
+		if i%31 == 0 && text.Len() < 16<<10 {
+			text.WriteString(entries[i].Text)
+		}
+	}
+	l := build(b, entries...)
+	b.SetBytes(int64(text.Len()))
+	var dst []Hit
+	for b.Loop() {
+		dst = l.Scan(dst[:0], text.String())
+	}
+}
+
 func BenchmarkBuild(b *testing.B) {
 	entries := make([]Entry, 200_000)
 	for i := range entries {

@@ -19,7 +19,7 @@ type Hit struct {
 
 const (
 	blockSymbols = 1 << 12 // looked at in one go: what fits into the first cache
-	pieceBytes   = 1 << 8  // folded in one go: what is read again where a hit is
+	pieceBytes   = 1 << 7  // folded in one go: what is read again where a hit is
 	lead         = 3       // symbols before the first of a text, all zero
 )
 
@@ -33,6 +33,8 @@ type block struct {
 	n       int
 	// A piece begins at byte off with symbol sym.
 	off, sym []int32
+	// Where the last hit began: the next one is seldom far.
+	lastSymbol, lastAt int
 }
 
 var blocks = sync.Pool{New: func() any { return new(block) }}
@@ -108,7 +110,7 @@ func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r,
 	if sounds != nil {
 		tail = max(tail, sounds.longest)
 	}
-	b.text, b.table, b.n, b.off, b.sym = text, table, lead, b.off[:0], b.sym[:0]
+	b.text, b.table, b.n, b.off, b.sym, b.lastSymbol = text, table, lead, b.off[:0], b.sym[:0], 0
 	clear(b.symbols[:lead])
 	for at, done := 0, lead; ; {
 		for b.n < lead+blockSymbols && at < len(text) {
@@ -148,6 +150,7 @@ func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r,
 			return dst
 		}
 		done = limit - b.slide(limit-tail)
+		b.lastSymbol = 0
 	}
 }
 
@@ -272,8 +275,11 @@ func (l *Lexicon) take(dst []Hit, b *block, r *reading, p int32, symbol int) []H
 func (b *block) span(l *Lexicon, symbol, n int) (start, end, gap, widest int) {
 	k := b.piece(symbol)
 	at, skip := int(b.off[k]), symbol-int(b.sym[k])
+	if b.lastSymbol <= symbol && b.lastSymbol > int(b.sym[k]) {
+		at, skip = b.lastAt, symbol-b.lastSymbol
+	}
 	for {
-		r, w := utf8.DecodeRuneInString(b.text[at:])
+		r, w := decode(b.text[at:])
 		f := b.table.Rune(r)
 		if f != fold.Skip {
 			if skip <= 0 {
@@ -284,8 +290,9 @@ func (b *block) span(l *Lexicon, symbol, n int) (start, end, gap, widest int) {
 		at += w
 	}
 	start = at
+	b.lastSymbol, b.lastAt = symbol, at
 	for run := 0; n > 0; {
-		r, w := utf8.DecodeRuneInString(b.text[at:])
+		r, w := decode(b.text[at:])
 		at += w
 		switch f := b.table.Rune(r); {
 		case f != fold.Skip:
@@ -307,6 +314,18 @@ func symbolsOf(f rune) (a, b uint16, n int) {
 		return a, b, 2
 	}
 	return uint16(f), 0, 1
+}
+
+// decode is utf8.DecodeRuneInString with a short way for what Chinese text is
+// made of. text is not empty.
+func decode(text string) (rune, int) {
+	if len(text) >= 3 && text[0]&0xF0 == 0xE0 && text[1]&0xC0 == 0x80 && text[2]&0xC0 == 0x80 {
+		r := rune(text[0]&0x0F)<<12 | rune(text[1]&0x3F)<<6 | rune(text[2]&0x3F)
+		if r >= 0x800 && r>>11 != 0xD800>>11 {
+			return r, 3
+		}
+	}
+	return utf8.DecodeRuneInString(text)
 }
 
 // width is how many symbols a folded character is.
