@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/fengsui/fengsui/internal/inspect/fold"
+	"github.com/fengsui/fengsui/internal/inspect/match"
 )
 
 // matchText is what the matcher is measured on.
@@ -71,7 +73,7 @@ func newMatchText(dir string) (matchText, error) {
 	return m, nil
 }
 
-// varied drops what the text is full of, as a calibrated list does, and adds words that sound like the others.
+// varied adds words that sound like real ones, and drops what the text is full of, as a calibrated list does.
 func varied(rng *rand.Rand, real []string, text string) []string {
 	alike := map[uint16][]rune{}
 	for r := rune(0x4E00); r <= 0x9FA5; r++ {
@@ -80,32 +82,38 @@ func varied(rng *rand.Rand, real []string, text string) []string {
 		}
 	}
 	have := map[string]bool{}
-	var out []string
-	add := func(w string) {
-		s := strings.ToLower(strings.TrimSpace(w))
-		if n := len([]rune(s)); n < 2 || n > 32 || have[s] || strings.ContainsAny(s, "\n\x00") || len(fold.Strict().Symbols(nil, s)) == 0 {
+	var all []string
+	add := func(s string) {
+		if n := utf8.RuneCountInString(s); n < 2 || n > 32 || have[s] || strings.ContainsAny(s, "\n\x00") || len(fold.Strict().Symbols(nil, s)) == 0 {
 			return
 		}
 		have[s] = true
-		if strings.Count(text, s) <= 20 {
-			out = append(out, s)
-		}
+		all = append(all, s)
 	}
 	for _, w := range real {
-		add(w)
+		add(strings.ToLower(strings.TrimSpace(w)))
 	}
-	known := len(out)
-	for tries := 0; len(out) < matchWords && tries < 40*matchWords; tries++ {
-		w := []rune(out[rng.IntN(known)])
+	known := len(all)
+	for tries := 0; len(all) < matchWords*11/10 && tries < 40*matchWords; tries++ {
+		w := []rune(all[rng.IntN(known)])
 		for i := range w {
 			if w[i] <= 0xFFFF && fold.Syllables().Has(uint16(w[i])) && rng.IntN(2) == 0 {
 				others := alike[fold.Syllables().Of[w[i]]]
 				w[i] = others[rng.IntN(len(others))]
 			}
 		}
-		if s := string(w); !have[s] {
-			have[s] = true
-			out = append(out, s)
+		add(string(w))
+	}
+	counts := make([]int, len(all))
+	if l, err := match.Build(entriesOf(all)); err == nil {
+		for _, h := range l.Scan(nil, text) {
+			counts[h.Entry]++
+		}
+	}
+	var out []string
+	for i, w := range all {
+		if counts[i] <= 20 && len(out) < matchWords {
+			out = append(out, w)
 		}
 	}
 	return out

@@ -10,9 +10,11 @@ import (
 // symbol through an automaton. Each pattern is looked for at its anchor: its
 // four rarest symbols in a row, or all of them if it has fewer.
 //
-// The last two symbols of each place choose a word, the one before a bit in
-// it. Few places pass, fewer a Bloom filter on the whole anchor, and those are
-// looked up and compared.
+// The last two symbols of each place choose a word. In its lower half a bit for
+// the symbol before them says that an anchor of three or four may end here; in
+// its upper half a bit for the pair itself says so of an anchor of two. Few
+// places pass, fewer a Bloom filter on the whole anchor, and those are looked
+// up and compared.
 type gate struct {
 	words  []uint64
 	shift  uint8    // hash to index of words
@@ -77,8 +79,8 @@ func chooseAnchor(s []uint16, crowd map[uint64]int) int {
 }
 
 func newGate(pats []pattern, symbols []uint16) gate {
-	g := gate{shift: 32 - 10, bits: 64 - 7, slots: 64 - 4}
-	for n := len(pats) * 3; 1<<(32-g.shift) < n && g.shift > 32-17; {
+	g := gate{shift: 59 - 10, bits: 64 - 7, slots: 64 - 4}
+	for n := len(pats) * 3; 1<<(59-g.shift) < n && g.shift > 59-17; {
 		g.shift--
 	}
 	for n := len(pats) / 2; 1<<(64-g.bits) < n && g.bits > 64-16; {
@@ -87,7 +89,7 @@ func newGate(pats []pattern, symbols []uint16) gate {
 	for 1<<(64-g.slots) < len(pats)*2 {
 		g.slots--
 	}
-	g.words, g.bloom = make([]uint64, 1<<(32-g.shift)), make([]uint64, 1<<(64-g.bits))
+	g.words, g.bloom = make([]uint64, 1<<(59-g.shift)), make([]uint64, 1<<(64-g.bits))
 	g.keys, g.at = make([]uint64, 1<<(64-g.slots)), make([]uint32, 1<<(64-g.slots))
 
 	type anchored struct {
@@ -114,12 +116,12 @@ func newGate(pats []pattern, symbols []uint16) gate {
 			}
 			g.single[a[0]>>6] |= 1 << (a[0] & 63)
 		} else {
-			w := &g.words[g.word(a[len(a)-2], a[len(a)-1])]
-			if len(a) == 2 {
-				*w = ^uint64(0)
-			} else {
-				*w |= 1 << (a[len(a)-3] & 63)
+			h := hashPair(a[len(a)-2], a[len(a)-1]) >> g.shift
+			bit := 32 + h&31
+			if len(a) > 2 {
+				bit = uint64(a[len(a)-3] & 31)
 			}
+			g.words[h>>5] |= 1 << bit
 			at, mask := g.bloomBits(key)
 			g.bloom[at] |= mask
 		}
@@ -150,7 +152,7 @@ func newGate(pats []pattern, symbols []uint16) gate {
 	return g
 }
 
-func (g *gate) word(a, b uint16) uint32 { return (uint32(a)<<16 | uint32(b)) * mix32 >> g.shift }
+func hashPair(a, b uint16) uint64 { return (uint64(a)<<16 | uint64(b)) * mix64 }
 
 func (g *gate) bloomBits(key uint64) (at, mask uint64) {
 	h := key * mix64
@@ -185,11 +187,12 @@ func (g *gate) patterns(key uint64) []int32 {
 func (g *gate) pass(places []uint16, s []uint16, from, to int) int {
 	n := 0
 	a, b := s[from-2], s[from-1]
-	words, shift := g.words, g.shift&31
+	words, shift := g.words, g.shift&63
 	for i, c := range s[from:to] {
-		w := words[(uint32(b)<<16|uint32(c))*mix32>>shift]
+		h := (uint64(b)<<16 | uint64(c)) * mix64 >> shift
+		w := words[h>>5]
 		places[n] = uint16(from + i)
-		n += int(w >> (a & 63) & 1)
+		n += int((w>>(a&31) | w>>32>>(h&31)) & 1)
 		a, b = b, c
 	}
 	return n

@@ -1,0 +1,382 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/inspect/fold"
+	"github.com/fengsui/fengsui/internal/inspect/match"
+)
+
+// InspectCmd looks at text with the engine of the gateway, without a server or a data folder.
+//
+//	fengsui inspect --lexicon words.tsv "text to look at"
+//	fengsui inspect --lexicon words.tsv --stream 3 --explain < answer.txt
+//
+// A lexicon file has one term a line, or columns separated by tabs under a heading with any of id, term, action, risk,
+// topic, contexts (separated by |), window and disguise (loose, gap=N, word, sound, spell, parts; separated by |; "usual"
+// takes what suits the text). Lines that begin with # are left out.
+//
+// With --json it prints one object:
+//
+//	{
+//	  "action":   "mask",               // allow, observe, mask, replace, block: the worst
+//	  "released": "…",                  // what may go out
+//	  "matches":  [{"id": "t1", "kind": "term", "action": "mask", "risk": "A.2.e", "topic": "",
+//	                "start": 3, "end": 9, "first_rune": 1, "end_rune": 3, "gap": 0, "via": "text"}],
+//	  "steps":    [{"in": "…", "released": "…", "held": 2, "blocked": false}],       // with --stream
+//	  "strict":   "…", "loose": "…",                                                 // with --explain: the folded text,
+//	  "candidates": [{"id": "t1", "start": 3, "end": 9, "gap": 0, "via": "text", "fired": false, "why": "context"}]
+//	}
+//
+// start and end count bytes, first_rune and end_rune characters of the text; held counts characters.
+type InspectCmd struct {
+	Text     []string `arg:"" optional:"" help:"Text to look at; without, --file or standard input."`
+	File     string   `placeholder:"FILE" help:"File to look at."`
+	Lexicon  string   `placeholder:"FILE" help:"Terms to look for, one a line, or a table with headings."`
+	Action   string   `enum:"observe,mask,replace,block" default:"mask" help:"What to do about terms without an action, and about numbers."`
+	Disguise bool     `help:"Look for terms without a disguise of their own in the usual disguises."`
+	Numbers  bool     `default:"true" negatable:"" help:"Look for identity and card numbers."`
+	Stream   int      `placeholder:"N" help:"Feed N characters at a time and show each step."`
+	JSON     bool     `name:"json" help:"Print JSON."`
+	Explain  bool     `help:"Show the folded text and, for each candidate, why it did or did not fire."`
+}
+
+type inspectReport struct {
+	Action     inspect.Action     `json:"action"`
+	Released   string             `json:"released"`
+	Matches    []inspectMatch     `json:"matches"`
+	Steps      []inspectStep      `json:"steps,omitempty"`
+	Strict     string             `json:"strict,omitempty"`
+	Loose      string             `json:"loose,omitempty"`
+	Candidates []inspectCandidate `json:"candidates,omitempty"`
+}
+
+type inspectMatch struct {
+	ID        string         `json:"id"`
+	Kind      string         `json:"kind"`
+	Action    inspect.Action `json:"action"`
+	Risk      string         `json:"risk"`
+	Topic     string         `json:"topic"`
+	Start     int            `json:"start"`
+	End       int            `json:"end"`
+	FirstRune int            `json:"first_rune"`
+	EndRune   int            `json:"end_rune"`
+	Gap       int            `json:"gap"`
+	Via       string         `json:"via"`
+}
+
+type inspectStep struct {
+	In       string `json:"in"`
+	Released string `json:"released"`
+	Held     int    `json:"held"`
+	Blocked  bool   `json:"blocked"`
+}
+
+type inspectCandidate struct {
+	ID    string `json:"id"`
+	Start int    `json:"start"`
+	End   int    `json:"end"`
+	Gap   int    `json:"gap"`
+	Via   string `json:"via"`
+	Fired bool   `json:"fired"`
+	Why   string `json:"why"` // fired, gap, word, context, behind_block
+}
+
+// Run inspects and prints to out. Text that is blocked or masked is no error: the command succeeds when it has looked.
+func (c *InspectCmd) Run(out io.Writer) error {
+	rules, err := c.rules()
+	if err != nil {
+		return err
+	}
+	engine, err := inspect.Compile(rules)
+	if err != nil {
+		return err
+	}
+	text, err := c.text(os.Stdin)
+	if err != nil {
+		return err
+	}
+	r := c.look(engine, text)
+	if c.Explain {
+		r.Strict, r.Loose = foldedText(fold.Strict(), text), foldedText(fold.Loose(), text)
+		if r.Candidates, err = candidates(rules.Terms, r, text); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		return enc.Encode(r)
+	}
+	return r.print(out, text)
+}
+
+func (c *InspectCmd) text(in io.Reader) (string, error) {
+	switch {
+	case c.Stream < 0:
+		return "", errors.New("--stream: at least 1")
+	case len(c.Text) > 0 && c.File != "":
+		return "", errors.New("--file: text was given as well; give one of them")
+	case len(c.Text) > 0:
+		return strings.Join(c.Text, " "), nil
+	case c.File != "":
+		b, err := os.ReadFile(c.File)
+		return string(b), err
+	}
+	b, err := io.ReadAll(in)
+	return string(b), err
+}
+
+func (c *InspectCmd) rules() (inspect.Rules, error) {
+	action, err := inspect.ParseAction(c.Action)
+	if err != nil {
+		return inspect.Rules{}, err
+	}
+	var rules inspect.Rules
+	if c.Numbers {
+		rules.Checks = []inspect.Check{{ID: inspect.KindCNID, Kind: inspect.KindCNID, Action: action}, {ID: inspect.KindBankCard, Kind: inspect.KindBankCard, Action: action}}
+	}
+	if c.Lexicon == "" {
+		return rules, nil
+	}
+	file, err := os.ReadFile(c.Lexicon)
+	if err != nil {
+		return rules, err
+	}
+	rules.Terms, err = readTerms(string(file), action, c.Disguise)
+	if err != nil {
+		return rules, fmt.Errorf("%s: %w", c.Lexicon, err)
+	}
+	return rules, nil
+}
+
+// readTerms reads a list of terms or a table of them. Errors name the line, never the term.
+func readTerms(file string, action inspect.Action, disguise bool) ([]inspect.Term, error) {
+	var columns []string
+	var terms []inspect.Term
+	number := 0
+	for line := range strings.Lines(file) {
+		number++
+		line = strings.TrimRight(strings.TrimPrefix(line, "\ufeff"), "\r\n")
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		row := strings.Split(line, "\t")
+		if columns == nil && terms == nil && slices.Contains(row, "term") {
+			columns = row
+			continue
+		}
+		t := inspect.Term{ID: strconv.Itoa(number), Action: action}
+		if columns == nil {
+			t.Text = row[0] // a plain list; what stands behind a tab is a remark
+		}
+		own := false
+		for i, name := range columns {
+			if i == len(row) {
+				break
+			}
+			if err := setColumn(&t, name, row[i]); err != nil {
+				return nil, fmt.Errorf("line %d: %s: %w", number, name, err)
+			}
+			own = own || name == "disguise" && row[i] != ""
+		}
+		if disguise && !own {
+			t.Disguise = inspect.Usual(t.Text)
+		}
+		if len(t.Contexts) > 0 && t.Window == 0 {
+			t.Window = 24
+		}
+		terms = append(terms, t)
+	}
+	return terms, nil
+}
+
+func setColumn(t *inspect.Term, name, value string) (err error) {
+	switch name {
+	case "id":
+		t.ID = value
+	case "term":
+		t.Text = value
+	case "action":
+		if value != "" {
+			t.Action, err = inspect.ParseAction(value)
+		}
+	case "risk":
+		t.Risk = value
+	case "topic":
+		t.Topic = value
+	case "replacement":
+		t.Replacement = value
+	case "contexts":
+		if value != "" {
+			t.Contexts = strings.Split(value, "|")
+		}
+	case "window":
+		t.Window, err = strconv.Atoi(value)
+	case "disguise":
+		for _, d := range strings.Split(value, "|") {
+			if err := setDisguise(t, d); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
+
+func setDisguise(t *inspect.Term, d string) (err error) {
+	switch name, value, _ := strings.Cut(d, "="); name {
+	case "":
+	case "usual":
+		t.Disguise = inspect.Usual(t.Text)
+	case "loose":
+		t.Loose = true
+	case "gap":
+		t.Loose = true
+		t.Gap, err = strconv.Atoi(value)
+	case "word":
+		t.Word = true
+	case "sound":
+		t.Sound = true
+	case "spell":
+		t.Spell = true
+	case "parts":
+		t.Parts = true
+	default:
+		return fmt.Errorf("unknown disguise %q; there are usual, loose, gap=N, word, sound, spell, parts", name)
+	}
+	return err
+}
+
+func (c *InspectCmd) look(engine *inspect.Engine, text string) inspectReport {
+	r := inspectReport{Matches: []inspectMatch{}}
+	take := func(matches []inspect.Match) {
+		for _, m := range matches {
+			r.Action = max(r.Action, m.Action)
+			r.Matches = append(r.Matches, inspectMatch{m.RuleID, m.Kind, m.Action, m.Risk, m.Topic, m.Start, m.End, m.FirstRune, m.EndRune, m.Gap, m.Via.String()})
+		}
+	}
+	if c.Stream == 0 {
+		res := engine.Scan(text)
+		r.Released = res.Released
+		take(res.Matches)
+		return r
+	}
+	s := engine.NewStream()
+	var released strings.Builder
+	step := func(in string, st inspect.Step) {
+		take(st.Matches)
+		released.WriteString(st.Released)
+		r.Steps = append(r.Steps, inspectStep{in, st.Released, st.Held, st.Blocked})
+	}
+	for rest := text; rest != ""; {
+		end := 0
+		for n := 0; n < c.Stream && end < len(rest); n++ {
+			_, w := utf8.DecodeRuneInString(rest[end:])
+			end += w
+		}
+		step(rest[:end], s.Write(rest[:end]))
+		rest = rest[end:]
+	}
+	step("", s.Close())
+	r.Released = released.String()
+	return r
+}
+
+func foldedText(t *fold.Table, text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		switch f := t.Rune(r); f {
+		case fold.Skip:
+		case fold.Break:
+			out.WriteRune(utf8.RuneError)
+		default:
+			out.WriteRune(f)
+		}
+	}
+	return out.String()
+}
+
+// candidates looks for the terms as if they asked for less, and says what kept each from being a hit.
+func candidates(terms []inspect.Term, r inspectReport, text string) ([]inspectCandidate, error) {
+	if len(terms) == 0 {
+		return nil, nil
+	}
+	entries := make([]match.Entry, len(terms))
+	for i, t := range terms {
+		entries[i] = match.Entry{Text: t.Text, Loose: t.Loose, Sound: t.Sound, Spell: t.Spell, Parts: t.Parts}
+		if t.Loose || t.Sound || t.Spell || t.Parts {
+			entries[i].Gap = match.MaxGap
+		}
+	}
+	wide, err := match.Build(entries)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range terms {
+		entries[i].Gap = 0
+		if t.Loose || t.Sound || t.Spell || t.Parts {
+			entries[i].Gap = t.Gap
+		}
+	}
+	near, err := match.Build(entries)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range terms {
+		entries[i].Word = t.Word
+	}
+	whole, err := match.Build(entries)
+	if err != nil {
+		return nil, err
+	}
+	within, words := near.Scan(nil, text), whole.Scan(nil, text)
+	out := []inspectCandidate{}
+	for _, h := range wide.Scan(nil, text) {
+		c := inspectCandidate{ID: terms[h.Entry].ID, Start: h.Start, End: h.End, Gap: h.Gap, Via: h.Via.String(), Why: "fired"}
+		c.Fired = slices.ContainsFunc(r.Matches, func(m inspectMatch) bool {
+			return m.Kind == inspect.KindTerm && m.ID == c.ID && m.Start == c.Start && m.End == c.End
+		})
+		switch {
+		case c.Fired:
+		case !slices.Contains(within, h):
+			c.Why = "gap"
+		case !slices.Contains(words, h):
+			c.Why = "word"
+		case r.Action == inspect.Block && len(terms[h.Entry].Contexts) == 0:
+			c.Why = "behind_block"
+		default:
+			c.Why = "context"
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func (r inspectReport) print(out io.Writer, text string) error {
+	w := bufio.NewWriter(out)
+	for _, s := range r.Steps {
+		fmt.Fprintf(w, "in %q\tout %q\theld %d\n", s.In, s.Released, s.Held)
+	}
+	if r.Strict != "" || r.Loose != "" {
+		fmt.Fprintf(w, "strict\t%q\nloose\t%q\n", r.Strict, r.Loose)
+	}
+	for _, c := range r.Candidates {
+		fmt.Fprintf(w, "candidate\t%s\t%q\tgap %d\tvia %s\t%s\n", c.ID, text[c.Start:c.End], c.Gap, c.Via, c.Why)
+	}
+	for _, m := range r.Matches {
+		fmt.Fprintf(w, "%s\t%s\t%q\tcharacters %d–%d\tgap %d\tvia %s\n", m.Action, m.ID, text[m.Start:m.End], m.FirstRune, m.EndRune, m.Gap, m.Via)
+	}
+	fmt.Fprintf(w, "%s\t%q\n", r.Action, r.Released)
+	return w.Flush()
+}
