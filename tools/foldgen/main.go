@@ -176,7 +176,7 @@ func base(r rune) rune {
 
 // lookalikes are letters of other scripts, and digits, that are read as a Latin letter.
 func lookalikes() map[rune]rune {
-	out := map[rune]rune{'0': 'o', '1': 'l', '|': 'l', 'ı': 'i', 'ɡ': 'g', 'ɑ': 'a', 'ς': 'σ'}
+	out := map[rune]rune{'0': 'o', '1': 'l', 'ı': 'i', 'ɡ': 'g', 'ɑ': 'a', 'ς': 'σ'}
 	pairs := func(from, to string) {
 		a, b := []rune(from), []rune(to)
 		for i := range a {

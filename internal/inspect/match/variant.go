@@ -110,3 +110,15 @@ func partsOf(text []uint16) [][]uint16 {
 	}
 	return out
 }
+
+// PartsOf gives the usual way to write a character as its parts; ok is false
+// if it has none.
+func PartsOf(r rune) (text string, ok bool) {
+	if r > 0xFFFF || len(parts()[uint16(r)]) == 0 {
+		return "", false
+	}
+	for _, c := range parts()[uint16(r)][0] {
+		text += string(rune(c))
+	}
+	return text, true
+}
