@@ -337,7 +337,7 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 	a.api = api.Mount(mux, a.House, catalog, a.log)
 	a.work("answers", a.forgetAnswers)
 	a.pages(mux, catalog)
-	a.webSrv = &http.Server{Handler: requests(a.o.Clock, a.log, a.o.Tracer, behind(a.o.TrustedProxies, secureHeaders(mux))), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
+	a.webSrv = &http.Server{Handler: requests(a.o.Clock, a.log, a.o.Tracer, reading, behind(a.o.TrustedProxies, secureHeaders(mux))), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	a.webSrv.RegisterOnShutdown(a.api.EndStreams) // else Shutdown would wait for them
 	a.serve = append([]served{{a.webSrv, a.web}}, a.serve...)

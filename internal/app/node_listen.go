@@ -41,7 +41,7 @@ func (a *App) nodes(ctx context.Context, d *containment.Distributor, s seeds) er
 	a.work("leases", leases.Run)
 	g := gates.New(gates.Options{Store: a.House.Store, Control: a.House.Control, Distributor: d, Leases: leases, Secrets: a.House.Secrets, Telemetry: a.House.Telemetry,
 		Subject: s.subject, SpoolKey: key, PublicURL: func() string { return a.House.PageURL("") }, TakeOver: a.House.TakeOverStop, Log: a.log})
-	srv := &http.Server{Handler: requests(a.o.Clock, a.log, a.o.Tracer, g.Handler()), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
+	srv := &http.Server{Handler: requests(a.o.Clock, a.log, a.o.Tracer, func(*http.Request) bool { return true }, g.Handler()), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
 	srv.RegisterOnShutdown(g.Release)
 	a.nodeL = l

@@ -12,8 +12,8 @@ import (
 )
 
 // requests gives each request an id, a line in the log and a span. The line names the operation or the pattern, never the path: links that
-// are handed out hold their secret in it.
-func requests(clk clock.Clock, log *slog.Logger, tracer *trace.Tracer, next http.Handler) http.Handler {
+// are handed out hold their secret in it. What is routine is not worth a line of its own unless it fails.
+func requests(clk clock.Clock, log *slog.Logger, tracer *trace.Tracer, routine func(*http.Request) bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req := trace.NewRequest(r.Header.Get(trace.Header))
 		w.Header().Set(trace.Header, req.ID)
@@ -30,7 +30,7 @@ func requests(clk clock.Clock, log *slog.Logger, tracer *trace.Tracer, next http
 			switch {
 			case ctx.Err() != nil: // whoever asked has left; what was answered reached nobody
 				code = 499
-			case v != nil || code >= http.StatusInternalServerError, r.Method != http.MethodGet && r.Method != http.MethodHead:
+			case v != nil || code >= http.StatusInternalServerError || !routine(r):
 				level = slog.LevelInfo
 			}
 			log.Log(ctx, level, "request", "method", method(r), "route", req.Route, "status", code, "bytes", a.bytes, "ms", clk.Now().Sub(began).Milliseconds())
@@ -50,6 +50,9 @@ func requests(clk clock.Clock, log *slog.Logger, tracer *trace.Tracer, next http
 		next.ServeHTTP(a, r)
 	})
 }
+
+// reading is routine.
+func reading(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
 // method is one that exists: the word is the client's.
 func method(r *http.Request) string {

@@ -263,6 +263,13 @@ func expressions(t *testing.T) map[string]string {
 			out[fmt.Sprint(p.Title, " ", i)] = target.Expr
 		}
 	}
+	page, err := os.ReadFile("../../docs/operations/monitoring.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range regexp.MustCompile("`(fengsui_[a-z_]+)`").FindAllStringSubmatch(string(page), -1) {
+		out[fmt.Sprint("monitoring.md ", i)] = m[1]
+	}
 	return out
 }
 

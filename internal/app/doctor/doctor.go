@@ -30,8 +30,8 @@ type Options struct {
 	Private   map[string]string // files that hold a secret: the option that names it, path
 	Thorough  bool              // reads all: the whole database and the whole record
 
-	Clock clock.Clock                                                   // [the system's]
-	Room  func(path string) (free, total uint64, err error)             // [asks the file system]
+	Clock clock.Clock                                                                   // [the system's]
+	Room  func(path string) (free, total uint64, err error)                             // [asks the file system]
 	Get   func(ctx context.Context, c *http.Client, url string) (*http.Response, error) // [by the client]
 }
 

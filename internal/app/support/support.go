@@ -74,7 +74,7 @@ func Pack(ctx context.Context, o Options, out io.Writer) ([]File, error) {
 				f.Note = "failed"
 			}
 		case content == nil:
-			f.Note = "not asked for"
+			f.Note = "not asked for, or not of this role"
 		default:
 			p.contents = append(p.contents, content)
 		}
@@ -167,6 +167,9 @@ type nodeFigures struct {
 }
 
 func (p *packer) database(ctx context.Context) ([]byte, error) {
+	if p.Doctor.Gateway != nil {
+		return nil, nil // it has none
+	}
 	o := p.Doctor.App.WithDefaults()
 	db, err := store.Look(ctx, o.DataDir, o.Database)
 	if err != nil {
@@ -223,9 +226,8 @@ func (p *packer) database(ctx context.Context) ([]byte, error) {
 
 // files says how large what we keep is, by names of our own.
 func (p *packer) files(context.Context) ([]byte, error) {
-	o := p.Doctor.App.WithDefaults()
 	sizes := map[string]int64{}
-	err := filepath.WalkDir(o.DataDir, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(p.dir(), func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return nil //nolint:nilerr // what cannot be read is not counted
 		}
@@ -242,6 +244,14 @@ func (p *packer) files(context.Context) ([]byte, error) {
 		return nil, err
 	}
 	return encode(sizes)
+}
+
+// dir is the data or state folder.
+func (p *packer) dir() string {
+	if p.Doctor.Gateway != nil {
+		return p.Doctor.Gateway.StateDir
+	}
+	return p.Doctor.App.WithDefaults().DataDir
 }
 
 // listen is where the running process shows its health.
@@ -303,10 +313,7 @@ func (p *packer) goroutines(ctx context.Context) ([]byte, error) {
 	if !p.Goroutines {
 		return nil, nil
 	}
-	dir := p.Doctor.App.WithDefaults().DataDir
-	if p.Doctor.Gateway != nil {
-		dir = p.Doctor.Gateway.StateDir
-	}
+	dir := p.dir()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
