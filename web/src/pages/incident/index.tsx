@@ -15,7 +15,7 @@ import { HereProvider, useDossier, useHere, type Dossier } from './dossier'
 import { Evidence } from './evidence'
 import { Fix } from './fix'
 import { Level } from './level'
-import { Orders } from './orders'
+import { AtHand, Orders } from './orders'
 import { Outside } from './outside'
 import { panels } from './parts'
 import { People } from './people'
@@ -167,11 +167,14 @@ function Course({ step }: { step: Step | undefined }) {
 function Anchors() {
   const { t } = useTranslation()
   return (
-    <nav className="anchors" aria-label={t('incident.parts')}>
-      {panels.map((p) => (
-        <a key={p} href={`#p-${p}`} onClick={(e) => (e.preventDefault(), go(p))}>{t(`incident.tab_${p}` as 'incident.tab_clocks')}</a>
-      ))}
-    </nav>
+    <div className="at-hand">
+      <AtHand />
+      <nav className="anchors" aria-label={t('incident.parts')}>
+        {panels.map((p) => (
+          <a key={p} href={`#p-${p}`} onClick={(e) => (e.preventDefault(), go(p))}>{t(`incident.tab_${p}` as 'incident.tab_clocks')}</a>
+        ))}
+      </nav>
+    </div>
   )
 }
 

@@ -9,6 +9,9 @@ import { sees, useHere, useWho, type Order } from './dossier'
 import { Reason, Words, Yes } from './fields'
 import { Ask, Nothing, NotYours, Panel, Part } from './parts'
 
+/** wholly says that an order takes the service offline for everybody. */
+const wholly = (o: Order) => o.rung === 'service_offline' && !o.scope.deployment_id && !o.scope.route && !o.scope.tenant_id && !o.scope.group
+
 /** Orders are what gateways were told, whether they obey, and the reviews of going off and on line. */
 export function Orders() {
   const { t } = useTranslation()
@@ -16,9 +19,8 @@ export function Orders() {
   const inForce = d.orders.filter((o) => o.state === 'in_force')
   const ended = d.orders.filter((o) => o.state !== 'in_force')
   const unsettled = d.nonconformities.filter((n) => !n.settled_ms)
-  const offline = inForce.some((o) => o.rung === 'service_offline' && !o.scope.deployment_id && !o.scope.route && !o.scope.tenant_id && !o.scope.group)
   return (
-    <Panel id="orders" title={t('incident.orders')} extra={<Issue offline={offline} />}>
+    <Panel id="orders" title={t('incident.orders')} extra={<Issue offline={inForce.some(wholly)} />}>
       {unsettled.map((n) => (
         <Alert
           key={n.id}
@@ -199,4 +201,12 @@ function Issue({ offline }: { offline: boolean }) {
       {!offline && <EmergencyOffline cause={cause} serviceId={d.incident.service_id} serviceName={d.service_name} then={refresh} />}
     </>
   )
+}
+
+/** AtHand is going offline where a thumb finds it, however far the page was scrolled. */
+export function AtHand() {
+  const may = useMay()
+  const { d, id, refresh } = useHere()
+  if (!may('order.issue') || d.incident.state === 'closed' || !sees(d, 'orders') || d.orders.some((o) => o.state === 'in_force' && wholly(o))) return null
+  return <EmergencyOffline cause={{ cause: 'incident', cause_id: id }} serviceId={d.incident.service_id} serviceName={d.service_name} then={refresh} />
 }
