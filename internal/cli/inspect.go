@@ -45,7 +45,7 @@ type InspectCmd struct {
 	Lexicon  string   `placeholder:"FILE" help:"Terms to look for, one a line, or a table with headings."`
 	Action   string   `enum:"observe,mask,replace,block" default:"mask" help:"What to do about terms without an action, and about numbers."`
 	Disguise bool     `help:"Look for terms without a disguise of their own in the usual disguises."`
-	Numbers  bool     `default:"true" negatable:"" help:"Look for identity and card numbers."`
+	Numbers  []string `placeholder:"KIND" default:"cn_id,bank_card" help:"Numbers to look for: cn_id, bank_card, cn_id15, cn_mobile, or none (default: ${default})."`
 	Stream   int      `placeholder:"N" help:"Feed N characters at a time and show each step."`
 	JSON     bool     `name:"json" help:"Print JSON."`
 	Explain  bool     `help:"Show the folded text and, for each candidate, why it did or did not fire."`
@@ -144,8 +144,10 @@ func (c *InspectCmd) rules() (inspect.Rules, error) {
 		return inspect.Rules{}, err
 	}
 	var rules inspect.Rules
-	if c.Numbers {
-		rules.Checks = []inspect.Check{{ID: inspect.KindCNID, Kind: inspect.KindCNID, Action: action}, {ID: inspect.KindBankCard, Kind: inspect.KindBankCard, Action: action}}
+	for _, kind := range c.Numbers {
+		if kind != "none" {
+			rules.Checks = append(rules.Checks, inspect.Check{ID: kind, Kind: kind, Action: action})
+		}
 	}
 	if c.Lexicon == "" {
 		return rules, nil

@@ -43,7 +43,8 @@ func TestInspectTellsWhatTheGatewayWouldRelease(t *testing.T) {
 		{"disguised", "测-试-违-禁 侧试违禁", "*******　****", []string{"--disguise"}, 2},
 		{"a part of a word", "concat", "concat", []string{"--disguise"}, 0},
 		{"numbers", "4111 1111 1111 1111", strings.Repeat("*", 19), nil, 1},
-		{"no numbers", "4111 1111 1111 1111", "4111 1111 1111 1111", []string{"--no-numbers"}, 0},
+		{"no numbers", "4111 1111 1111 1111", "4111 1111 1111 1111", []string{"--numbers", "none"}, 0},
+		{"a mobile number", "电话138 0013 8000。", "电话*************。", []string{"--numbers", "cn_mobile"}, 1},
 		{"blocked", "前测试违禁后", "前", []string{"--action", "block"}, 1},
 		{"in pieces", "前测试违禁后", "前****后", []string{"--stream", "1"}, 1},
 	} {

@@ -13,6 +13,8 @@ import (
 const (
 	holdBankCard = 2 * cardMaxDigits // a separator after each digit
 	holdCNID     = idDigits
+	holdMobile   = mobileDigits + 2
+	holdOldID    = oldIDDigits
 )
 
 // Compile checks the rules and builds an engine. The error is a *RuleError
@@ -24,6 +26,7 @@ func Compile(rules Rules) (*Engine, error) {
 			strict:   fold.Strict(),
 			loose:    fold.Loose(),
 			issuers:  knownIssuers(),
+			fewest:   cardMinDigits,
 			shapes:   cardShapes(),
 		},
 		maxHold: rules.MaxHold,
@@ -69,6 +72,7 @@ func Compile(rules Rules) (*Engine, error) {
 			return nil, err
 		}
 	}
+	c.e.look = c.e.noNumber
 	if err := c.build(rules.Terms); err != nil {
 		return nil, err
 	}
@@ -237,6 +241,15 @@ func (c *compiler) check(k *Check, replaceText string) error {
 		c.e.cardRules = append(c.e.cardRules, index)
 		c.e.holdCard = c.e.holdCard || k.Action.enforces()
 		need = holdBankCard
+	case KindCNID15:
+		c.e.oldIDRules = append(c.e.oldIDRules, index)
+		c.e.holdOldID = c.e.holdOldID || k.Action.enforces()
+		need = holdOldID
+	case KindCNMobile:
+		c.e.mobileRules = append(c.e.mobileRules, index)
+		c.e.holdMobile = c.e.holdMobile || k.Action.enforces()
+		c.e.fewest = mobileDigits
+		need = holdMobile
 	default:
 		return &RuleError{ID: k.ID, Field: "kind", Reason: fmt.Sprintf("unknown check %q", k.Kind)}
 	}

@@ -12,7 +12,8 @@ type group struct {
 // What it finds depends on the symbols only, never on how they arrived.
 //
 // A card is found as one group, as consecutive groups in a usual shape, or as
-// the whole run. An identity number is one group.
+// the whole run. A mobile number is one group or three of 3, 4 and 4 digits. An
+// identity number, also an old one, is one group.
 type digitRun struct {
 	groups []group // of the open run, the last one open unless afterSep
 	kept   []byte  // digits of groups, at most cardMaxDigits each
@@ -135,7 +136,16 @@ func (d *digitRun) closeGroup(e *Engine, hits []numberHit) []numberHit {
 		hits = append(hits, numberHit{KindCNID, last.span})
 	}
 	if validCard(e.issuers, d.digitsOf(last)) {
-		hits = append(hits, d.card(len(d.groups)-1))
+		hits = append(hits, d.from(KindBankCard, len(d.groups)-1))
+	}
+	if validOldID(d.digitsOf(last)) {
+		hits = append(hits, numberHit{KindCNID15, last.span})
+	}
+	if validMobile(d.digitsOf(last)) {
+		hits = append(hits, numberHit{KindCNMobile, last.span})
+	}
+	if from := len(d.groups) - len(mobileShape); from >= 0 && d.fits(from, mobileShape[:]) && last.n == mobileShape[2] && validMobile(d.kept[d.groups[from].at:]) {
+		hits = append(hits, d.from(KindCNMobile, from))
 	}
 	for _, shape := range e.shapes {
 		from := len(d.groups) - len(shape)
@@ -143,7 +153,7 @@ func (d *digitRun) closeGroup(e *Engine, hits []numberHit) []numberHit {
 			continue
 		}
 		if validCard(e.issuers, d.kept[d.groups[from].at:]) {
-			hits = append(hits, d.card(from))
+			hits = append(hits, d.from(KindBankCard, from))
 		}
 	}
 	return hits
@@ -156,7 +166,7 @@ func (d *digitRun) closeRun(e *Engine, hits []numberHit) []numberHit {
 		hits = d.closeGroup(e, hits)
 	}
 	if len(d.groups) > 1 && d.total <= cardMaxDigits && !d.wholeIsShape(e) && validCard(e.issuers, d.kept) {
-		hits = append(hits, d.card(0))
+		hits = append(hits, d.from(KindBankCard, 0))
 	}
 	d.groups, d.kept = d.groups[:0], d.kept[:0]
 	d.total, d.open, d.sep = 0, false, false
@@ -173,9 +183,10 @@ func (d *digitRun) wholeIsShape(e *Engine) bool {
 	return false
 }
 
-func (d *digitRun) card(from int) numberHit {
-	first, last := &d.groups[from], &d.groups[len(d.groups)-1]
-	return numberHit{KindBankCard, span{first.start, last.end, first.symStart, last.symEnd, first.pos, last.posEnd}}
+// from is the number that reaches from a group to the last one.
+func (d *digitRun) from(kind string, group int) numberHit {
+	first, last := &d.groups[group], &d.groups[len(d.groups)-1]
+	return numberHit{kind, span{first.start, last.end, first.symStart, last.symEnd, first.pos, last.posEnd}}
 }
 
 // fits tells whether the groups from index from on can be the beginning of
@@ -204,7 +215,7 @@ func (d *digitRun) holdFrom(e *Engine) (off int, ok bool) {
 	}
 	lastIndex := len(d.groups) - 1
 	for i := range d.groups {
-		if e.holdCard && d.cardPossible(e, i) {
+		if e.holdCard && d.cardPossible(e, i) || e.holdMobile && d.mobilePossible(i) {
 			return d.groups[i].start, true
 		}
 	}
@@ -212,7 +223,23 @@ func (d *digitRun) holdFrom(e *Engine) (off int, ok bool) {
 	if e.holdID && !d.sep && last.n <= idDigits && regionPossible(d.digitsOf(last)) {
 		return last.start, true
 	}
+	if e.holdOldID && !d.sep && last.n <= oldIDDigits && regionPossible(d.digitsOf(last)) {
+		return last.start, true
+	}
 	return 0, false
+}
+
+// mobilePossible tells whether a mobile number that begins with group i may
+// still be completed by what comes.
+func (d *digitRun) mobilePossible(i int) bool {
+	last := len(d.groups) - 1
+	if !mobilePrefix(d.digitsOf(&d.groups[i])) {
+		return false
+	}
+	if i == last && !d.sep {
+		return true
+	}
+	return d.fits(i, mobileShape[:]) && (!d.sep || d.groups[last].n == mobileShape[last-i] && last-i < len(mobileShape)-1)
 }
 
 // cardPossible tells whether a card that begins with group i may still be

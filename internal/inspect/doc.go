@@ -69,7 +69,8 @@
 // # Numbers
 //
 // An identity number is exactly 18 adjacent characters, and a digit next to it
-// on either side makes it part of something longer. A card number is looked
+// on either side makes it part of something longer; so is an old one of 15 and
+// a mobile number of 11, the latter also as 3-4-4. A card number is looked
 // for in a run of digits with single spaces or hyphens in between: each group
 // of adjacent digits, consecutive groups in a shape in which cards are printed
 // (4-4-4-4, 4-6-5 ...), and the run as a whole. Neither is decided before the

@@ -23,11 +23,13 @@ type Engine struct {
 	window        int     // the widest context window
 	holdFrom      int     // symbols of a term that may go
 
-	idRules, cardRules []int // indices into rules
-	digits             bool  // some check is there
-	holdID, holdCard   bool  // ... and changes what is released
-	issuers            []issuer
-	shapes             [][]int
+	idRules, cardRules, oldIDRules, mobileRules []int               // indices into rules
+	digits                                      bool                // some check is there
+	holdID, holdCard, holdOldID, holdMobile     bool                // ... and changes what is released
+	fewest                                      int                 // digits of the shortest number
+	look                                        func([]uint16) bool // noNumber
+	issuers                                     []issuer
+	shapes                                      [][]int
 
 	streams sync.Pool // *Stream, for Scan
 }
@@ -112,7 +114,7 @@ func (e *Engine) Scan(text string) Result {
 func (e *Engine) quiet(text string) bool {
 	var look func([]uint16) bool
 	if e.digits {
-		look = noNumber
+		look = e.look
 	}
 	quiet, odd := e.lexicon.Quiet(text, e.terms, numberSymbols, look)
 	if !quiet || !odd {
@@ -134,14 +136,13 @@ func (e *Engine) quiet(text string) bool {
 // numberSymbols is how many symbols a number with its separators may have.
 const numberSymbols = 2 * cardMaxDigits
 
-// noNumber tells whether no number of cardMinDigits or more stands in symbols,
-// single separators in between. Of two neighbours in a number one is a digit,
+// noNumber tells whether no number stands in symbols: as many digits as the
+// shortest has, single separators in between. Of two neighbours in a number one is a digit,
 // so not every place has to be looked at.
-func noNumber(symbols []uint16) bool {
-	const stride = cardMinDigits - 1
-	for i := 1; i < len(symbols); i += stride {
+func (e *Engine) noNumber(symbols []uint16) bool {
+	for i := 1; i < len(symbols); i += e.fewest - 1 {
 		if digit(symbols[i]) || digit(symbols[i-1]) {
-			if digitsAround(symbols, i) >= cardMinDigits {
+			if digitsAround(symbols, i) >= e.fewest {
 				return false
 			}
 		}

@@ -19,6 +19,19 @@ func validID(number []byte) bool {
 	return "10x98765432"[sum%11] == number[idDigits-1]
 }
 
+// oldIDDigits of the identity number before 1999: 6 region, 6 date of birth
+// without century, 3 sequence, no check digit.
+const oldIDDigits = 15
+
+// validOldID tells whether 15 digits are an old identity number. Without a
+// check digit one in a hundred numbers of that length is one.
+func validOldID(number []byte) bool {
+	if len(number) != oldIDDigits || number[0] == '9' || !regionPossible(number) {
+		return false
+	}
+	return plausibleDate(append([]byte("19"), number[6:12]...))
+}
+
 // regionPossible tells whether the number can begin like this. The first two
 // digits are a province of GB/T 2260 (with 81 to 83 for residents from Hong
 // Kong, Macao and Taiwan); the identity card of foreign permanent residents

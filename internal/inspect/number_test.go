@@ -147,3 +147,44 @@ func expectFound(t *testing.T, e *Engine, text, want string) {
 		t.Fatalf("byte by byte: released %q", released)
 	}
 }
+
+func TestMobileAndOldIdentityNumbers(t *testing.T) {
+	e := mustCompile(t, Rules{Checks: []Check{{ID: "m", Kind: KindCNMobile, Action: Mask}, {ID: "o", Kind: KindCNID15, Action: Mask}}})
+	for text, want := range map[string]string{
+		"电话13800138000。":            "电话***********。",
+		"138 0013 8000":             "*************",
+		"138-0013-8000，":            "*************，",
+		"+86 138-0013-8000":         "+86 *************",
+		"8613800138000":             "*************",
+		"１３８００１３８０００":               "***********",
+		"12800138000":               "12800138000",   // no such prefix
+		"138001380001":              "138001380001",  // part of something longer
+		"1380013800":                "1380013800",    // too short
+		"1380 0138 000":             "1380 0138 000", // not so grouped
+		"138  0013 8000":            "138  0013 8000",
+		"编号110105491231002":         "编号***************",
+		"110105491331002":           "110105491331002", // there is no month 13
+		"990105491231002":           "990105491231002", // nor a province 99
+		"1380013800 0 138-0013 800": "1380013800 0 138-0013 800",
+	} {
+		if got := e.Scan(text).Released; got != want {
+			t.Errorf("%q: released %q, want %q", text, got, want)
+		}
+		released, _, _ := run(e.NewStream(), tokens(text, 1, 3))
+		if released != want {
+			t.Errorf("%q in pieces: released %q, want %q", text, released, want)
+		}
+	}
+}
+
+func TestNumbersInALongCalmTextAreNotMissed(t *testing.T) {
+	e := mustCompile(t, Rules{Checks: []Check{{ID: "m", Kind: KindCNMobile, Action: Mask}, {ID: "c", Kind: KindBankCard, Action: Mask}}})
+	for _, number := range []string{goodMobile, "138 0013 8000", goodCard, "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"} {
+		for pad := range 40 { // at each place of the sampling
+			text := strings.Repeat("长文", 3000) + strings.Repeat("字", pad) + number + strings.Repeat("长文", 3000)
+			if len(e.Scan(text).Matches) != 1 {
+				t.Fatalf("%q behind %d characters is missed", number, pad)
+			}
+		}
+	}
+}

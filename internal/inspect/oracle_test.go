@@ -125,8 +125,13 @@ func (o *oracle) hits() []oracleHit {
 	}
 	for n, c := range o.rules.Checks {
 		numbers := o.cards()
-		if c.Kind == KindCNID {
+		switch c.Kind {
+		case KindCNID:
 			numbers = o.ids()
+		case KindCNID15:
+			numbers = o.oldIDs()
+		case KindCNMobile:
+			numbers = o.mobiles()
 		}
 		for p, decided := range numbers {
 			hits = append(hits, oracleHit{
@@ -171,6 +176,38 @@ func (o *oracle) ids() map[[2]int]int {
 		}
 		if len(number) == 17 && g[1] < len(o.syms) && o.syms[g[1]] == 'x' && !o.digitAt(g[1]+1) && validID(append(number, 'x')) {
 			out[[2]int{g[0], g[1] + 1}] = g[1] + 2
+		}
+	}
+	return out
+}
+
+func (o *oracle) oldIDs() map[[2]int]int {
+	out := make(map[[2]int]int)
+	for _, g := range o.groups() {
+		if validOldID([]byte(string(o.syms[g[0]:g[1]]))) {
+			out[g] = g[1] + 1
+		}
+	}
+	return out
+}
+
+func (o *oracle) mobiles() map[[2]int]int {
+	out := make(map[[2]int]int)
+	groups := o.groups()
+	for i, g := range groups {
+		if validMobile([]byte(string(o.syms[g[0]:g[1]]))) {
+			out[g] = g[1] + 1
+		}
+		if i < 2 {
+			continue
+		}
+		a, b := groups[i-2], groups[i-1]
+		joined := b[0] == a[1]+1 && g[0] == b[1]+1 && isSeparator(o.syms[a[1]]) && isSeparator(o.syms[b[1]])
+		if !joined || a[1]-a[0] != 3 || b[1]-b[0] != 4 || g[1]-g[0] != 4 {
+			continue
+		}
+		if validMobile([]byte(string(o.syms[a[0]:a[1]]) + string(o.syms[b[0]:b[1]]) + string(o.syms[g[0]:g[1]]))) {
+			out[[2]int{a[0], g[1]}] = g[1] + 1
 		}
 	}
 	return out

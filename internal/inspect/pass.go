@@ -48,7 +48,7 @@ func (s *Stream) pass(chunk string) (step Step, ok bool) {
 			case f > 0x2212 || f > '9' && f < 0xA0: // no digit and no separator
 				digits = 0
 			case isDigit(f):
-				if digits++; digits >= cardMinDigits {
+				if digits++; digits >= e.fewest {
 					return Step{}, false
 				}
 				sep = false

@@ -18,6 +18,8 @@ const (
 	goodIDOnly = "440524188001010014" // right check character, but born in 1880
 	goodCard   = "4111111111111111"   // the schemes' test numbers
 	goodCard19 = "6212345678901234569"
+	goodMobile = "13800138000"
+	goodID15   = "110105491231002"
 )
 
 // drawText makes texts in which the rules of drawRules meet, overlap and are
@@ -26,7 +28,7 @@ func drawText(t *rapid.T) string {
 	pieces := []string{
 		"a", "b", "A", "Ｂ", "х", "中", "忠", "文", "闻", "字", "中文中", "钟闻仲", "法", "氵去", "氵去中", "zhongwen", "發", "\u200b", "\u200d", "\ufe0f", "\u00ad", "。", "😀",
 		"\xff", "\xe4\xb8", "\xf0\x9f", "�", " ", "-", "x", "X", "1", "4", "62", "９", "0000",
-		goodID, goodCard, goodCard19, "4111 1111 1111 1111", "4111-1111-1111-1111", "411111 1111111111",
+		goodID, goodCard, goodCard19, goodMobile, goodID15, "86", "138 0013 8000", "138-0013-8000", "138 00138 000", "13", "0013", "4111 1111 1111 1111", "4111-1111-1111-1111", "411111 1111111111",
 		"3782 822463 10005", "6212 3456 7890 1234 569", "41 11 11 11 11 11 11 11", "11010519491231002", "110105194912310028",
 		strings.Repeat("\u200b", maxSkipRun+3),
 	}
@@ -70,7 +72,7 @@ func drawRulesWith(t *rapid.T, disguised bool) Rules {
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "checks") {
 		rules.Checks = append(rules.Checks, Check{ID: fmt.Sprintf("c%d", i), Action: action.Draw(t, "action"),
-			Kind: rapid.SampledFrom([]string{KindCNID, KindBankCard}).Draw(t, "kind")})
+			Kind: rapid.SampledFrom([]string{KindCNID, KindBankCard, KindCNID15, KindCNMobile}).Draw(t, "kind")})
 	}
 	rules.ReplaceText = rapid.SampledFrom([]string{"", "…"}).Draw(t, "replace text")
 	return rules

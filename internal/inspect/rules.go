@@ -21,6 +21,8 @@ const (
 	KindTerm     = "term"
 	KindCNID     = "cn_id"
 	KindBankCard = "bank_card"
+	KindCNID15   = "cn_id15"
+	KindCNMobile = "cn_mobile"
 )
 
 // Term is one lexicon entry. Text is folded before it is compared, so case,
@@ -59,10 +61,14 @@ type Disguise struct {
 // check character, with a plausible region and date of birth, not part of a
 // longer run of digits. Kind "bank_card" is a payment card number of ISO/IEC
 // 7812: 13 to 19 digits with a known issuer prefix and a right Luhn digit,
-// single spaces or hyphens allowed in between.
+// single spaces or hyphens allowed in between. Kind "cn_id15" is the citizen
+// identity number of before 1999, 15 digits with a plausible region and date
+// but without a check digit, so that chance makes some; ask for it only where
+// old papers are expected. Kind "cn_mobile" is a mobile number of China, 11
+// digits, also as 3-4-4, or 13 digits with the country code before it.
 type Check struct {
 	ID     string // unique among all terms and checks
-	Kind   string // KindCNID or KindBankCard
+	Kind   string // one of the kinds but KindTerm
 	Action Action // Observe, Mask, Replace or Block
 	Risk   string // risk code, reported only
 }
@@ -108,7 +114,7 @@ func (e *RuleError) Error() string {
 // Match is one hit.
 type Match struct {
 	RuleID      string
-	Kind        string // KindTerm, KindCNID or KindBankCard
+	Kind        string // KindTerm or that of a check
 	Action      Action
 	Risk, Topic string
 	// Start and End are byte offsets in the original text, counted from the

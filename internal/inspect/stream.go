@@ -326,9 +326,16 @@ func (s *Stream) spanOf(first, last int) span {
 
 func (s *Stream) takeNumbers() {
 	for _, n := range s.numbers {
-		rules := s.e.cardRules
-		if n.kind == KindCNID {
+		var rules []int
+		switch n.kind {
+		case KindBankCard:
+			rules = s.e.cardRules
+		case KindCNID:
 			rules = s.e.idRules
+		case KindCNID15:
+			rules = s.e.oldIDRules
+		case KindCNMobile:
+			rules = s.e.mobileRules
 		}
 		for _, r := range rules {
 			s.hit(r, n.span, found{})
