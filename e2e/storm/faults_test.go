@@ -98,12 +98,13 @@ func (s *storm) cutting(dbs []*line) func(context.Context, *row) error {
 	}
 }
 
-func (s *storm) failover(ctx context.Context, _ *row) error {
+func (s *storm) failover(ctx context.Context, r *row) error {
 	s.pgDown.Store(true)
 	defer s.pgDown.Store(false)
 	if err := s.pg.Failover(ctx); err != nil {
 		return err
 	}
+	s.killed(r, "PostgreSQL primary")
 	return errors.Join(s.nodes[0].db.turnTo(s.pg.Address()), s.nodes[1].db.turnTo(s.pg.Address()))
 }
 

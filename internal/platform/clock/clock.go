@@ -34,6 +34,12 @@ func IsSystem(c Clock) bool { _, ok := c.(system); return ok }
 func (system) Now() time.Time                         { return stepped(time.Now()).UTC() }
 func (system) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
+// Running says how long the process has run, by a clock that nobody steps: what lies between two of its answers has passed, whatever
+// the machine's clock says.
+func Running() time.Duration { return time.Since(started) }
+
+var started = time.Now()
+
 // Fake is a clock that stands still until it is told to move. Safe for concurrent use.
 type Fake struct {
 	mu      sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"io/fs"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -24,9 +25,9 @@ func (o Options) Knowing(files fs.FS) Options { o.schema = files; return o }
 // Oldest finds what a schema change says of the programs that bear it.
 var Oldest = oldest
 
-// CorrectedClock is a clock, and what it is told of the database's.
-func CorrectedClock(c clock.Clock) (clock.Clock, func(ms, asked, answered int64)) {
-	x := &corrected{Clock: c}
+// CorrectedClock is a clock, beside one that nobody steps, and what it is told of the database's.
+func CorrectedClock(c clock.Clock, running func() time.Duration) (clock.Clock, func(ms, asked, answered int64)) {
+	x := &corrected{Clock: c, running: running}
 	return x, x.correct
 }
 

@@ -60,7 +60,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if err := o.prepare(ctx, config); err != nil {
 		return nil, err
 	}
-	p := &postgres{config: config, node: NewID(clock.Ms(o.Clock)), clock: &corrected{Clock: o.Clock}}
+	p := &postgres{config: config, node: NewID(clock.Ms(o.Clock)), clock: &corrected{Clock: o.Clock, running: clock.Running}}
 	if clock.IsSystem(o.Clock) {
 		o.Clock = p.clock
 	}
@@ -208,15 +208,35 @@ func (p *postgres) status(ctx context.Context, t turn) (status string) {
 }
 
 // corrected is the machine's clock, put right by the database's where they are visibly apart: several nodes
-// judge a due time by one clock.
+// judge a due time by one clock. A step of the machine's clock is seen by what has passed meanwhile, and left out.
 type corrected struct {
 	clock.Clock
-	behindMs atomic.Int64
+	running func() time.Duration
+	last    atomic.Pointer[instant]
+}
+
+// instant is what all clocks said at once.
+type instant struct {
+	machineMs, behindMs int64
+	running             time.Duration
+}
+
+func (c *corrected) asked() instant {
+	if r := c.last.Load(); r != nil {
+		return *r
+	}
+	return instant{machineMs: clock.Ms(c.Clock), running: c.running()}
 }
 
 // Now is the database's time as far as it is known.
 func (c *corrected) Now() time.Time {
-	return c.Clock.Now().Add(time.Duration(c.behindMs.Load()) * time.Millisecond)
+	r := c.asked()
+	now := c.Clock.Now()
+	stepped := now.UnixMilli() - r.machineMs - (c.running() - r.running).Milliseconds()
+	if stepped < visible && stepped > -visible {
+		stepped = 0
+	}
+	return now.Add(time.Duration(r.behindMs-stepped) * time.Millisecond)
 }
 
 // visible is how far apart clocks may be before it counts: below it is the noise of an answer's way.
@@ -228,10 +248,12 @@ func (c *corrected) correct(ms, asked, answered int64) {
 	if answered-asked > visible || answered < asked {
 		return
 	}
+	r := instant{answered, c.asked().behindMs, c.running()}
 	behind := ms - (asked+answered)/2
-	if d := behind - c.behindMs.Load(); d > visible || d < -visible {
-		c.behindMs.Store(behind)
+	if d := behind - r.behindMs; d > visible || d < -visible {
+		r.behindMs = behind
 	}
+	c.last.Store(&r)
 }
 
 // Skew is how far the machine's clock is behind the database's, as of the last write; 0 on SQLite.
@@ -239,5 +261,5 @@ func (s *Store) Skew() time.Duration {
 	if s.pg == nil {
 		return 0
 	}
-	return time.Duration(s.pg.clock.behindMs.Load()) * time.Millisecond
+	return time.Duration(s.pg.clock.asked().behindMs) * time.Millisecond
 }

@@ -248,11 +248,40 @@ func TestAClockThatIsVisiblyApartFromTheDatabasesIsPutRight(t *testing.T) {
 		"stepped back meanwhile": {1_005_000, 1_000_000, 999_000, 0},
 	} {
 		base := clock.NewFake(time.UnixMilli(1_000_000))
-		fixed, correct := store.CorrectedClock(base)
+		fixed, correct := store.CorrectedClock(base, func() time.Duration { return 0 })
 		correct(c.database, c.asked, c.answered)
 		if got := fixed.Now().UnixMilli() - 1_000_000; got != c.want {
 			t.Errorf("%s: put right by %d ms, want %d", name, got, c.want)
 		}
+	}
+}
+
+func TestAStepOfTheMachinesClockMovesNoDeadlineNotEvenUntilTheDatabaseIsAskedAgain(t *testing.T) {
+	machine, running := clock.NewFake(time.UnixMilli(1_000_000)), time.Duration(0)
+	fixed, correct := store.CorrectedClock(machine, func() time.Duration { return running })
+	correct(1_005_000, 1_000_000, 1_000_000) // five seconds behind
+	pass := func(d, step time.Duration) {
+		running += d
+		machine.Advance(d + step)
+	}
+	for _, c := range []struct {
+		what    string
+		d, step time.Duration
+		want    int64
+	}{
+		{"an hour ahead", 2 * time.Second, time.Hour, 1_007_000},
+		{"and back", time.Second, -time.Hour, 1_008_000},
+		{"two hours back", time.Second, -2 * time.Hour, 1_009_000},
+		{"noise is no step", time.Second, 50 * time.Millisecond, 1_010_000},
+	} {
+		if pass(c.d, c.step); fixed.Now().UnixMilli()/1000 != c.want/1000 {
+			t.Errorf("%s: %d, want %d", c.what, fixed.Now().UnixMilli(), c.want)
+		}
+	}
+	now := clock.Ms(machine)
+	correct(1_010_000, now, now) // asked again, the machine's clock wrong as it is
+	if pass(time.Second, 0); fixed.Now().UnixMilli()/1000 != 1_011 {
+		t.Errorf("asked again: %d", fixed.Now().UnixMilli())
 	}
 }
 
