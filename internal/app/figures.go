@@ -53,11 +53,11 @@ func (f figures) Collect(ch chan<- prometheus.Metric) {
 	}
 	put(reportsOverdue, s.Overdue)
 	put(reportsAtOnce, s.AtOnce)
-	standing := map[string]int{"fresh": 0, "behind": 0, "lost": 0, "idle": 0}
+	standing := map[string]int{containment.Fresh: 0, containment.Behind: 0, containment.Lost: 0, containment.Idle: 0}
 	var revision int64
 	if f.house.Store.Read().NewRaw("SELECT revision FROM bundle_state WHERE id = 1").Scan(ctx, &revision) == nil {
 		for _, g := range s.Gateways {
-			standing[gatewayState(g, s.NowMs, revision)]++
+			standing[g.Standing(s.NowMs, revision)]++
 		}
 		for state, n := range standing {
 			put(gatewaysNow, n, state)
@@ -74,16 +74,4 @@ func (f figures) Collect(ch chan<- prometheus.Metric) {
 	for state, n := range states {
 		put(nodesNow, n, state)
 	}
-}
-
-func gatewayState(g containment.GatewayRow, nowMs, revision int64) string {
-	switch {
-	case nowMs-g.LastSeenMs > 30_000: // three heartbeats
-		return "lost"
-	case g.Revision < revision:
-		return "behind"
-	case !g.Effective:
-		return "idle"
-	}
-	return "fresh"
 }

@@ -215,14 +215,14 @@ func (p *patient) settings(ctx context.Context, db *bun.DB) (map[string]string, 
 func (p *patient) standbys(ctx context.Context, db *bun.DB, synchronous bool) error {
 	var rows []struct {
 		Name string
-		Lag  *int64 // s
+		Lag  *float64 // s
 	}
-	if err := db.NewRaw(`SELECT COALESCE(application_name, '?') AS name, EXTRACT(EPOCH FROM replay_lag)::bigint AS lag FROM pg_stat_replication WHERE application_name IS DISTINCT FROM 'pg_basebackup'`).Scan(ctx, &rows); err != nil {
+	if err := db.NewRaw(`SELECT COALESCE(application_name, '?') AS name, EXTRACT(EPOCH FROM replay_lag)::float8 AS lag FROM pg_stat_replication WHERE application_name IS DISTINCT FROM 'pg_basebackup'`).Scan(ctx, &rows); err != nil {
 		return err
 	}
 	for _, r := range rows {
-		if r.Lag != nil && *r.Lag > replayWithin {
-			p.bad("postgres", "doctor.postgres_lag", "standby", r.Name, "seconds", *r.Lag)
+		if r.Lag != nil && *r.Lag > p.Lag.Seconds() {
+			p.bad("postgres", "doctor.postgres_lag", "standby", r.Name, "seconds", int64(*r.Lag))
 		}
 	}
 	if len(rows) > 0 && !synchronous {
@@ -230,5 +230,3 @@ func (p *patient) standbys(ctx context.Context, db *bun.DB, synchronous bool) er
 	}
 	return nil
 }
-
-const replayWithin = 30 // s

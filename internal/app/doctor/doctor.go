@@ -31,6 +31,7 @@ type Options struct {
 	Thorough  bool              // reads all: the whole database and the whole record
 
 	Clock clock.Clock                                                                   // [the system's]
+	Lag   time.Duration                                                                 // how far a standby may be behind [30 s]
 	Room  func(path string) (free, total uint64, err error)                             // [asks the file system]
 	Get   func(ctx context.Context, c *http.Client, url string) (*http.Response, error) // [by the client]
 }
@@ -142,6 +143,9 @@ func Examine(ctx context.Context, o Options, lang locale.Lang) (*Report, error) 
 	}
 	if o.Clock == nil {
 		o.Clock = clock.System()
+	}
+	if o.Lag == 0 {
+		o.Lag = 30 * time.Second
 	}
 	if o.Room == nil {
 		o.Room = room

@@ -467,6 +467,54 @@ func TestOnPostgreSQLTheServersSettingsAreJudged(t *testing.T) {
 	}
 }
 
+func TestOnPostgreSQLStandbysAreJudged(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts two servers")
+	}
+	pair := storetest.StartPair(t, "x")
+	in := install(t, pair.URL("x"))
+	in.o.Lag = time.Second
+	if got := in.wrong(); !slices.Equal(got, []string{"postgres_no_archive"}) {
+		t.Errorf("with a synchronous standby: %q", got)
+	}
+	on := func(address, statement string) {
+		t.Helper()
+		db, err := store.Reader(t.Context(), in.o.App.DataDir, address)
+		in.must(err)
+		defer db.Close()
+		_, err = db.ExecContext(t.Context(), statement)
+		in.must(err)
+	}
+	on(pair.Standby("x"), "SELECT pg_wal_replay_pause()")
+	in.must(pair.Exec(t.Context(), "x", "UPDATE bundle_state SET changed_ms = changed_ms + 1"))
+	for range 200 { // until the standby has been behind for longer
+		if slices.Contains(in.wrong(), "postgres_lag") {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+		in.must(pair.Exec(t.Context(), "x", "UPDATE bundle_state SET changed_ms = changed_ms + 1"))
+	}
+	if got := in.wrong(); !slices.Equal(got, []string{"postgres_lag", "postgres_no_archive"}) {
+		t.Errorf("with one that does not replay: %q", got)
+	}
+	on(pair.Standby("x"), "SELECT pg_wal_replay_resume()")
+	in.must(pair.Exec(t.Context(), "postgres", "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()"))
+	for range 200 {
+		if !slices.Contains(in.wrong(), "postgres_lag") {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+		in.must(pair.Exec(t.Context(), "x", "UPDATE bundle_state SET changed_ms = changed_ms + 1"))
+	}
+	if got := in.wrong(); !slices.Equal(got, []string{"postgres_asynchronous", "postgres_no_archive"}) {
+		t.Errorf("with one that is not synchronous: %q", got)
+	}
+	in.o.App.Database = pair.Standby("x")
+	if got := in.wrong(); !slices.Contains(got, "postgres_standby") {
+		t.Errorf("a standby in the primary's place: %q", got)
+	}
+}
+
 func write(ctx context.Context, db *bun.DB, s string) error {
 	_, err := db.ExecContext(ctx, "SET default_transaction_read_only = off")
 	if err == nil {

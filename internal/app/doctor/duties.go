@@ -13,10 +13,8 @@ import (
 	"github.com/fengsui/fengsui/internal/standard"
 )
 
-const (
-	gatewayLost = 30 * time.Second // three heartbeats
-	late        = time.Minute      // how long what is due may wait
-)
+// late is how long what is due may wait.
+const late = time.Minute
 
 // gateways looks at who passes the traffic, as long as somebody is there to hear of them.
 func (p *patient) gateways(ctx context.Context) error {
@@ -31,17 +29,12 @@ func (p *patient) gateways(ctx context.Context) error {
 	if err := p.db.NewRaw("SELECT revision FROM bundle_state WHERE id = 1").Scan(ctx, &revision); err != nil {
 		return err
 	}
-	var lost, behind, idle []string
+	by := map[string][]string{}
 	for _, g := range rows {
-		switch {
-		case p.nowMs()-g.LastSeenMs > gatewayLost.Milliseconds():
-			lost = append(lost, g.ID)
-		case g.Revision < revision:
-			behind = append(behind, g.ID)
-		case !g.Effective:
-			idle = append(idle, g.ID)
-		}
+		s := g.Standing(p.nowMs(), revision)
+		by[s] = append(by[s], g.ID)
 	}
+	lost, behind, idle := by[containment.Lost], by[containment.Behind], by[containment.Idle]
 	if len(lost) > 0 {
 		p.bad("gateways", "doctor.gateways_lost", "gateways", strings.Join(lost, ", "))
 	}

@@ -55,6 +55,27 @@ type Status struct {
 	Proven       bool     `json:"proven"`
 }
 
+// How a gateway stands.
+const (
+	Fresh  = "fresh"  // in contact, obeys the newest revision
+	Behind = "behind" // in contact, obeys an older one
+	Lost   = "lost"   // not heard of for three heartbeats
+	Idle   = "idle"   // in contact, and not effective
+)
+
+// Standing is how the gateway stands at nowMs, when revision is the newest.
+func (g GatewayRow) Standing(nowMs, revision int64) string {
+	switch {
+	case nowMs-g.LastSeenMs > 30_000:
+		return Lost
+	case g.Revision < revision:
+		return Behind
+	case !g.Effective:
+		return Idle
+	}
+	return Fresh
+}
+
 // Gateways lists the known gateways.
 func Gateways(ctx context.Context, db bun.IDB) ([]GatewayRow, error) {
 	out := []GatewayRow{}

@@ -120,6 +120,13 @@ func (p *Pair) Address() string {
 // URL is the address of a database of the primary.
 func (p *Pair) URL(database string) string { return URLAt(p.Address(), database) }
 
+// Standby is the address of a database of the standby, which only reads.
+func (p *Pair) Standby(database string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return URLAt("127.0.0.1:"+p.standby.port, database)
+}
+
 // URLAt is the address of a database of a server on the loopback.
 func URLAt(address, database string) string {
 	return "postgres://fengsui@" + address + "/" + database + "?sslmode=disable"
