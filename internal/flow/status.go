@@ -54,7 +54,7 @@ func (h *House) Status(ctx context.Context) (Status, error) {
 		}
 	}
 	var standing []obligation.Obligation
-	if err := db.NewSelect().Model(&standing).Where("state IN ('pending','owed','decision') AND incident_id IN (SELECT id FROM incident WHERE kind = 'real' AND NOT restricted)").Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&standing).Where("state IN ('pending','owed','decision') AND EXISTS (SELECT 1 FROM incident AS i WHERE i.id = incident_id AND i.kind = 'real' AND NOT i.restricted)").Scan(ctx); err != nil {
 		return s, err
 	}
 	obligation.Order(h.Book, standing)

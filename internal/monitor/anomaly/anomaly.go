@@ -250,7 +250,7 @@ func load(ctx context.Context, db bun.IDB, actor store.Actor, id, field string) 
 // know, and of those merged into them, for use as a subquery. The parts of the system know of all.
 func Hidden(actor store.Actor) schema.QueryWithArgs {
 	return bun.SafeQuery(`WITH RECURSIVE hid(id) AS (
-		SELECT h.id FROM anomaly h JOIN incident i ON i.id = h.incident_id WHERE h.incident_id <> '' AND i.restricted AND NOT ?
+		SELECT h.id FROM incident i CROSS JOIN anomaly h WHERE h.incident_id = i.id AND h.incident_id <> '' AND i.restricted AND NOT ?
 			AND NOT EXISTS (SELECT 1 FROM incident_access x WHERE x.incident_id = i.id AND x.person_id = ?)
 		UNION SELECT m.id FROM anomaly m JOIN hid ON m.merged_into = hid.id WHERE m.merged_into <> '') SELECT id FROM hid`, actor.IsSystem(), actor.ID)
 }

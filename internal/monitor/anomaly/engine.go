@@ -419,10 +419,13 @@ func (e *Engine) load(ctx context.Context) error {
 		t.active[a.Fingerprint] = &live{a: a, stored: true, subjects: map[string]struct{}{}, kept: int(n)}
 		oldest = min(oldest, telemetry.SeqAt(max(0, a.OpenedMs-window))-1)
 	}
-	var past []Anomaly
+	var past []struct { // of years, if something has waited for so long
+		ID, Fingerprint string
+		DecidedMs       int64
+	}
 	// Also decisions before the horizon matter to the subjects of anomalies that opened after them.
 	since := min(horizon, telemetry.StoredMs(oldest))
-	if err := db.NewSelect().Model(&past).Where("decided_ms > ?", since).Order("decided_ms").Scan(ctx); err != nil {
+	if err := db.NewSelect().Table("anomaly").Column("id", "fingerprint", "decided_ms").Where("decided_ms > ?", since).Order("decided_ms").Scan(ctx, &past); err != nil {
 		return err
 	}
 	for _, p := range past {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -43,8 +45,7 @@ func (w *Worker) fireBatch(ctx context.Context) (bool, error) {
 		for i, r := range claimed {
 			// Other writers wait for this transaction, so it gives the rest back when it has lasted long enough.
 			if i > 0 && w.clock.Now().Sub(begun) > w.o.Hold {
-				_, err := tx.NewRaw("UPDATE due SET owner = '', lease_until_ms = 0 WHERE state = 'pending' AND attempts = 0 AND owner = ?", w.o.Owner).Exec(ctx)
-				return err
+				return giveBack(ctx, tx, claimed[i:])
 			}
 			r.Attempts, r.FirstAttemptMs = 1, tx.NowMs
 			done, err := w.fire(ctx, tx, &r)
@@ -81,6 +82,18 @@ func (w *Worker) fireBatch(ctx context.Context) (bool, error) {
 	}
 	w.batch = max(1, w.batch/4)
 	return true, w.note(ctx, bad.row, bad.err)
+}
+
+// giveBackSQL names the rows: who looked for them by their owner would read all that waits.
+const giveBackSQL = "UPDATE due SET owner = '', lease_until_ms = 0 WHERE id IN (?) AND state = 'pending' AND attempts = 0"
+
+func giveBack(ctx context.Context, tx *store.Tx, rest []Row) error {
+	ids := make([]string, len(rest))
+	for i, r := range rest {
+		ids[i] = r.ID
+	}
+	_, err := tx.NewRaw(giveBackSQL, bun.List(ids)).Exec(ctx)
+	return err
 }
 
 // retry gives the rows whose attempts failed another one, each in its own transaction, a few a round so

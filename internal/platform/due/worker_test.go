@@ -450,14 +450,29 @@ func TestTwoWorkersOnOneDatabaseFireEachRowOnce(t *testing.T) {
 	}
 }
 
+func TestTheBacklogIsCountedWithoutReadingARow(t *testing.T) {
+	st := open(t, clock.NewFake(start))
+	plan := storetest.Plan(t, st.Read(), strings.ReplaceAll(due.CountBacklogSQL, "?", "5"))
+	if !plan.Uses("due_open") || !strings.Contains(string(plan), "due_next") || plan.Scans("due\n") {
+		t.Error(plan)
+	}
+}
+
 func TestTheQueriesOfEachRoundUseAnIndex(t *testing.T) {
 	st := open(t, clock.NewFake(start))
 	for name, q := range map[string]string{
-		"due_next": "SELECT id FROM due WHERE state = 'pending' AND attempts = 0 AND next_ms <= 5 ORDER BY next_ms LIMIT 9",
-		"due_open": due.OverdueRowsSQL,
+		"due_next":    "SELECT id FROM due WHERE state = 'pending' AND attempts = 0 AND next_ms <= 5 ORDER BY next_ms LIMIT 9",
+		"due_open":    due.OverdueRowsSQL,
+		"due_put_off": "SELECT id FROM due WHERE state = 'pending' AND next_ms > due_ms AND next_ms > 5",
+		// Else each round would read all that is overdue: after a long stop, for every batch again.
+		"due_retry": "SELECT id FROM due WHERE state = 'pending' AND attempts > 0 AND next_ms <= 5 AND lease_until_ms <= 5 AND kind IN ('a', 'b') ORDER BY next_ms LIMIT 1",
 	} {
 		if plan := storetest.Plan(t, st.Read(), strings.ReplaceAll(q, "?", "5")); !plan.Uses(name) || plan.Sorts() {
 			t.Errorf("%s: %s", name, plan)
 		}
+	}
+	// Nor does a batch that gives its rest back read all that waits.
+	if plan := storetest.Plan(t, st.Read(), strings.ReplaceAll(due.GiveBackSQL, "?", "'5'")); strings.Contains(string(plan), "due_next") || plan.Scans("due") {
+		t.Error(plan)
 	}
 }
