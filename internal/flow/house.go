@@ -11,6 +11,7 @@ import (
 	"github.com/fengsui/fengsui/internal/monitor/intake"
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/due"
+	"github.com/fengsui/fengsui/internal/platform/listing"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/login"
 	"github.com/fengsui/fengsui/internal/platform/notify"
@@ -51,6 +52,8 @@ type House struct {
 
 	Node   string       // the name under which this process serves
 	Cycles []*due.Cycle // the heartbeats of the loops that keep clocks and messages
+
+	counts listing.Counts // of long lists
 
 	PlayDrill    func(ctx context.Context, a store.Actor, scenario string) (drill.Drill, error) // has a drill played by this server
 	PlayingDrill func() string                                                                  // the drill that it plays now; "" for none

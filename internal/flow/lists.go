@@ -81,7 +81,7 @@ type MessageItem struct {
 
 // AnomalyList is the anomaly queue.
 func (h *House) AnomalyList() listing.List[AnomalyItem] {
-	return listing.List[AnomalyItem]{Table: anomaly.Listing(), Mine: anomaly.Mine, IDOf: func(x AnomalyItem) string { return x.ID },
+	return listing.List[AnomalyItem]{Kept: &h.counts, NowMs: h.NowMs, Table: anomaly.Listing(), Mine: anomaly.Mine, IDOf: func(x AnomalyItem) string { return x.ID },
 		Load: func(ctx context.Context, db bun.IDB, _ store.Actor, ids []string) ([]AnomalyItem, error) {
 			return dressed(ctx, db, ids, func(x anomaly.Anomaly) string { return x.ServiceID }, func(x anomaly.Anomaly, service string) AnomalyItem {
 				return AnomalyItem{x, service}
@@ -91,12 +91,12 @@ func (h *House) AnomalyList() listing.List[AnomalyItem] {
 
 // IncidentList is the list of incidents.
 func (h *House) IncidentList() listing.List[IncidentItem] {
-	return listing.List[IncidentItem]{Table: incident.Listing(), Mine: incident.Mine, IDOf: func(x IncidentItem) string { return x.ID }, Load: h.incidentItems}
+	return listing.List[IncidentItem]{Kept: &h.counts, NowMs: h.NowMs, Table: incident.Listing(), Mine: incident.Mine, IDOf: func(x IncidentItem) string { return x.ID }, Load: h.incidentItems}
 }
 
 // OrderList is the list of orders.
 func (h *House) OrderList() listing.List[OrderItem] {
-	return listing.List[OrderItem]{Table: containment.Listing(), Mine: containment.Mine, IDOf: func(x OrderItem) string { return x.ID },
+	return listing.List[OrderItem]{Kept: &h.counts, NowMs: h.NowMs, Table: containment.Listing(), Mine: containment.Mine, IDOf: func(x OrderItem) string { return x.ID },
 		Load: func(ctx context.Context, db bun.IDB, _ store.Actor, ids []string) ([]OrderItem, error) {
 			numbers, err := names(ctx, db, "SELECT id, number AS name FROM incident WHERE id IN (SELECT incident_id FROM disposal_order WHERE id IN (?))", bun.List(ids))
 			if err != nil {
@@ -110,7 +110,7 @@ func (h *House) OrderList() listing.List[OrderItem] {
 
 // ComplaintList is the list of complaints.
 func (h *House) ComplaintList() listing.List[ComplaintItem] {
-	return listing.List[ComplaintItem]{Table: intake.Listing(), Mine: intake.Mine, IDOf: func(x ComplaintItem) string { return x.ID },
+	return listing.List[ComplaintItem]{Kept: &h.counts, NowMs: h.NowMs, Table: intake.Listing(), Mine: intake.Mine, IDOf: func(x ComplaintItem) string { return x.ID },
 		Load: func(ctx context.Context, db bun.IDB, _ store.Actor, ids []string) ([]ComplaintItem, error) {
 			return dressed(ctx, db, ids, func(x intake.Complaint) string { return x.ServiceID }, func(x intake.Complaint, service string) ComplaintItem {
 				return ComplaintItem{x, service}
@@ -120,7 +120,7 @@ func (h *House) ComplaintList() listing.List[ComplaintItem] {
 
 // RecordList is the list of the record's entries.
 func (h *House) RecordList() listing.List[RecordItem] {
-	return listing.List[RecordItem]{Table: record.Listing(), IDOf: func(x RecordItem) string { return strconv.FormatInt(x.Idx, 10) },
+	return listing.List[RecordItem]{Kept: &h.counts, NowMs: h.NowMs, Table: record.Listing(), IDOf: func(x RecordItem) string { return strconv.FormatInt(x.Idx, 10) },
 		Mine: func(a store.Actor) (listing.Where, error) {
 			if err := identity.Require(a, "record.read"); err != nil {
 				return nil, err
@@ -157,7 +157,7 @@ func (h *House) RecordList() listing.List[RecordItem] {
 // MessageList is the list of messages. Who may read incidents reads what was told about those he may know
 // of, and about everything else.
 func (h *House) MessageList() listing.List[MessageItem] {
-	return listing.List[MessageItem]{Table: notify.Listing(), IDOf: func(x MessageItem) string { return x.ID },
+	return listing.List[MessageItem]{Kept: &h.counts, NowMs: h.NowMs, Table: notify.Listing(), IDOf: func(x MessageItem) string { return x.ID },
 		Mine: func(a store.Actor) (listing.Where, error) {
 			if err := identity.Require(a, "incident.read"); err != nil {
 				return nil, err
@@ -193,7 +193,7 @@ type ObligationItem struct {
 
 // ObligationList is what is owed over all incidents that the actor may know of.
 func (h *House) ObligationList() listing.List[ObligationItem] {
-	return listing.List[ObligationItem]{IDOf: func(x ObligationItem) string { return x.ID },
+	return listing.List[ObligationItem]{Kept: &h.counts, NowMs: h.NowMs, IDOf: func(x ObligationItem) string { return x.ID },
 		Table: listing.Table{From: "obligation AS b", ID: "b.id", Time: "b.clock_start_ms", Search: []string{listing.Has("b.rule_id"), listing.Has("b.authority")},
 			Fields: []listing.Field{{Name: "state", Expr: "b.state", Values: []string{"pending", "owed", "decision", "struck_off", "met"}, Facet: true}, {Name: "rule_id", Expr: "b.rule_id", Facet: true}, {Name: "incident_id", Expr: "b.incident_id"}}},
 		Mine: func(a store.Actor) (listing.Where, error) {

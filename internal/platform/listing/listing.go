@@ -49,6 +49,9 @@ type List[T any] struct {
 	Mine func(a store.Actor) (Where, error)                                              // permission and need to know
 	Load func(ctx context.Context, db bun.IDB, a store.Actor, ids []string) ([]T, error) // in any order
 	IDOf func(T) string
+
+	Kept  *Counts      // nil: each answer counts anew
+	NowMs func() int64 // for Kept
 }
 
 // Count is how many rows have a value.
@@ -58,7 +61,8 @@ type Count struct {
 }
 
 // Page is one answer. Total and facets are of all rows that fit the question, not of the page; a facet
-// ignores the filter on itself, so that it shows what else could be chosen.
+// ignores the filter on itself, so that it shows what else could be chosen. Those of a list that keeps its
+// counts may be ten seconds old where there is much to count.
 type Page[T any] struct {
 	Items  []T                `json:"items"`
 	Total  int                `json:"total"`
@@ -166,11 +170,11 @@ func (t Table) asked(s *bun.SelectQuery, q Query, mine Where, skipFacets bool) *
 
 // count groups what fits, but for the filters on facets, by all facets at once: one pass over the rows
 // gives the total and every facet without its own filter.
-func (t Table) count(ctx context.Context, db bun.IDB, q Query, mine Where) (total int, facets map[string][]Count, err error) {
+func (l List[T]) count(ctx context.Context, db bun.IDB, q Query, mine Where) (total int, facets map[string][]Count, err error) {
 	facets = map[string][]Count{}
 	var counted []Field
-	s := t.asked(db.NewSelect(), q, mine, true)
-	for _, f := range t.Fields {
+	s := l.asked(db.NewSelect(), q, mine, true)
+	for _, f := range l.Fields {
 		if f.Facet {
 			counted = append(counted, f)
 			facets[f.Name] = []Count{}
@@ -181,37 +185,29 @@ func (t Table) count(ctx context.Context, db bun.IDB, q Query, mine Where) (tota
 	for _, f := range counted {
 		s = s.GroupExpr(f.Expr)
 	}
-	rows, err := s.Rows(ctx)
+	groups, err := l.groups(ctx, s, len(counted))
 	if err != nil {
 		return 0, nil, err
 	}
-	defer rows.Close()
 	sums := make([]map[string]int, len(counted))
-	values, n := make([]string, len(counted)), 0
-	into := make([]any, 0, len(counted)+1)
 	for i := range counted {
 		sums[i] = map[string]int{}
-		into = append(into, &values[i])
 	}
-	into = append(into, &n)
-	for rows.Next() {
-		if err := rows.Scan(into...); err != nil {
-			return 0, nil, err
-		}
+	for _, g := range groups {
 		misses, missed := 0, 0
 		for i, f := range counted {
-			if v := q.filters[f.Name]; len(v) > 0 && !slices.Contains(v, values[i]) {
+			if v := q.filters[f.Name]; len(v) > 0 && !slices.Contains(v, g.values[i]) {
 				misses, missed = misses+1, i
 			}
 		}
 		switch misses {
 		case 0:
-			total += n
+			total += g.n
 			for i := range counted {
-				sums[i][values[i]] += n
+				sums[i][g.values[i]] += g.n
 			}
 		case 1:
-			sums[missed][values[missed]] += n
+			sums[missed][g.values[missed]] += g.n
 		}
 	}
 	for i, f := range counted {
@@ -225,7 +221,42 @@ func (t Table) count(ctx context.Context, db bun.IDB, q Query, mine Where) (tota
 			return strings.Compare(a.Value, b.Value)
 		})
 	}
-	return total, facets, rows.Err()
+	return total, facets, nil
+}
+
+// groups reads how many rows there are of each combination of facets, or what was kept of it.
+func (l List[T]) groups(ctx context.Context, s *bun.SelectQuery, facets int) ([]group, error) {
+	question := ""
+	if l.Kept != nil {
+		question = s.String() // who asks and all that was asked for is in it, but for the filters on facets
+		if kept, ok := l.Kept.find(question, l.NowMs()); ok {
+			return kept, nil
+		}
+	}
+	rows, err := s.Rows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []group
+	for rows.Next() {
+		g := group{values: make([]string, facets)}
+		into := make([]any, 0, facets+1)
+		for i := range g.values {
+			into = append(into, &g.values[i])
+		}
+		if err := rows.Scan(append(into, &g.n)...); err != nil {
+			return nil, err
+		}
+		out = append(out, g)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if l.Kept != nil {
+		l.Kept.keep(question, l.NowMs(), out)
+	}
+	return out, nil
 }
 
 // rows reads one page: first which rows, then what is shown of them.

@@ -85,6 +85,46 @@ func page(t testing.TB, st *store.Store, query string) listing.Page[thing] {
 	return p
 }
 
+func TestOnlyTheCountsOfALongListAreKeptForAWhileAndForWhoAskedAlone(t *testing.T) {
+	st := open(t)
+	now, l := int64(1_000_000), things()
+	l.Kept, l.NowMs = &listing.Counts{}, func() int64 { return now }
+	total := func(a store.Actor, query string) int {
+		v, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := l.Parse(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := l.Page(t.Context(), st.Read(), a, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Total
+	}
+	expect := func(when string, a store.Actor, query string, want int) {
+		t.Helper()
+		if n := total(a, query); n != want {
+			t.Errorf("%s: %d instead of %d", when, n, want)
+		}
+	}
+	add(t, st, "S1", 1, "one", "open", "a", false)
+	expect("a short list", somebody, "", 1)
+	add(t, st, "S2", 2, "two", "done", "a", false)
+	expect("a short list that grew", somebody, "", 2)
+	exec(t, st, fmt.Sprintf(`WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < %d) INSERT INTO thing (id, at_ms, title, state, owner) SELECT 'L' || x, x, 'long', 'open', 'b' FROM n`, listing.KeptFrom))
+	expect("a long list", somebody, "", listing.KeptFrom+2)
+	add(t, st, "S3", 3, "three", "done", "a", false)
+	expect("a long list that grew", somebody, "", listing.KeptFrom+2)
+	expect("a filter on it", somebody, "state=done", 1)
+	expect("a search in it that finds little", somebody, "q=three", 1)
+	expect("the same for somebody of the system", store.System("other"), "", listing.KeptFrom+3)
+	now += listing.KeptMs
+	expect("a while later", somebody, "", listing.KeptFrom+3)
+}
+
 func ids(list []thing) (out []string) {
 	for _, x := range list {
 		out = append(out, x.ID)
