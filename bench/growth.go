@@ -274,8 +274,12 @@ func (g *grown) page(ctx context.Context, runs int, p growthPage, base, token st
 		if err != nil {
 			return err
 		}
-		if body = got; n > 0 { // the first is for the caches, which on a server that works are warm
-			g.pages.add(p.name, "", ms(time.Since(began)))
+		took := ms(time.Since(began))
+		switch body = got; {
+		case n > 0:
+			g.pages.add(p.name, "", took)
+		case strings.HasSuffix(p.name, "first page"): // what is counted of a long list is kept for ten seconds
+			g.pages.add(p.name+", the first time", "", took)
 		}
 	}
 	growthNext = ""
@@ -369,9 +373,20 @@ func (g *grown) sizes(ctx context.Context, a *app.App) error {
 // growthTables puts the sizes beside each other, a column each. The largest place has every row.
 func growthTables(all []*grown) []table {
 	out := []table{
-		{Title: "Cost as it grows: what there is", Keys: []string{"what"}},
-		{Title: "Cost as it grows: from a request to its last byte, ms (goal: under 300 ms)", Keys: []string{"request"}},
-		{Title: "Cost as it grows: clocks, decisions, start and memory", Keys: []string{"what"}},
+		{Title: "Cost as it grows: what there is", Keys: []string{"what"}, Notes: []string{
+			fmt.Sprintf("Ten incidents with %d anomalies went through the product; the others are copies of them with ids, numbers and times of their own in every table, one each %d minutes, every %dth not closed. Each copy has up to %d messages, %d fired clocks and %d signals, and %d entries of its own in the record, which are appended and sealed like any other.",
+				growthSeed.anomalies, int(copyEvery.Minutes()), openEvery, mostOf["outbox"], mostOf["due"], mostOf["signal"], entriesOfCopy),
+			"The clocks that run are due over a year from a month hence: none of them fires while it is measured.",
+			"PostgreSQL was vacuumed and analysed after the filling, as it does by itself in time; SQLite lies as it was filled.",
+		}},
+		{Title: "Cost as it grows: from a request to its last byte, ms (goal: under 300 ms)", Keys: []string{"request"}, Notes: []string{
+			"One server and one person, one request after the other, with a token of the role commander, who may read all that is there. Each request is made once before it is measured.",
+			"A list of more than 50,000 rows keeps its counts for ten seconds; the first time says what counting takes.",
+		}},
+		{Title: "Cost as it grows: clocks, decisions, start and memory", Keys: []string{"what"}, Notes: []string{
+			fmt.Sprintf("Lateness: %s tasks of one incident run out of time over %.0f s while the other clocks run, each with all that this does: it is marked, an entry is appended, a page is queued. From the due time to the instant of the transaction that fires. All must have fired two seconds after the last was due, or the run fails.", number(growthDue), growthWithin.Seconds()),
+			fmt.Sprintf("Finishing a task: %d decisions over HTTP, one after the other, from the request to the last byte.", growthWrites),
+		}},
 	}
 	for i, of := range []func(*grown) *series{func(g *grown) *series { return &g.held }, func(g *grown) *series { return &g.pages }, func(g *grown) *series { return &g.rest }} {
 		out[i].Part = "growth"

@@ -27,7 +27,7 @@ func hiddenNames(a store.Actor) schema.QueryAppender {
 		UNION SELECT id FROM gone_order UNION SELECT id FROM gate_review WHERE order_id IN (SELECT id FROM gone_order)
 		UNION SELECT id FROM obligation WHERE incident_id IN (SELECT id FROM gone_incident) UNION SELECT id FROM task WHERE incident_id IN (SELECT id FROM gone_incident)
 		UNION SELECT id FROM plan_run WHERE incident_id IN (SELECT id FROM gone_incident) UNION SELECT id FROM improvement_action WHERE incident_id IN (SELECT id FROM gone_incident)
-		UNION SELECT id FROM evidence WHERE incident_id IN (SELECT id FROM gone_incident) OR anomaly_id IN (SELECT id FROM gone_anomaly)`, incidents, anomalies)
+		UNION SELECT id FROM evidence WHERE incident_id IN (SELECT id FROM gone_incident) UNION SELECT id FROM evidence WHERE anomaly_id IN (SELECT id FROM gone_anomaly)`, incidents, anomalies)
 }
 
 // LexiconEntries lists entries; the name of an incident that the actor may not know of, or that is not of a

@@ -94,7 +94,7 @@ func (p QueryPlan) Scans(table string) bool {
 // SortsAll reports whether the rows of the answer, not only those of a part of the question, are put in order after they were read.
 func (p QueryPlan) SortsAll() bool {
 	for i, step := range strings.Split(string(p), "\n") {
-		if strings.HasPrefix(step, "USE TEMP B-TREE") && strings.Contains(step, "ORDER BY") || i < 2 && strings.Contains(step, "Sort  (") && !strings.Contains(step, "Incremental Sort") {
+		if strings.HasPrefix(step, "USE TEMP B-TREE") && strings.Contains(step, "ORDER BY") && !strings.Contains(step, "LAST TERM") || i < 2 && strings.Contains(step, "Sort  (") && !strings.Contains(step, "Incremental Sort") {
 			return true
 		}
 	}
