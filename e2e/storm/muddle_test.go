@@ -28,6 +28,7 @@ type muddle struct {
 	mu               sync.Mutex
 	batches, acks    []message
 	news             []byte // the last answer with a bundle
+	seen             int    // how many there were
 	twice, late, old atomic.Int64
 }
 
@@ -103,11 +104,11 @@ func (m *muddle) again(ctx context.Context, msg message, answer []byte) []byte {
 		}
 	case msg.path == gatelink.PathWatch && bytes.Contains(answer, []byte(`"bundle":{`)):
 		before := m.news
-		if m.news = answer; before != nil && m.old.Load()%3 == 0 {
+		m.seen++
+		if m.news = answer; before != nil && m.seen%3 == 2 {
 			m.old.Add(1)
 			return before
 		}
-		m.old.Add(1)
 	}
 	return answer
 }

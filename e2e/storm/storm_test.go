@@ -285,11 +285,6 @@ func (s *storm) inflict(ctx context.Context, f *fault, kills int) {
 	if err := s.crowd.full(ctx, time.Minute); err != nil {
 		s.fail("%s: %v", r.name, err)
 	}
-	if f.check != nil {
-		if err := f.check(ctx, r); err != nil {
-			s.fail("%s: %v", r.name, err)
-		}
-	}
 	for range 2 {
 		s.order(ctx, r, s.rng.IntN(4), true)
 	}
