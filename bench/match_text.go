@@ -30,7 +30,7 @@ const (
 
 // newMatchText takes public text and word lists where they lie in dir, and makes both otherwise.
 func newMatchText(dir string) (matchText, error) {
-	m := matchText{from: "text and words made of common characters, which is easier than real ones"}
+	m := matchText{from: "text and words made of common characters, which are fuller of beginnings of words than real ones"}
 	var real []string
 	if _, err := os.Stat(filepath.Join(dir, "lexicon-public.tsv.gz")); err == nil {
 		m.from = "text: answers and posts of public sets; words: a public list of about 15,000, the rest are such words with characters that sound alike in their place"
