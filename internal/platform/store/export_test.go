@@ -43,3 +43,13 @@ func (s *Store) Fate(ctx context.Context, id, line string, err error) error {
 
 // ErrAborted says that a commit did not take place.
 var ErrAborted = errAborted
+
+// Quiet sets how long nothing is heard before somebody is asked, and puts it back.
+func Quiet(d time.Duration) (back func()) {
+	was := quietFor
+	quietFor = d
+	return func() { quietFor = was }
+}
+
+// Dial opens a line as to a server.
+var Dial = dial

@@ -14,6 +14,9 @@ import (
 // channel carries what a commit touched to the other nodes.
 const channel = "fengsui"
 
+// quietFor is how long nothing is heard before it is asked whether anybody is there to be heard.
+var quietFor = 5 * time.Second
+
 // maxNotice is how long a notice may be; the server takes a little less than 8,000 bytes.
 const maxNotice = 7000
 
@@ -31,7 +34,7 @@ func (p *postgres) tell(ctx context.Context, tx bun.Tx, topics []string) error {
 }
 
 // listen wakes the watchers of what other nodes touched, until ctx ends. While there is no connection nothing
-// is heard, so each new one wakes everybody; a lost wake-up costs a poll, not a fact.
+// is heard, so each new one wakes everybody. A line that fell silent is given up after quietFor and answerWithin.
 func (p *postgres) listen(ctx context.Context, hub *watch.Hub, c *pgx.Conn) {
 	for p.hear(ctx, hub, c); ctx.Err() == nil; {
 		select {
@@ -61,9 +64,15 @@ func (p *postgres) ear(ctx context.Context) (*pgx.Conn, error) {
 func (p *postgres) hear(ctx context.Context, hub *watch.Hub, c *pgx.Conn) {
 	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is given up
 	for {
-		n, err := c.WaitForNotification(ctx)
-		if err != nil {
+		quiet, cancel := context.WithTimeout(ctx, quietFor)
+		n, err := c.WaitForNotification(quiet)
+		cancel()
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || quiet.Err() == nil || there(ctx, c) != nil:
 			return
+		default:
+			continue // nothing happened, and somebody is there
 		}
 		switch node, topics := topicsOf(n.Payload); {
 		case node == p.node:

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,6 +101,7 @@ type wire struct {
 	net.Listener
 	server string
 	cut    atomic.Bool
+	age    atomic.Int32 // lines of an earlier age stay open and carry nothing
 	lost   atomic.Int32
 }
 
@@ -130,6 +133,7 @@ func (w *wire) carry(client net.Conn) {
 		return
 	}
 	defer server.Close()
+	age := w.age.Load()
 	var losing atomic.Bool
 	go func() {
 		buf := make([]byte, 1<<16)
@@ -141,6 +145,9 @@ func (w *wire) carry(client net.Conn) {
 			}
 			if bytes.Contains(bytes.ToLower(buf[:n]), []byte("commit")) && w.cut.CompareAndSwap(true, false) {
 				losing.Store(true)
+			}
+			if w.age.Load() != age {
+				continue
 			}
 			if _, err := server.Write(buf[:n]); err != nil {
 				return
@@ -156,6 +163,9 @@ func (w *wire) carry(client net.Conn) {
 		if losing.Load() {
 			w.lost.Add(1)
 			return // the commit took place, and nobody hears of it
+		}
+		if w.age.Load() != age {
+			continue
 		}
 		if _, err := client.Write(buf[:n]); err != nil {
 			return
@@ -343,5 +353,82 @@ func TestOneProcessServesUnderANameAtATime(t *testing.T) {
 	}
 	if err := held(ctx); !fault.Is(err, "store.name_in_use") {
 		t.Errorf("whose place was taken goes on with %v", err)
+	}
+}
+
+// A host that vanished closes nothing: its lines stand and carry nothing.
+func TestANodeWhoseLineFellSilentHearsTheOthersAgainAndKeepsItsName(t *testing.T) {
+	defer store.Quiet(300 * time.Millisecond)()
+	address := storetest.Database(t, t.TempDir())
+	server := storetest.Cluster(t)
+	w, folder := between(t, server)
+	near, far := onPostgres(t, address), onPostgres(t, strings.Replace(address, server.Socket(), folder, 1))
+	held, err := far.ServeAs(ctx, "far")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	holding, stop := context.WithCancel(ctx)
+	go func() { ended <- held(holding) }()
+	w.age.Add(1)
+	told := func() bool {
+		t.Helper()
+		_, heard := far.Hub().Watch("x")
+		if err := near.Write(ctx, actor, func(tx *store.Tx) error { tx.Touch("x"); return put(ctx, tx, "state", tx.NewID()) }); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-heard:
+			return true
+		case <-time.After(300 * time.Millisecond):
+			return false
+		}
+	}
+	if told() {
+		t.Fatal("the line carries still")
+	}
+	for end := time.Now().Add(20 * time.Second); !told(); {
+		if time.Now().After(end) {
+			t.Fatal("it never hears the others again")
+		}
+	}
+	time.Sleep(5 * time.Second) // its name's line is looked at each second and given up after three
+	select {
+	case err := <-ended:
+		t.Fatalf("it lost its name to itself: %v", err)
+	default:
+	}
+	if _, err := near.ServeAs(ctx, "far"); !fault.Is(err, "store.name_in_use") {
+		t.Errorf("its name is free: %v", err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALineToTheDatabaseEndsByItselfWhenNobodyIsAtItsOtherEnd(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := store.Dial(ctx, "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		for what, opt := range map[string][3]int{"unreceived, ms": {syscall.IPPROTO_TCP, 0x12, 10_000}, "keepalive": {syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1}, "idle, s": {syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, 5}} {
+			if v, err := syscall.GetsockoptInt(int(fd), opt[0], opt[1]); err != nil || v != opt[2] {
+				t.Errorf("%s: %d, %v", what, v, err)
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

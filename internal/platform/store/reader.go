@@ -85,6 +85,7 @@ func parse(database string) (*pgx.ConnConfig, error) {
 	}
 	// Values go into the text of a statement, quoted by bun, as on SQLite; preparing each text would cost a round trip.
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	config.DialFunc = dial
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectWithin
 	}

@@ -20,10 +20,11 @@ func (s *Store) ServeAs(ctx context.Context, name string) (held func(context.Con
 		return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
 	}
 	p := s.pg
-	if p.served, err = p.hold(ctx, name); err != nil {
+	if p.served, err = p.hold(ctx, name, 0); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) (err error) {
+		var was uint32 // our own end of a line that broke, at the server
 		for {
 			select {
 			case <-ctx.Done():
@@ -31,12 +32,13 @@ func (s *Store) ServeAs(ctx context.Context, name string) (held func(context.Con
 			case <-time.After(time.Second):
 			}
 			if p.served != nil {
-				if p.served.Ping(ctx) == nil || ctx.Err() != nil {
+				if there(ctx, p.served) == nil || ctx.Err() != nil {
 					continue
 				}
+				was = p.served.PgConn().PID()
 				p.served.Close(ctx) //nolint:errcheck // it is broken
 			}
-			if p.served, err = p.hold(ctx, name); fault.Is(err, "store.name_in_use") {
+			if p.served, err = p.hold(ctx, name, was); fault.Is(err, "store.name_in_use") {
 				return err
 			}
 		}
@@ -49,8 +51,9 @@ func lockName(name string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
-// hold is a connection that has the name for itself; nil with an error.
-func (p *postgres) hold(ctx context.Context, name string) (*pgx.Conn, error) {
+// hold is a connection that has the name for itself; nil with an error. A line of ours that broke may not have ended at the server
+// yet: was, the number of its process there, is ended, for we are not somebody else.
+func (p *postgres) hold(ctx context.Context, name string, was uint32) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	config := p.config.Copy()
@@ -63,7 +66,16 @@ func (p *postgres) hold(ctx context.Context, name string) (*pgx.Conn, error) {
 	}
 	// Whoever was cut off is let go of by the server when it notices; until then it is held.
 	var got bool
-	if err := c.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", lockName(name)).Scan(&got); err != nil || !got {
+	err = c.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", lockName(name)).Scan(&got)
+	if err == nil && !got && was != 0 {
+		_, err = c.Exec(ctx, `SELECT pg_terminate_backend(pid, 2000) FROM pg_locks
+			WHERE locktype = 'advisory' AND granted AND pid = $1 AND objsubid = 1 AND classid = $2 AND objid = $3`,
+			was, uint32(uint64(lockName(name))>>32), uint32(uint64(lockName(name)))) //nolint:gosec // the halves in which the server keeps the key
+		if err == nil {
+			err = c.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", lockName(name)).Scan(&got)
+		}
+	}
+	if err != nil || !got {
 		c.Close(ctx) //nolint:errcheck // it is given up
 		if err == nil {
 			err = fault.Conflict("node", "store.name_in_use", "name", name)
