@@ -454,6 +454,7 @@ func (a *Apart) Stop() { _ = a.close() }
 // heedStops obeys sealed tokens as they are put into the state folder. taken is told of those that bind; nil where
 // control is told otherwise.
 func heedStops(ctx context.Context, g *gateway.Gateway, clk clock.Clock, log *slog.Logger, taken func(posture.Signed) error) {
+	said := "" // an error that stays is logged once
 	for {
 		err := g.HeedStops(ctx)
 		if taken != nil {
@@ -461,7 +462,11 @@ func heedStops(ctx context.Context, g *gateway.Gateway, clk clock.Clock, log *sl
 				err = errors.Join(err, taken(s))
 			}
 		}
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err == nil:
+			said = ""
+		case ctx.Err() == nil && err.Error() != said:
+			said = err.Error()
 			log.Error("sealed tokens could not be looked at", "error", err)
 		}
 		select {

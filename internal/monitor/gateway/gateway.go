@@ -34,6 +34,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -92,7 +94,11 @@ func New(o Options) (*Gateway, error) {
 	if err := g.remember(); err != nil {
 		o.Logger.Error("the bundle on disk cannot be used; answering 503 until control sends one", "gateway", o.ID, "error", err)
 	}
-	return g, g.HeedStops(context.Background())
+	// What cannot be read now is looked for again: a gateway that does not come up stops every service.
+	if err := errors.Join(os.MkdirAll(filepath.Join(o.StateDir, stopsName), 0o700), g.HeedStops(context.Background())); err != nil {
+		o.Logger.Error("sealed tokens could not be looked at", "error", err)
+	}
+	return g, nil
 }
 
 // remember obeys the newest bundle on the disk, if there is one.

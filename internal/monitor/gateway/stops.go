@@ -3,12 +3,14 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/go-json-experiment/json"
 
@@ -49,19 +51,63 @@ func PutStop(stateDir string, sealed []byte) (obeyed []string, refused string, e
 		return nil, "", fault.Unavailable("gateway.no_state_dir", "dir", stateDir).Because(err)
 	}
 	dir := filepath.Join(stateDir, stopsName)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, "", err
-	}
 	at := filepath.Join(dir, in.ID)
-	for _, old := range []string{stopRefused, stopSpent} {
-		if err := os.Remove(at + old); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, "", err
+	return []string{at + stopBinds, at + stopSpent}, at + stopRefused, layStop(stateDir, in.ID, sealed)
+}
+
+// layStop writes as whom the folder belongs to: root lays a token, and the process that obeys it is not root. What it
+// finds there was written by others, so it follows no name out of the folder and writes over none.
+func layStop(stateDir, id string, sealed []byte) (err error) {
+	root, err := os.OpenRoot(stateDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	if err := root.Mkdir(stopsName, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := bestow(root, stopsName); err != nil {
+		return err
+	}
+	at := filepath.Join(stopsName, id)
+	for _, old := range []string{stopRefused, stopSpent, ".tmp"} {
+		if err := root.Remove(at + old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
-	if err := os.WriteFile(at+".tmp", sealed, 0o600); err != nil {
-		return nil, "", err
+	f, err := root.OpenFile(at+".tmp", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
 	}
-	return []string{at + stopBinds, at + stopSpent}, at + stopRefused, os.Rename(at+".tmp", at+stopNew)
+	_, err = f.Write(sealed)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = bestow(root, at+".tmp")
+	}
+	if err == nil {
+		err = root.Rename(at+".tmp", at+stopNew)
+	}
+	if err != nil {
+		_ = root.Remove(at + ".tmp")
+	}
+	return err
+}
+
+// bestow gives a file of a folder to the folder's owner.
+func bestow(root *os.Root, name string) error {
+	folder, err := root.Stat(".")
+	if err != nil {
+		return err
+	}
+	info, err := root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	owner, ok := folder.Sys().(*syscall.Stat_t)
+	has, ok2 := info.Sys().(*syscall.Stat_t)
+	if !ok || !ok2 || has.Uid == owner.Uid {
+		return nil
+	}
+	return root.Lchown(name, int(owner.Uid), int(owner.Gid))
 }
 
 var stopID = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
@@ -71,9 +117,9 @@ var stopID = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
 func (g *Gateway) HeedStops(ctx context.Context) error {
 	g.applying.Lock()
 	defer g.applying.Unlock()
-	fresh, err := g.readStops()
-	if err != nil || !fresh {
-		return err
+	fresh, unread := g.readStops()
+	if !fresh {
+		return unread
 	}
 	if r := g.regime.Load(); r != nil {
 		cut := &cutting{}
@@ -85,14 +131,15 @@ func (g *Gateway) HeedStops(ctx context.Context) error {
 	for _, s := range g.stops {
 		at := filepath.Join(g.o.StateDir, stopsName, s.ID)
 		if err := os.Rename(at+stopNew, at+stopBinds); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			unread = errors.Join(unread, err)
 		}
 	}
-	return nil
+	return unread
 }
 
-// readStops reads tokens that are not known yet; applying is held.
-func (g *Gateway) readStops() (fresh bool, err error) {
+// readStops reads tokens that are not known yet; applying is held. One that cannot be read stays for the next look: only
+// what was read can be refused. The error does not take from what fresh says.
+func (g *Gateway) readStops() (fresh bool, unread error) {
 	dir := filepath.Join(g.o.StateDir, stopsName)
 	list, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -110,7 +157,12 @@ func (g *Gateway) readStops() (fresh bool, err error) {
 		if ext == stopBinds && slices.ContainsFunc(g.stops, func(s stop) bool { return s.ID == id }) {
 			continue
 		}
-		signed, in, err := g.openStop(filepath.Join(dir, e.Name()))
+		raw, failed := readStop(filepath.Join(dir, e.Name()))
+		if failed != nil {
+			unread = errors.Join(unread, failed)
+			continue
+		}
+		signed, in, err := g.openStop(raw)
 		spent := false
 		if r := g.regime.Load(); r != nil {
 			spent = slices.Contains(r.bundle.Stops, in.ID)
@@ -118,7 +170,7 @@ func (g *Gateway) readStops() (fresh bool, err error) {
 		if err != nil || in.ID != id || spent {
 			g.o.Logger.Error("a sealed token is refused", "token", id, "spent", spent, "error", err)
 			if err := os.Rename(filepath.Join(dir, e.Name()), filepath.Join(dir, id+stopRefused)); err != nil {
-				return fresh, err
+				unread = errors.Join(unread, err)
 			}
 			continue
 		}
@@ -128,14 +180,19 @@ func (g *Gateway) readStops() (fresh bool, err error) {
 		}
 		fresh = true
 	}
-	return fresh, nil
+	return fresh, unread
 }
 
-func (g *Gateway) openStop(path string) (signed posture.Signed, in posture.Stop, err error) {
-	raw, err := os.ReadFile(path)
+func readStop(path string) ([]byte, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return signed, in, err
+		return nil, err
 	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, longestRecord+1))
+}
+
+func (g *Gateway) openStop(raw []byte) (signed posture.Signed, in posture.Stop, err error) {
 	if len(raw) > longestRecord {
 		return signed, in, fault.Invalid("token", "posture.malformed", "field", "token")
 	}
