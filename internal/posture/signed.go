@@ -33,6 +33,9 @@ func KeyID(pub ed25519.PublicKey) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// Digest names the payload, "sha256:" and hex. Two bundles of one revision must have one.
+func (s Signed) Digest() string { return digest(s.Payload) }
+
 func message(domain Domain, payload []byte) []byte {
 	sum := sha256.Sum256(payload)
 	m := make([]byte, 0, len(domain)+1+len(sum))

@@ -189,6 +189,11 @@ func (s *Server) watch(ctx context.Context, m containment.Member, in gatelink.Wa
 		switch {
 		case ahead:
 			return gatelink.News{}, errBehind
+		case same && in.Digest != "" && in.Digest != made.Digest:
+			// The database was set back and gave the number again, or this node puts it otherwise than a newer one. The gateway
+			// would refuse the bundle; unless another node has the one that it obeys, its lease ends.
+			s.o.Log.ErrorContext(ctx, "a gateway obeys another bundle of the same revision", "gateway", m.ID, "revision", in.Revision)
+			return gatelink.News{}, errBehind
 		case same:
 			s.o.Leases.Seen(m.ID, in.Revision, in.Version, fares)
 		default:
@@ -325,7 +330,7 @@ func (s *Server) ack(ctx context.Context, m containment.Member, in gatelink.Ack)
 		s.o.Distributor.Disobeyed(ctx, m.ID)
 		return struct{}{}, nil
 	}
-	return struct{}{}, s.o.Distributor.Obeyed(ctx, m.ID, containment.Ack{Epoch: in.Epoch, Revision: in.Revision, OrderIDs: in.OrderIDs, StreamsCut: in.StreamsCut, AtMs: in.AtMs})
+	return struct{}{}, s.o.Distributor.Obeyed(ctx, m.ID, containment.Ack{Epoch: in.Epoch, Revision: in.Revision, Digest: in.Digest, OrderIDs: in.OrderIDs, StreamsCut: in.StreamsCut, AtMs: in.AtMs})
 }
 
 // batch takes a spool file. It answers when its rows are stored.

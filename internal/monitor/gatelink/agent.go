@@ -288,7 +288,7 @@ func (a *Agent) Follow(ctx context.Context, g Gate, report func() Report) error 
 	var owed *Ack // an acknowledgement that control has not taken yet
 	if st := g.Status(); st.Revision > 0 {
 		// A process that was killed may have obeyed the bundle on its disk and not have said so.
-		owed = &Ack{Epoch: st.Epoch, Revision: st.Revision, OrderIDs: st.OrderIDs, AtMs: clock.Ms(a.o.Clock)}
+		owed = &Ack{Epoch: st.Epoch, Revision: st.Revision, Digest: st.Digest, OrderIDs: st.OrderIDs, AtMs: clock.Ms(a.o.Clock)}
 	}
 	for ctx.Err() == nil {
 		var err error
@@ -322,7 +322,7 @@ func (a *Agent) round(ctx context.Context, g Gate, report func() Report, owed *A
 		owed = nil
 	}
 	st := g.Status()
-	q := Watch{Epoch: st.Epoch, Revision: st.Revision, Version: a.o.Version, Report: report(), Stops: g.Stops(), WaitMs: a.wait().Milliseconds()}
+	q := Watch{Epoch: st.Epoch, Revision: st.Revision, Digest: st.Digest, Version: a.o.Version, Report: report(), Stops: g.Stops(), WaitMs: a.wait().Milliseconds()}
 	if f, _ := a.Facts(); f != nil {
 		q.Facts = f.Digest
 	}
@@ -345,7 +345,7 @@ func (a *Agent) round(ctx context.Context, g Gate, report func() Report, owed *A
 			a.log.Error("a bundle from control is not obeyed", "error", err)
 			return &Ack{Epoch: st.Epoch, Revision: st.Revision, Failed: true}, err
 		}
-		owed = &Ack{Epoch: ack.Epoch, Revision: ack.Revision, OrderIDs: ack.OrderIDs, StreamsCut: ack.StreamsCut, AtMs: ack.AtMs}
+		owed = &Ack{Epoch: ack.Epoch, Revision: ack.Revision, Digest: s.Digest(), OrderIDs: ack.OrderIDs, StreamsCut: ack.StreamsCut, AtMs: ack.AtMs}
 	} else {
 		g.Contact()
 	}

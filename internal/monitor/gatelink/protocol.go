@@ -54,6 +54,7 @@ type Enrolled struct {
 type Watch struct {
 	Epoch    int64  `json:"epoch"` // 0 with revision 0: nothing yet
 	Revision int64  `json:"revision"`
+	Digest   string `json:"digest"`  // of the bundle; "" from an older gateway
 	Facts    string `json:"facts"`   // digest of the facts it holds
 	WaitMs   int64  `json:"wait_ms"` // longest silence wanted
 	Version  string `json:"version"`
@@ -91,6 +92,7 @@ type Facts struct {
 type Ack struct {
 	Epoch      int64    `json:"epoch"`
 	Revision   int64    `json:"revision"`
+	Digest     string   `json:"digest"` // of the bundle; "" from an older gateway
 	OrderIDs   []string `json:"order_ids"`
 	StreamsCut int      `json:"streams_cut"`
 	AtMs       int64    `json:"at_ms"`  // by the gateway's clock

@@ -335,7 +335,7 @@ func (g *Gateway) Status() Status {
 	g.mu.Unlock()
 	r := g.regime.Load()
 	if r != nil {
-		st.Epoch, st.Revision, st.OrderIDs = r.bundle.Epoch, r.bundle.Revision, orderIDs(r.bundle.Orders)
+		st.Epoch, st.Revision, st.Digest, st.OrderIDs = r.bundle.Epoch, r.bundle.Revision, r.bundle.Digest, orderIDs(r.bundle.Orders)
 		for id, s := range r.services {
 			st.Postures[id] = s.digest
 		}

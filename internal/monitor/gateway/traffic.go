@@ -133,6 +133,7 @@ type Status struct {
 	Reason        string            `json:"reason"`    // why not: no_bundle, out_of_contact, orders_ignored, stopped
 	Epoch         int64             `json:"epoch"`
 	Revision      int64             `json:"revision"`
+	Digest        string            `json:"digest"` // of the bundle
 	OrderIDs      []string          `json:"order_ids"`
 	Postures      map[string]string `json:"postures"` // service id → digest
 	OpenStreams   int               `json:"open_streams"`

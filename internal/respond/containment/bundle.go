@@ -32,7 +32,13 @@ type Made struct {
 	Signed   posture.Signed
 	Epoch    int64
 	Revision int64
+	Digest   string
 	OrderIDs []string // in force, by seq
+}
+
+// same says that both are one bundle. A database that was set back gives a revision that it gave before to other orders.
+func (m *Made) same(as *Made) bool {
+	return m != nil && m.Epoch == as.Epoch && m.Revision == as.Revision && m.Digest == as.Digest
 }
 
 // Bundle makes what gateways are to obey, from the database alone: after a restart the same revision
@@ -84,6 +90,7 @@ func (c *Control) bundle(ctx context.Context, db bun.IDB) (Made, error) {
 		return Made{}, err
 	}
 	m.Signed, err = posture.NewBundle(c.o.Key, posture.Bundle{Epoch: m.Epoch, Revision: st.Revision, OrderSeq: st.OrderSeq, IssuedMs: st.ChangedMs, Keys: keys, Stops: stops}, postures, wire)
+	m.Digest = m.Signed.Digest()
 	return m, err
 }
 

@@ -17,6 +17,7 @@ import (
 type Ack struct {
 	Epoch      int64
 	Revision   int64
+	Digest     string // of the bundle; "" from a gateway that does not say it yet
 	OrderIDs   []string
 	StreamsCut int
 	AtMs       int64 // by the gateway's clock; when the last stream was cut
@@ -187,7 +188,7 @@ func (d *Distributor) follow(ctx context.Context) {
 
 func (d *Distributor) hand(m *Made) {
 	for _, t := range append([]*outlet{d.feed}, d.gates...) {
-		if have, _ := t.get(); have == nil || have.Epoch != m.Epoch || have.Revision != m.Revision {
+		if have, _ := t.get(); !have.same(m) {
 			t.set(m)
 		}
 	}
@@ -201,7 +202,7 @@ func (d *Distributor) Latest() (*Made, <-chan struct{}) { return d.feed.get() }
 // revision that this control never gave out.
 func (d *Distributor) Obeyed(ctx context.Context, id string, ack Ack) error {
 	m, _ := d.Latest()
-	if m == nil || ack.Epoch != m.Epoch || ack.Revision > m.Revision {
+	if m == nil || ack.Epoch != m.Epoch || ack.Revision > m.Revision || ack.Revision == m.Revision && ack.Digest != "" && ack.Digest != m.Digest {
 		return fault.Conflict("revision", "posture.older", "have", ack.Revision, "got", ack.Epoch)
 	}
 	return d.note(ctx, id, ack, false, true)
@@ -253,7 +254,7 @@ func (d *Distributor) apply(ctx context.Context, g Gateway, m, noted *Made) erro
 	if ack.Revision != m.Revision || ack.Epoch != m.Epoch {
 		return errOtherRevision
 	}
-	return d.note(ctx, g.ID(), ack, noted != nil && noted.Epoch == m.Epoch && noted.Revision == m.Revision, false)
+	return d.note(ctx, g.ID(), ack, noted.same(m), false)
 }
 
 // note writes down that a gateway obeys a revision; heartbeat says that it is known to, leased that it is a

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/respond/containment"
@@ -181,6 +182,41 @@ func TestAnOrderReachesEveryGatewayAtOnceAndALostOneIsShownAsNotEffective(t *tes
 	until(t, "a gateway that falls silent is shown as lost", func() bool { b.clock.Advance(10 * time.Second); return !b.status(t, o.ID).Acknowledged })
 	if acks := strings.Count(b.actions(), "order.acknowledge"); acks != 4 {
 		t.Fatalf("%d acknowledgements in the record", acks)
+	}
+}
+
+// setBack lets the database give the number of the last revision again, to another bundle.
+func (b *bench) setBack(t *testing.T) {
+	t.Helper()
+	b.do(t, store.System("test"), func(tx *store.Tx) error {
+		tx.Touch(containment.TopicOrder)
+		_, err := tx.Exec("UPDATE bundle_state SET changed_ms = changed_ms + 1")
+		return err
+	})
+}
+
+func TestAGatewayThatObeysAnotherBundleOfTheSameRevisionIsNotTakenForEffective(t *testing.T) {
+	b := newBench(t)
+	b.refresh(t)
+	g := b.gate("near")
+	d := containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, g)
+	run(t, d)
+	until(t, "the gateway obeys", func() bool { e, _ := b.effective(t, "near"); return e })
+	was, _ := d.Latest()
+	b.setBack(t)
+	until(t, "the gateway refuses the other bundle and is shown as lost", func() bool { e, _ := b.effective(t, "near"); return !e })
+	now, _ := d.Latest()
+	if now.Revision != was.Revision || now.Digest == was.Digest {
+		t.Fatalf("revision %d %s, before %d %s", now.Revision, now.Digest, was.Revision, was.Digest)
+	}
+	for digest, refused := range map[string]bool{was.Digest: true, now.Digest: false, "": false} {
+		if _, err := b.enrol(b.token(t, "edge"+digest[max(0, len(digest)-4):]), credential("a"+digest)); err != nil {
+			t.Fatal(err)
+		}
+		err := d.Obeyed(ctx, "edge"+digest[max(0, len(digest)-4):], containment.Ack{Epoch: now.Epoch, Revision: now.Revision, Digest: digest})
+		if (fault.KindOf(err) == fault.KindConflict) != refused || !refused && err != nil {
+			t.Errorf("an acknowledgement of %q: %v", digest, err)
+		}
 	}
 }
 
