@@ -18,6 +18,10 @@ import (
 // nodes opens the listener for gateways that are processes of their own. Without TLS it takes loopback only: what
 // goes over it are credentials.
 func (a *App) nodes(ctx context.Context, d *containment.Distributor, s seeds) error {
+	leases := containment.NewLeases(a.House.Store, a.House.Control, a.log)
+	if a.o.NodeListen != "" || a.o.Database != "" { // also of gateways that reach other nodes only, for those may die
+		a.work("leases", leases.Run)
+	}
 	if a.o.NodeListen == "" {
 		return nil
 	}
@@ -37,8 +41,6 @@ func (a *App) nodes(ctx context.Context, d *containment.Distributor, s seeds) er
 	if err != nil {
 		return err
 	}
-	leases := containment.NewLeases(a.House.Store, a.House.Control, a.log)
-	a.work("leases", leases.Run)
 	g := gates.New(gates.Options{Store: a.House.Store, Control: a.House.Control, Distributor: d, Leases: leases, Secrets: a.House.Secrets, Telemetry: a.House.Telemetry,
 		Subject: s.subject, SpoolKey: key, PublicURL: func() string { return a.House.PageURL("") }, TakeOver: a.House.TakeOverStop, Log: a.log})
 	srv := &http.Server{Handler: requests(a.o.Clock, a.log, a.o.Tracer, func(*http.Request) bool { return true }, g.Handler()), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
@@ -136,7 +137,13 @@ func (o Options) alone(ctx context.Context, db bun.IDB, have int64, all []*goose
 		}
 	}
 	var serving []string
-	if err := db.NewRaw("SELECT id FROM node WHERE left_ms = 0 AND seen_ms > ? AND built_for < ? ORDER BY id", clock.Ms(o.Clock)-NodeGone, need).Scan(ctx, &serving); err != nil {
+	now := clock.Ms(o.Clock)
+	if db.Dialect().Name() == dialect.PG { // nodes are seen by the database's clock
+		if err := db.NewRaw("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint").Scan(ctx, &now); err != nil {
+			return err
+		}
+	}
+	if err := db.NewRaw("SELECT id FROM node WHERE left_ms = 0 AND seen_ms > ? AND built_for < ? ORDER BY id", now-NodeGone, need).Scan(ctx, &serving); err != nil {
 		return err
 	}
 	if len(serving) > 0 {

@@ -85,8 +85,9 @@ func (l *Leases) renew(ctx context.Context) error {
 	err := l.st.Write(ctx, store.System("containment"), func(tx *store.Tx) error {
 		came = nil
 		for id, c := range seen {
+			at := min(c.atMs, tx.NowMs) // this machine's view may have been ahead
 			// Only what was acknowledged is effective, so a revision that no acknowledgement named changes nothing here.
-			res, err := tx.ExecContext(ctx, "UPDATE gateway SET last_seen_ms = ?, effective = ? WHERE id = ? AND revision = ? AND NOT effective", c.atMs, true, id, c.revision)
+			res, err := tx.ExecContext(ctx, "UPDATE gateway SET last_seen_ms = ?, effective = ? WHERE id = ? AND revision = ? AND NOT effective", at, true, id, c.revision)
 			if err != nil {
 				return err
 			}
@@ -95,11 +96,11 @@ func (l *Leases) renew(ctx context.Context) error {
 			} else if n > 0 {
 				came = append(came, id)
 			}
-			if _, err := tx.ExecContext(ctx, "UPDATE gateway SET last_seen_ms = ? WHERE id = ? AND last_seen_ms < ?", c.atMs, id, c.atMs); err != nil {
+			if _, err := tx.ExecContext(ctx, "UPDATE gateway SET last_seen_ms = ? WHERE id = ? AND (last_seen_ms < ? OR last_seen_ms > ?)", at, id, at, tx.NowMs); err != nil {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, `UPDATE gateway_member SET lease_until_ms = ?, version = ?, spool_bytes = ?, folded = ?, lost = ?, streams = ?
-				WHERE id = ? AND revoked_ms = 0 AND lease_until_ms < ?`, c.atMs+LeaseMs, c.version, c.report.SpoolBytes, c.report.Folded, c.report.Lost, c.report.Streams, id, c.atMs+LeaseMs); err != nil {
+				WHERE id = ? AND revoked_ms = 0 AND lease_until_ms < ?`, at+LeaseMs, c.version, c.report.SpoolBytes, c.report.Folded, c.report.Lost, c.report.Streams, id, at+LeaseMs); err != nil {
 				return err
 			}
 		}
@@ -125,10 +126,15 @@ const ended = `effective AND id IN (SELECT id FROM gateway_member WHERE revoked_
 // expire shows gateways whose lease ended as not effective, and pages.
 func (l *Leases) expire(ctx context.Context) error {
 	var n int
-	if err := l.st.Read().NewRaw("SELECT COUNT(*) FROM gateway WHERE "+ended, clock.Ms(l.st.Clock())).Scan(ctx, &n); err != nil || n == 0 {
+	now := clock.Ms(l.st.Clock())
+	if err := l.st.Read().NewRaw("SELECT (SELECT COUNT(*) FROM gateway WHERE "+ended+") + (SELECT COUNT(*) FROM gateway_member WHERE lease_until_ms > ?)", now, now+LeaseMs).Scan(ctx, &n); err != nil || n == 0 {
 		return err
 	}
 	return l.st.Write(ctx, store.System("containment"), func(tx *store.Tx) error {
+		// A lease longer than any that is given is left of a clock that was ahead: whoever died then would never be missed.
+		if _, err := tx.ExecContext(ctx, "UPDATE gateway_member SET lease_until_ms = ? WHERE lease_until_ms > ?", tx.NowMs+LeaseMs, tx.NowMs+LeaseMs); err != nil {
+			return err
+		}
 		var ids []string
 		if err := tx.NewRaw("SELECT id FROM gateway WHERE "+ended+" ORDER BY id", tx.NowMs).Scan(ctx, &ids); err != nil {
 			return err

@@ -211,8 +211,12 @@ func StillMember(ctx context.Context, db bun.IDB, id string) error {
 	return err
 }
 
-// RevokeGateway takes a gateway's credential away: it closes as soon as it hears so, and orders no longer wait for it.
-// Errors: forbidden without service.manage; not found; conflict if it was revoked before.
+// forgetAfterMs is how long a gateway inside a control node must not have been heard of before it may be forgotten.
+const forgetAfterMs = store.NodeGone
+
+// RevokeGateway takes a gateway's credential away: it closes as soon as it hears so, and orders no longer wait for it. One that had
+// no credential, because it was part of a control node that is gone, is forgotten.
+// Errors: forbidden without service.manage; not found; conflict if it was revoked before, or is part of a node that serves.
 func (c *Control) RevokeGateway(ctx context.Context, tx *store.Tx, id string) error {
 	if err := identity.Require(tx.Actor, "service.manage"); err != nil {
 		return err
@@ -221,6 +225,12 @@ func (c *Control) RevokeGateway(ctx context.Context, tx *store.Tx, id string) er
 		return err
 	}
 	m, err := service.Get[Member](ctx, tx, "id", id)
+	if fault.KindOf(err) == fault.KindNotFound {
+		var g GatewayRow
+		if g, err = service.Get[GatewayRow](ctx, tx, "id", id); err == nil && g.LastSeenMs > tx.NowMs-forgetAfterMs {
+			return fault.Conflict("id", "containment.gateway_serves", "name", id)
+		}
+	}
 	if err != nil {
 		return err
 	}

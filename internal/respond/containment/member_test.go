@@ -245,3 +245,49 @@ func TestTwoControlNodesMakeTheSameBytesOfOneRevision(t *testing.T) {
 		t.Error("two nodes, two bundles of one revision")
 	}
 }
+
+func TestAGatewayOfANodeThatIsGoneIsForgottenAndOneThatServesIsNot(t *testing.T) {
+	b := newBench(t)
+	b.do(t, rule, func(tx *store.Tx) error {
+		_, err := tx.Exec("INSERT INTO gateway (id, revision, last_seen_ms, effective) VALUES ('gateway-1', 1, ?, TRUE)", tx.NowMs)
+		return err
+	})
+	revoke := func() error {
+		return b.try(engineer, func(tx *store.Tx) error { return b.control.RevokeGateway(ctx, tx, "gateway-1") })
+	}
+	if err := revoke(); !fault.Is(err, "containment.gateway_serves") {
+		t.Errorf("while it serves: %v", err)
+	}
+	b.clock.Advance(31 * time.Second)
+	if err := revoke(); err != nil {
+		t.Fatal(err)
+	}
+	if _, there := b.effective(t, "gateway-1"); there {
+		t.Error("orders wait for it still")
+	}
+	if err := revoke(); fault.KindOf(err) != fault.KindNotFound {
+		t.Errorf("a second time: %v", err)
+	}
+}
+
+func TestALeaseLeftOfAClockThatWasAheadEndsWithinALeasesTime(t *testing.T) {
+	b := newBench(t)
+	b.refresh(t)
+	if _, err := b.enrol(b.token(t, "edge-1"), credential("a")); err != nil {
+		t.Fatal(err)
+	}
+	b.do(t, rule, func(tx *store.Tx) error {
+		ahead := tx.NowMs + time.Hour.Milliseconds()
+		if _, err := tx.Exec("UPDATE gateway SET effective = TRUE, last_seen_ms = ? WHERE id = 'edge-1'", ahead); err != nil {
+			return err
+		}
+		_, err := tx.Exec("UPDATE gateway_member SET lease_until_ms = ? WHERE id = 'edge-1'", ahead)
+		return err
+	})
+	run(t, containment.NewLeases(b.st, b.control, nil))
+	began := b.clock.Now()
+	until(t, "the loss", func() bool { b.clock.Advance(time.Second); e, _ := b.effective(t, "edge-1"); return !e })
+	if d := b.clock.Now().Sub(began); d > 10*time.Minute {
+		t.Errorf("it was missed after %s", d)
+	}
+}

@@ -102,14 +102,14 @@ function Gateways({ show }: { show: (s: Shown) => void }) {
             title: t('settings.act'),
             text: () => '',
             show: (g) =>
-              g.apart && !g.apart.revoked_ms && may('service.manage') ? (
+              (g.apart ? !g.apart.revoked_ms : !g.effective) && may('service.manage') ? (
                 <ActForm<object>
-                  label={t('settings.revoke_gateway')}
+                  label={t(g.apart ? 'settings.revoke_gateway' : 'settings.forget_gateway')}
                   title={t('settings.revoke_gateway_of', { name: g.id })}
                   draft={`settings.gateway.${g.id}`}
                   button={{ size: 'small', danger: true }}
-                  fields={<p>{t('settings.revoke_gateway_what')}</p>}
-                  submit={t('settings.revoke_gateway')}
+                  fields={<p>{t(g.apart ? 'settings.revoke_gateway_what' : 'settings.forget_gateway_what')}</p>}
+                  submit={t(g.apart ? 'settings.revoke_gateway' : 'settings.forget_gateway')}
                   call={(_, header) => client.POST('/api/v1/gateways/{id}/revoke', { params: { path: { id: g.id }, header } })}
                   then={reload}
                 />
