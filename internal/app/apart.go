@@ -119,10 +119,10 @@ func NewApart(ctx context.Context, o ApartOptions) (_ *Apart, err error) {
 		return nil, err
 	}
 	token := ""
-	if o.JoinFile != "" {
+	if o.JoinFile != "" && !gatelink.Joined(o.StateDir) { // a token that was used may be gone
 		raw, err := os.ReadFile(o.JoinFile)
 		if err != nil {
-			return nil, err
+			return nil, fault.Invalid("join", "gatelink.no_join_file", "file", o.JoinFile).Because(err)
 		}
 		token = strings.TrimSpace(string(raw))
 	}

@@ -41,7 +41,7 @@ type ServeCmd struct {
 	NodeClientCA         string        `help:"Whose certificates gateways must show there (PEM); with it, TLS is mutual." type:"existingfile"`
 	GatewayURL           string        `help:"Where clients reach the gateways, if none is in this process; for the status page and drills."`
 	Control              []string      `help:"Of a gateway: address of a control node, such as https://control-a:8082; more than once or separated by commas." placeholder:"URL"`
-	Join                 string        `help:"Of a gateway: file with its join token, needed the first time." type:"existingfile"`
+	Join                 string        `help:"Of a gateway: file with its join token, needed until control let it in." type:"path"`
 	ControlCA            string        `help:"Of a gateway: whose certificate control must show (PEM). Default: the system's." type:"existingfile"`
 	Isolation            string        `help:"Of a gateway: what to do while control is silent: continue, strict or closed. Default: continue."`
 	ContactWithin        time.Duration `help:"Of a gateway: silence of control that counts as isolation. Default: 60s."`

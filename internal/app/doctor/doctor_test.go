@@ -539,6 +539,11 @@ func TestAGatewayApartIsExaminedToo(t *testing.T) {
 			in.must(os.Remove(g.StateDir + "/member.json"))
 			g.JoinFile = "x"
 		}, []string{"gateway_not_joined"}},
+		"not joined, and no token": {func(in *installation, _ *app.ApartOptions) { in.o.Private = map[string]string{"gateway.join": "gone"} }, []string{"file_unreadable"}},
+		"joined, and the token thrown away": {func(in *installation, g *app.ApartOptions) {
+			in.o.Private = map[string]string{"gateway.join": "gone"}
+			in.must(os.WriteFile(g.StateDir+"/member.json", []byte(`{"gateway_id":"edge-1"}`), 0o600))
+		}, []string{}},
 		"without a token":  {func(in *installation, g *app.ApartOptions) { in.must(os.Remove(g.StateDir + "/member.json")) }, []string{"gateway_no_token"}},
 		"an open password": {func(in *installation, g *app.ApartOptions) { in.must(os.Chmod(g.StateDir+"/member.json", 0o644)) }, []string{"file_open"}},
 		"no control":       {func(_ *installation, g *app.ApartOptions) { g.Controls = nil }, []string{"control_none"}},

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/fengsui/fengsui/internal/app"
+	"github.com/fengsui/fengsui/internal/monitor/gatelink"
 	"github.com/fengsui/fengsui/internal/platform/secret"
 	"github.com/fengsui/fengsui/internal/platform/telemetry"
 )
@@ -40,6 +41,9 @@ func (p *patient) private() {
 	for _, option := range slices.Sorted(maps.Keys(p.Private)) {
 		path := p.Private[option]
 		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) && option == "gateway.join" && p.Gateway != nil && gatelink.Joined(p.Gateway.StateDir) {
+			continue // a token that was used is best thrown away
+		}
 		if err != nil {
 			p.bad("files", "doctor.file_unreadable", "option", option, "file", path, "why", err)
 			continue

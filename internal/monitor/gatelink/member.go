@@ -48,6 +48,13 @@ func loadMember(dir string) (member, error) {
 	return m, json.Unmarshal(raw, &m)
 }
 
+// Joined says whether control has let in the gateway of a state folder, so that it needs no join token any more.
+func Joined(dir string) bool {
+	raw, err := os.ReadFile(filepath.Join(dir, MemberFile))
+	var m member
+	return err == nil && json.Unmarshal(raw, &m) == nil && m.GatewayID != ""
+}
+
 // save replaces the file as a whole.
 func (m member) save(dir string) (err error) {
 	raw, err := json.Marshal(m)
