@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fengsui/fengsui/internal/monitor/gateway"
@@ -436,9 +437,10 @@ func (a *Agent) HandIn(ctx context.Context, s *Spool) error {
 		}
 		at := a.address()
 		err := a.handIn(ctx, b, path)
-		if bad := codeOf(err) == CodeBad; err == nil || bad {
+		unread := errors.Is(err, errUnread)
+		if bad := unread || codeOf(err) == CodeBad; err == nil || bad {
 			if bad {
-				a.log.Error("control cannot read a batch; it is put aside", "batch", b.name)
+				a.log.Error("a batch cannot be read; it is put aside and its rows are lost", "batch", b.name, "by_control", !unread, "error", err)
 			}
 			if err := s.done(b, bad); err != nil {
 				a.log.Error("a batch that control has could not be deleted; it is handed in again, which changes nothing", "batch", b.name, "error", err)
@@ -462,10 +464,16 @@ func (a *Agent) HandIn(ctx context.Context, s *Spool) error {
 	return nil
 }
 
+// errUnread: this gateway cannot read its own file. What stands behind it must not wait for that.
+var errUnread = errors.New("the spool file cannot be read")
+
 func (a *Agent) handIn(ctx context.Context, b spooled, path string) error {
 	raw, err := os.ReadFile(path)
-	if err != nil {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) { // says nothing about the file
 		return err
+	}
+	if err != nil {
+		return errors.Join(errUnread, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

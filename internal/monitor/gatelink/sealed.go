@@ -6,6 +6,7 @@ import (
 	"crypto/hpke"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/go-json-experiment/json"
@@ -31,6 +32,17 @@ type row struct {
 	Content   *telemetry.Content   `json:"c,omitzero"`
 }
 
+// stands is how many rows this one stands for.
+func (r row) stands() int64 {
+	switch {
+	case r.Signal != nil && r.Signal.Count > 1:
+		return int64(r.Signal.Count)
+	case r.Aggregate != nil:
+		return int64(r.Aggregate.Count)
+	}
+	return 1
+}
+
 // frames seals rows for one spool file.
 type frames struct {
 	w      io.Writer
@@ -51,18 +63,48 @@ func newFrames(w io.Writer, spoolKey []byte) (*frames, error) {
 	return &frames{w, sender}, err
 }
 
-// write appends a row by one write, so that killing the process leaves whole frames and at most one torn one.
-func (f *frames) write(r row) (int, error) {
+// sealing bounds what sealing adds to a row, in bytes.
+const sealing = 64
+
+// write appends a row by one write, so that killing the process leaves whole frames and at most one torn one. Content
+// that would make a frame longer than control reads is left out: it would cost every row of the file.
+func (f *frames) write(r row) (n int, leftOut bool, err error) {
 	js, err := json.Marshal(r)
+	if err == nil && len(js) > maxFrame-sealing && r.Content != nil {
+		r.Content, leftOut = nil, true
+		js, err = json.Marshal(r)
+	}
+	if err == nil && len(js) > maxFrame-sealing {
+		err = fmt.Errorf("a row of %d bytes is longer than a frame", len(js))
+	}
 	if err != nil {
-		return 0, err
+		return 0, leftOut, err
 	}
 	sealed, err := f.sender.Seal(nil, js)
 	if err != nil {
-		return 0, err
+		return 0, leftOut, err
 	}
 	frame := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(sealed)), uint32(len(sealed))), sealed...)
-	return f.w.Write(frame)
+	n, err = f.w.Write(frame)
+	return n, leftOut, err
+}
+
+// countFrames is how many rows a spool file has, as far as it can be read; what they hold stays sealed.
+func countFrames(in io.ReadSeeker) (n int64) {
+	end, err := in.Seek(0, io.SeekEnd)
+	for at := int64(spoolHeader); err == nil; n++ {
+		var size [4]byte
+		if _, err = in.Seek(at, io.SeekStart); err != nil {
+			break
+		}
+		if _, err = io.ReadFull(in, size[:]); err != nil {
+			break
+		}
+		if at += 4 + int64(binary.BigEndian.Uint32(size[:])); at > end {
+			break
+		}
+	}
+	return n
 }
 
 // ReadSpool reads the rows of a spool file into b; key is what it was sealed to. Error: fault invalid CodeBad.

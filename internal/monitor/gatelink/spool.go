@@ -50,7 +50,7 @@ type Spool struct {
 	nFolded  int64
 	nLost    int64
 	nBad     int64
-	captures int64 // contents given up with folded rows
+	captures int64 // contents given up: with folded rows, or too long
 }
 
 var _ behaviour.Log = (*Spool)(nil)
@@ -60,13 +60,14 @@ type spooled struct {
 	madeMs int64
 	number int64
 	size   int64
+	rows   int64 // those that folded rows stand for too; 0 if another process wrote the file
 }
 
 type spoolFile struct {
 	spooled
 	f      *os.File
 	frames *frames
-	rows   int
+	lines  int
 }
 
 const (
@@ -113,7 +114,7 @@ func OpenSpool(dir string, bound int64, clk clock.Clock, log *slog.Logger) (*Spo
 				return nil, err
 			}
 		}
-		s.closed = append(s.closed, spooled{name, made, number, info.Size()})
+		s.closed = append(s.closed, spooled{name, made, number, info.Size(), 0})
 		s.waiting += info.Size()
 	}
 	slices.SortFunc(s.closed, func(a, b spooled) int { return strings.Compare(a.name, b.name) })
@@ -178,12 +179,17 @@ func (s *Spool) write(r row, nowMs int64) bool {
 	}
 	err := s.begin(nowMs)
 	if err == nil {
-		var n int
-		if n, err = s.open.frames.write(r); err == nil {
-			s.open.rows++
+		n, leftOut, failed := s.open.frames.write(r)
+		if leftOut {
+			s.captures++
+			s.log.Warn("content is left out of a row: it is longer than the spool takes", "limit", maxFrame)
+		}
+		if err = failed; err == nil {
+			s.open.lines++
+			s.open.rows += r.stands()
 			s.open.size += int64(n)
 			s.waiting += int64(n)
-			if s.open.rows >= fileRows || s.open.size >= fileBytes {
+			if s.open.lines >= fileRows || s.open.size >= fileBytes {
 				s.close()
 			}
 			return true
@@ -213,7 +219,7 @@ func (s *Spool) begin(nowMs int64) error {
 		_ = os.Remove(f.Name())
 		return err
 	}
-	s.open = &spoolFile{spooled: spooled{name, nowMs, number, int64(spoolHeader)}, f: f, frames: fr}
+	s.open = &spoolFile{spooled: spooled{name, nowMs, number, int64(spoolHeader), 0}, f: f, frames: fr}
 	s.waiting += int64(spoolHeader)
 	return nil
 }
@@ -226,7 +232,7 @@ func (s *Spool) close() {
 	o := s.open
 	s.open = nil
 	_ = o.f.Close()
-	if o.rows == 0 {
+	if o.lines == 0 {
 		_ = os.Remove(o.f.Name())
 		s.waiting -= o.size
 		return
@@ -253,12 +259,18 @@ func (s *Spool) next() (b spooled, path string, ok bool) {
 	return b, filepath.Join(s.dir, b.name+closedSuffix), true
 }
 
-// done forgets a batch that control has, or puts it aside if control can never take it.
+// done forgets a batch that control has, or puts it aside if control can never take it; then its rows are lost.
 func (s *Spool) done(b spooled, bad bool) error {
 	path := filepath.Join(s.dir, b.name+closedSuffix)
 	var err error
 	if bad {
-		err = os.Rename(path, filepath.Join(s.dir, b.name+badSuffix))
+		if b.rows == 0 {
+			b.rows = max(1, framesOf(path))
+		}
+		// What cannot be put aside either is forgotten until the next start, so that what stands behind it goes on.
+		if err := os.Rename(path, filepath.Join(s.dir, b.name+badSuffix)); err != nil {
+			s.log.Error("a bad batch could not be put aside", "batch", b.name, "error", err)
+		}
 	} else {
 		err = os.Remove(path)
 	}
@@ -269,10 +281,20 @@ func (s *Spool) done(b spooled, bad bool) error {
 	defer s.mu.Unlock()
 	if bad {
 		s.nBad++
+		s.nLost += b.rows
 	}
 	s.closed = slices.DeleteFunc(s.closed, func(o spooled) bool { return o.name == b.name })
 	s.waiting -= b.size
 	return nil
+}
+
+func framesOf(path string) int64 {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = f.Close() }()
+	return countFrames(f)
 }
 
 // Close closes the open file; nothing may be put afterwards.

@@ -2,10 +2,16 @@ package gatelink
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -140,6 +146,100 @@ func TestAFloodIsFoldedBeyondTheBoundAndNothingOfItIsUncounted(t *testing.T) {
 	if b := taken(t, s); len(b.Signals) != 1 || b.Signals[0].Count != 1 {
 		t.Error("folding goes on when there is room again")
 	}
+}
+
+func TestContentTooLongForASpoolIsLeftOutAndCostsNoRow(t *testing.T) {
+	s, _ := newSpool(t, t.TempDir(), 0)
+	s.PutSignal(signal(1))
+	s.PutTraffic(telemetry.Traffic{RequestID: "r1", Kind: "real", Content: &telemetry.Content{Prompt: strings.Repeat("x", maxFrame-100)}})
+	s.PutTraffic(telemetry.Traffic{RequestID: "r2", Kind: "real", Content: &telemetry.Content{Prompt: strings.Repeat("x", maxFrame-1000)}})
+	s.PutSignal(signal(2))
+	b := taken(t, s)
+	if len(b.Signals) != 2 || len(b.Traffic) != 2 || b.Traffic[0].Content != nil || b.Traffic[1].Content == nil || b.Signals[1].Content == nil {
+		t.Errorf("%d signals, %d requests", len(b.Signals), len(b.Traffic))
+	}
+	if _, folded, lost, bad := s.Numbers(); folded+lost+bad != 0 {
+		t.Errorf("%d folded, %d lost, %d bad", folded, lost, bad)
+	}
+}
+
+func TestABatchThatCannotBeReadIsCountedAsLostAndHoldsUpNothing(t *testing.T) {
+	spoolKey, err := SpoolKey(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var got telemetry.Batch
+	control := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err := ReadSpool(r.Body, spoolKey, &got); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			_ = json.NewEncoder(w).Encode(Refusal{Code: CodeBad})
+		}
+	}))
+	defer control.Close()
+	for name, c := range map[string]struct {
+		harm func(path string) error
+		lost int64 // of three rows
+	}{
+		"whole":                    {func(string) error { return nil }, 0},
+		"missing":                  {os.Remove, 1}, // how many there were is not known after a restart
+		"unreadable":               {func(path string) error { return errors.Join(os.Remove(path), os.MkdirAll(path+"/x", 0o700)) }, 1},
+		"altered, known by frames": {func(path string) error { return alter(path) }, 3},
+	} {
+		for _, again := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", restarted: ", again), func(t *testing.T) {
+				dir := t.TempDir()
+				s, clk := newSpool(t, dir, 0)
+				for i := range 3 {
+					s.PutSignal(signal(i))
+				}
+				_, path, _ := s.next()
+				want := c.lost
+				if again {
+					s, clk = newSpool(t, dir, 0)
+				} else if want > 0 {
+					want = 3
+				}
+				if err := c.harm(path); err != nil {
+					t.Fatal(err)
+				}
+				clk.Advance(time.Second)
+				s.PutSignal(signal(9))
+				mu.Lock()
+				got = telemetry.Batch{}
+				mu.Unlock()
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				a, err := New(Options{Controls: []string{control.URL}, StateDir: t.TempDir(), Client: &http.Client{}, Clock: clock.System()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				go func() { done <- a.HandIn(ctx, s) }()
+				defer func() { stop(); <-done }()
+				until(t, "what stands behind it is handed in", func() bool {
+					mu.Lock()
+					defer mu.Unlock()
+					return len(got.Signals) > 0 && got.Signals[len(got.Signals)-1].ID == "s9"
+				})
+				until(t, "nothing waits", func() bool { waiting, _, _, _ := s.Numbers(); return waiting == 0 })
+				if _, _, lost, bad := s.Numbers(); lost != want || (bad > 0) != (want > 0) {
+					t.Errorf("%d lost, want %d; %d put aside", lost, want, bad)
+				}
+			})
+		}
+	}
+}
+
+// alter changes a byte of the first row of a spool file.
+func alter(path string) error {
+	raw, err := os.ReadFile(path)
+	if err == nil {
+		raw[spoolHeader+10] ^= 1
+		err = os.WriteFile(path, raw, 0o600)
+	}
+	return err
 }
 
 func TestADiskThatRefusesLosesNoCountAndIsTriedAgain(t *testing.T) {
