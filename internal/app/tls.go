@@ -45,7 +45,7 @@ func (f TLSFiles) server(now func() time.Time) (*tls.Config, *reloaded, error) {
 func certPool(file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err
+		return nil, fault.Invalid("tls-ca", "app.tls_files", "file", file).Because(err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {

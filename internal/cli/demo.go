@@ -48,7 +48,7 @@ func (c *DemoCmd) run(ctx context.Context, out io.Writer) error {
 	}
 	model := simulate.NewModel(simulate.Options{Clock: clock.System()})
 	modelURL := "http://" + l.Addr().String()
-	o, err := (&ServeCmd{Data: c.Data, Listen: c.Listen, GatewayListen: c.GatewayListen, AllowPrivateUpstream: true, LogLevel: c.LogLevel}).options(os.Stderr)
+	o, err := (&ServeCmd{Data: c.Data, setup: setup{Listen: c.Listen, GatewayListen: c.GatewayListen, AllowPrivateUpstream: true, LogLevel: c.LogLevel}}).options(os.Stderr)
 	if err != nil {
 		return err
 	}

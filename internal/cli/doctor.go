@@ -16,11 +16,9 @@ import (
 type DoctorCmd struct {
 	folders
 	speech
-	Listen        string `help:"Address of API and pages, where the server is asked how it is. Default: as fengsui serve."`
-	GatewayListen string `help:"Address of the gateway. Default: as fengsui serve."`
-	Role          string `help:"all, control or gateway. Default: as the configuration file says, or all."`
-	Thorough      bool   `help:"Read the whole database and verify the whole record, too; takes a while."`
-	Quiet         bool   `short:"q" help:"Leave out what is in order."`
+	setup
+	Thorough bool `help:"Read the whole database and verify the whole record, too; takes a while."`
+	Quiet    bool `short:"q" help:"Leave out what is in order."`
 }
 
 // AfterApply keeps the configuration for later: one that cannot be read is a finding, not a refusal.
@@ -53,18 +51,25 @@ func (c *DoctorCmd) options() doctor.Options {
 	if err != nil {
 		f = Config{}
 	}
-	for option, path := range map[string]string{"webhook.secret_file": f.Webhook.SecretFile, "tls_key": f.TLSKey, "gateway_tls_key": f.GatewayTLSKey, "gateways.tls_key": f.Gates.TLSKey, "gateway.tls_key": f.Gateway.TLSKey, "gateway.join": f.Gateway.Join} {
+	f = c.over(f)
+	role := cmp.Or(f.Role, roleAll)
+	private := map[string]string{"webhook.secret_file": f.Webhook.SecretFile, "tls_key": f.TLSKey, "gateway_tls_key": f.GatewayTLSKey}
+	if role == roleGateway {
+		private["gateway.tls_key"], private["gateway.join"] = f.Gateway.TLSKey, f.Gateway.Join
+	} else {
+		private["gateways.tls_key"] = f.Gates.TLSKey
+	}
+	for option, path := range private {
 		if path != "" {
 			o.Private[option] = path
 		}
 	}
-	role := cmp.Or(c.Role, f.Role, roleAll)
 	o.App = app.Options{DataDir: cmp.Or(c.Data, f.Data), Database: cmp.Or(c.Database, f.Database), KeysDir: cmp.Or(c.Keys, f.Keys), OutsideDir: cmp.Or(c.Checkpoints, f.Checkpoints),
-		Listen: cmp.Or(c.Listen, f.Listen), GatewayListen: cmp.Or(c.GatewayListen, f.GatewayListen), NodeListen: f.Gates.Listen, Webhook: f.Webhook.URL, ControlOnly: role == roleControl,
+		Listen: f.Listen, GatewayListen: f.GatewayListen, NodeListen: f.Gates.Listen, Webhook: f.Webhook.URL, ControlOnly: role == roleControl,
 		TLS: app.TLSFiles{Cert: f.TLSCert, Key: f.TLSKey}, GatewayTLS: app.TLSFiles{Cert: f.GatewayTLSCert, Key: f.GatewayTLSKey}, NodeTLS: app.TLSFiles{Cert: f.Gates.TLSCert, Key: f.Gates.TLSKey, ClientCA: f.Gates.ClientCA}}
 	if role == roleGateway {
 		g := f.Gateway
-		o.Gateway = &app.ApartOptions{StateDir: cmp.Or(c.Data, f.Data, "gateway"), Listen: cmp.Or(c.Listen, f.Listen, "127.0.0.1:8083"), GatewayListen: cmp.Or(c.GatewayListen, f.GatewayListen, "127.0.0.1:8081"),
+		o.Gateway = &app.ApartOptions{StateDir: cmp.Or(c.Data, f.Data, "gateway"), Listen: cmp.Or(f.Listen, "127.0.0.1:8083"), GatewayListen: cmp.Or(f.GatewayListen, "127.0.0.1:8081"),
 			Controls: g.Controls, JoinFile: g.Join, ControlCA: g.ControlCA, Cert: g.TLSCert, Key: g.TLSKey, GatewayTLS: app.TLSFiles{Cert: f.GatewayTLSCert, Key: f.GatewayTLSKey}}
 	}
 	return o

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -24,39 +23,11 @@ import (
 // ServeCmd runs an instance. Flags win over the configuration file.
 type ServeCmd struct {
 	tongue
-	Config               string        `help:"Configuration file (YAML); an unknown key is an error." type:"existingfile"`
-	Data                 string        `help:"Data folder. Default: data." type:"path"`
-	Database             string        `help:"PostgreSQL database, such as postgres://fengsui@db.example.com/fengsui; the password is better kept in a file that PGPASSFILE names. Default: SQLite in the data folder." env:"FENGSUI_DATABASE"`
-	Node                 string        `help:"Name of this process among those that serve one PostgreSQL database; its gateway goes by it too. Default: gateway-1." env:"FENGSUI_NODE"`
-	Listen               string        `help:"Address of API and pages. Default: 127.0.0.1:8080."`
-	GatewayListen        string        `help:"Address of the gateway. Default: 127.0.0.1:8081."`
-	TLSCert              string        `help:"Certificate of API and pages (PEM); read again when it changes." type:"existingfile"`
-	TLSKey               string        `help:"Its key (PEM)." type:"existingfile"`
-	GatewayTLSCert       string        `help:"Certificate of the gateway (PEM); read again when it changes." type:"existingfile"`
-	GatewayTLSKey        string        `help:"Its key (PEM)." type:"existingfile"`
-	Role                 string        `help:"all: control and gateway in this process; control: gateways are processes of their own; gateway: such a gateway. Default: all."`
-	NodeListen           string        `help:"Address at which gateways that are processes of their own reach control, such as 0.0.0.0:8082 (with TLS). Default: none."`
-	NodeTLSCert          string        `help:"Certificate of that address (PEM); read again when it changes." type:"existingfile"`
-	NodeTLSKey           string        `help:"Its key (PEM)." type:"existingfile"`
-	NodeClientCA         string        `help:"Whose certificates gateways must show there (PEM); with it, TLS is mutual." type:"existingfile"`
-	GatewayURL           string        `help:"Where clients reach the gateways, if none is in this process; for the status page and drills."`
-	Control              []string      `help:"Of a gateway: address of a control node, such as https://control-a:8082; more than once or separated by commas." placeholder:"URL"`
-	Join                 string        `help:"Of a gateway: file with its join token, needed until control let it in." type:"path"`
-	ControlCA            string        `help:"Of a gateway: whose certificate control must show (PEM). Default: the system's." type:"existingfile"`
-	Isolation            string        `help:"Of a gateway: what to do while control is silent: continue, strict or closed. Default: continue."`
-	ContactWithin        time.Duration `help:"Of a gateway: silence of control that counts as isolation. Default: 60s."`
-	DrainWait            time.Duration `help:"When it is stopped: how long /readyz says no before connections are refused, for balancers. Default: 0."`
-	Drain                time.Duration `help:"Of a gateway, when it is stopped: how long open streams may go on. Default: 30s."`
-	PublicURL            string        `help:"Where browsers find the desk, such as https://fengsui.example.com; for links, passkeys and cookies. Default: the address listened on."`
-	TrustedProxy         []string      `help:"Network of a reverse proxy in front of us, such as 10.0.0.5/32; its X-Forwarded-For is believed. May be given more than once." placeholder:"CIDR"`
-	Upstream             string        `help:"OpenAI-compatible model to stand in front of, such as http://127.0.0.1:8000/v1 (with --allow-private-upstream); registers a first service at first start."`
-	UpstreamModel        string        `help:"Name of the model at the upstream." default:"default"`
-	UpstreamKeyFile      string        `help:"File that holds the upstream's API key." type:"existingfile"`
-	AllowPrivateUpstream bool          `help:"Let upstream models stand on private and loopback addresses."`
-	OTLPEndpoint         string        `name:"otlp-endpoint" help:"Collector for OpenTelemetry traces (OTLP over HTTP), such as http://collector:4318. Default: none, or what the OTEL_EXPORTER_OTLP_… variables say."`
-	LogFormat            string        `help:"text or json." enum:"text,json" default:"text"`
-	LogLevel             string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
-	IgnoreOrders         bool          `hidden:""`
+	Config   string `help:"Configuration file (YAML); an unknown key is an error." type:"existingfile"`
+	Data     string `help:"Data folder. Default: data." type:"path"`
+	Database string `help:"PostgreSQL database, such as postgres://fengsui@db.example.com/fengsui; the password is better kept in a file that PGPASSFILE names. Default: SQLite in the data folder." env:"FENGSUI_DATABASE"`
+	setup
+	IgnoreOrders bool `hidden:""`
 }
 
 // Config is the configuration file.
@@ -129,24 +100,19 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 	if err != nil {
 		return app.Options{}, err
 	}
-	pick := func(flag, file string) string {
-		if flag != "" {
-			return flag
-		}
-		return file
-	}
+	f = c.over(f)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return app.Options{}, err
 	}
-	o := app.Options{DataDir: pick(c.Data, f.Data), Database: pick(c.Database, f.Database), Node: pick(c.Node, f.Node), KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: pick(c.Listen, f.Listen), GatewayListen: pick(c.GatewayListen, f.GatewayListen), PublicURL: pick(c.PublicURL, f.PublicURL),
-		AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate, AllowPrivateMail: f.Mail.AllowPrivate, AllowPrivateOIDC: f.OIDC.AllowPrivate,
+	o := app.Options{DataDir: cmp.Or(c.Data, f.Data), Database: cmp.Or(c.Database, f.Database), Node: f.Node, KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: f.Listen, GatewayListen: f.GatewayListen, PublicURL: f.PublicURL,
+		AllowPrivateUpstreams: f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate, AllowPrivateMail: f.Mail.AllowPrivate, AllowPrivateOIDC: f.OIDC.AllowPrivate,
 		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: c.logger(logs, level)}
-	o.NodeListen, o.GatewayURL = pick(c.NodeListen, f.Gates.Listen), pick(c.GatewayURL, f.GatewayURL)
-	o.TLS = app.TLSFiles{Cert: pick(c.TLSCert, f.TLSCert), Key: pick(c.TLSKey, f.TLSKey)}
-	o.GatewayTLS = app.TLSFiles{Cert: pick(c.GatewayTLSCert, f.GatewayTLSCert), Key: pick(c.GatewayTLSKey, f.GatewayTLSKey)}
-	o.NodeTLS = app.TLSFiles{Cert: pick(c.NodeTLSCert, f.Gates.TLSCert), Key: pick(c.NodeTLSKey, f.Gates.TLSKey), ClientCA: pick(c.NodeClientCA, f.Gates.ClientCA)}
-	switch role := pick(c.Role, f.Role); role {
+	o.NodeListen, o.GatewayURL = f.Gates.Listen, f.GatewayURL
+	o.TLS = app.TLSFiles{Cert: f.TLSCert, Key: f.TLSKey}
+	o.GatewayTLS = app.TLSFiles{Cert: f.GatewayTLSCert, Key: f.GatewayTLSKey}
+	o.NodeTLS = app.TLSFiles{Cert: f.Gates.TLSCert, Key: f.Gates.TLSKey, ClientCA: f.Gates.ClientCA}
+	switch role := f.Role; role {
 	case "", roleAll:
 	case roleControl:
 		o.ControlOnly = true
@@ -156,7 +122,7 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 	if err := duration(&o.DrainWait, "drain_wait", c.DrainWait, f.DrainWait); err != nil {
 		return o, err
 	}
-	for _, s := range append(f.TrustedProxies, c.TrustedProxy...) {
+	for _, s := range f.TrustedProxies {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
 			return o, fault.Invalid("trusted-proxy", "cli.bad_network", "network", s)
@@ -233,14 +199,14 @@ func (c *ServeCmd) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if cmp.Or(c.Role, f.Role) == roleGateway {
+	if f = c.over(f); f.Role == roleGateway {
 		return c.apart(ctx, f, out)
 	}
 	o, err := c.options(os.Stderr)
 	if err != nil {
 		return err
 	}
-	if o.Tracer, err = trace.Open(ctx, trace.Options{Endpoint: cmp.Or(c.OTLPEndpoint, f.OTLPEndpoint), Node: o.Node, Version: health.ReadBuild("").Version, Log: o.Logger}); err != nil {
+	if o.Tracer, err = trace.Open(ctx, trace.Options{Endpoint: f.OTLPEndpoint, Node: o.Node, Version: health.ReadBuild("").Version, Log: o.Logger}); err != nil {
 		return err
 	}
 	defer o.Tracer.Close() //nolint:errcheck // traces that are lost are lost

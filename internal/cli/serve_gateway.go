@@ -30,21 +30,17 @@ type GatewayConfig struct {
 	SpoolMB       int64    `yaml:"spool_mb"`
 }
 
-// apart runs a gateway that is a process of its own.
+// apart runs a gateway that is a process of its own; f holds what the flags say already.
 func (c *ServeCmd) apart(ctx context.Context, f Config, out io.Writer) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return err
 	}
 	g := f.Gateway
-	controls := c.Control
-	if len(controls) == 0 {
-		controls = g.Controls
-	}
-	o := app.ApartOptions{StateDir: cmp.Or(c.Data, f.Data), Listen: cmp.Or(c.Listen, f.Listen), GatewayListen: cmp.Or(c.GatewayListen, f.GatewayListen), Controls: controls,
-		JoinFile: cmp.Or(c.Join, g.Join), URL: cmp.Or(c.GatewayURL, g.URL), ControlCA: cmp.Or(c.ControlCA, g.ControlCA), Cert: cmp.Or(c.NodeTLSCert, g.TLSCert), Key: cmp.Or(c.NodeTLSKey, g.TLSKey),
-		GatewayTLS: app.TLSFiles{Cert: cmp.Or(c.GatewayTLSCert, f.GatewayTLSCert), Key: cmp.Or(c.GatewayTLSKey, f.GatewayTLSKey)},
-		SpoolBytes: g.SpoolMB << 20, AllowPrivateUpstreams: c.AllowPrivateUpstream || f.Upstream.AllowPrivate,
+	o := app.ApartOptions{StateDir: cmp.Or(c.Data, f.Data), Listen: f.Listen, GatewayListen: f.GatewayListen, Controls: g.Controls,
+		JoinFile: g.Join, URL: g.URL, ControlCA: g.ControlCA, Cert: g.TLSCert, Key: g.TLSKey,
+		GatewayTLS: app.TLSFiles{Cert: f.GatewayTLSCert, Key: f.GatewayTLSKey},
+		SpoolBytes: g.SpoolMB << 20, AllowPrivateUpstreams: f.Upstream.AllowPrivate,
 		Logger: c.logger(os.Stderr, level)}
 	for _, d := range []struct {
 		field string
@@ -56,9 +52,9 @@ func (c *ServeCmd) apart(ctx context.Context, f Config, out io.Writer) error {
 			return err
 		}
 	}
-	o.Isolation = cmp.Or(c.Isolation, g.Isolation)
+	o.Isolation = g.Isolation
 	var err error
-	if o.Tracer, err = trace.Open(ctx, trace.Options{Endpoint: cmp.Or(c.OTLPEndpoint, f.OTLPEndpoint), Node: "gateway", Version: health.ReadBuild("").Version, Log: o.Logger}); err != nil {
+	if o.Tracer, err = trace.Open(ctx, trace.Options{Endpoint: f.OTLPEndpoint, Node: "gateway", Version: health.ReadBuild("").Version, Log: o.Logger}); err != nil {
 		return err
 	}
 	defer o.Tracer.Close() //nolint:errcheck // traces that are lost are lost

@@ -54,6 +54,7 @@ func (c *SupportCmd) pack(ctx context.Context, out io.Writer) (err error) {
 // settings say what is configured: switches, and whether something is set. No text goes along.
 func (c *SupportCmd) settings(o doctor.Options) map[string]any {
 	f, err := ReadConfig(c.Config)
+	f = c.over(f)
 	role := roleAll
 	switch {
 	case o.Gateway != nil:
@@ -62,7 +63,7 @@ func (c *SupportCmd) settings(o doctor.Options) map[string]any {
 		role = roleControl
 	}
 	return map[string]any{"config_file": c.Config != "", "config_readable": err == nil, "role": role, "postgres": o.App.Database != "", "node_named": f.Node != "" && f.Node != "gateway-1",
-		"keys_folder_named": f.Keys != "", "checkpoints_folder_named": f.Checkpoints != "", "public_url": f.PublicURL != "", "tls": f.TLSCert != "", "gateway_tls": f.GatewayTLSCert != "", "trusted_proxies": len(f.TrustedProxies),
+		"keys_folder_named": o.App.KeysDir != "", "checkpoints_folder_named": o.App.OutsideDir != "", "public_url": f.PublicURL != "", "tls": f.TLSCert != "", "gateway_tls": f.GatewayTLSCert != "", "trusted_proxies": len(f.TrustedProxies),
 		"allow_private": map[string]bool{"upstream": f.Upstream.AllowPrivate, "webhook": f.Webhook.AllowPrivate, "mail": f.Mail.AllowPrivate, "oidc": f.OIDC.AllowPrivate},
 		"webhook":       f.Webhook.URL != "", "webhook_secret": f.Webhook.SecretFile != "",
 		"gateways": map[string]bool{"listen": f.Gates.Listen != "", "tls": f.Gates.TLSCert != "", "client_ca": f.Gates.ClientCA != ""},
