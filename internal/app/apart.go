@@ -67,6 +67,7 @@ type Apart struct {
 	draining atomic.Bool
 	ops, gwl net.Listener
 	gwCert   *reloaded // nil for plain http
+	certs    expiries
 	teardown []func() error
 }
 
@@ -98,7 +99,7 @@ func NewApart(ctx context.Context, o ApartOptions) (_ *Apart, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Apart{o: o, log: o.Logger, made: make(chan struct{})}
+	a := &Apart{o: o, log: o.Logger, certs: expiries{}, made: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			_ = a.close()
@@ -114,7 +115,7 @@ func NewApart(ctx context.Context, o ApartOptions) (_ *Apart, err error) {
 		return nil, err
 	}
 	a.teardown = append(a.teardown, release)
-	client, err := o.client()
+	client, err := o.client(a.certs, a.log)
 	if err != nil {
 		return nil, err
 	}
@@ -142,9 +143,10 @@ func NewApart(ctx context.Context, o ApartOptions) (_ *Apart, err error) {
 		return nil, err
 	}
 	a.teardown = append(a.teardown, func() error { return closed(a.gwl.Close()) })
-	if a.gwl, a.gwCert, err = o.GatewayTLS.dressed(a.gwl, o.Clock.Now); err != nil {
+	if a.gwl, a.gwCert, err = o.GatewayTLS.dressed(a.gwl, o.Clock.Now, a.log); err != nil {
 		return nil, err
 	}
+	a.certs["gateway"] = a.gwCert
 	return a, a.watched()
 }
 
@@ -168,7 +170,7 @@ func listenOrInherit(ctx context.Context, address string) (net.Listener, error) 
 	return l, nil
 }
 
-func (o ApartOptions) client() (*http.Client, error) {
+func (o ApartOptions) client(certs expiries, log *slog.Logger) (*http.Client, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS13}
 	if o.ControlCA != "" {
 		pool, err := certPool(o.ControlCA)
@@ -178,10 +180,11 @@ func (o ApartOptions) client() (*http.Client, error) {
 		conf.RootCAs = pool
 	}
 	if o.Cert != "" || o.Key != "" {
-		r := &reloaded{files: TLSFiles{Cert: o.Cert, Key: o.Key}, now: o.Clock.Now}
+		r := &reloaded{files: TLSFiles{Cert: o.Cert, Key: o.Key}, now: o.Clock.Now, log: log}
 		if _, err := r.get(); err != nil {
 			return nil, fault.Invalid("tls-cert", "app.tls_files", "file", o.Cert).Because(err)
 		}
+		certs["control"] = r
 		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return r.get() }
 	}
 	// Control is named by whoever runs the gateway and may stand anywhere, unlike what a posture names.
@@ -230,6 +233,7 @@ func (a *Apart) watched() error {
 		}
 	}
 	for _, c := range []prometheus.Collector{
+		a.certs,
 		gauge("fengsui_gateway_effective", "1 while the gateway obeys a bundle and control is in touch.", status(func(s gateway.Status) float64 {
 			if s.Effective {
 				return 1

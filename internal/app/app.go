@@ -100,6 +100,7 @@ type App struct {
 	web, gwl net.Listener
 
 	webCert, gwCert *reloaded // nil for plain http
+	certs           expiries
 
 	webSrv   *http.Server
 	gwSrv    *http.Server
@@ -132,7 +133,7 @@ type worker struct {
 // New opens the data folder, takes the ports and wires everything; nothing runs before Run.
 // What was opened is closed again when it fails.
 func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{o: o.WithDefaults(), stopped: make(chan struct{})}
+	a := &App{o: o.WithDefaults(), certs: expiries{}, stopped: make(chan struct{})}
 	a.log = a.o.Logger
 	if err := node.Check(a.o.Node); err != nil {
 		return nil, err
@@ -297,18 +298,20 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 		return err
 	}
 	a.teardown = append(a.teardown, func() error { return closed(a.web.Close()) })
-	if a.web, a.webCert, err = a.o.TLS.dressed(a.web, a.o.Clock.Now); err != nil {
+	if a.web, a.webCert, err = a.o.TLS.dressed(a.web, a.o.Clock.Now, a.log); err != nil {
 		return err
 	}
+	a.certs["pages"] = a.webCert
 	probing := containment.ProberOptions{Client: &http.Client{Timeout: 10 * time.Second}, Served: counts{a}, Log: a.log}
 	if !a.o.ControlOnly {
 		if a.gwl, err = Listen(ctx, a.o.GatewayListen, "gateway-listen"); err != nil {
 			return err
 		}
 		a.teardown = append(a.teardown, func() error { return closed(a.gwl.Close()) })
-		if a.gwl, a.gwCert, err = a.o.GatewayTLS.dressed(a.gwl, a.o.Clock.Now); err != nil {
+		if a.gwl, a.gwCert, err = a.o.GatewayTLS.dressed(a.gwl, a.o.Clock.Now, a.log); err != nil {
 			return err
 		}
+		a.certs["gateway"] = a.gwCert
 		own := probing
 		own.Client = &http.Client{Timeout: 10 * time.Second, Transport: toOurselves(a.gwCert)}
 		own.Addresses = map[string]string{a.o.Node: a.GatewayURL()}

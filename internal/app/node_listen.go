@@ -25,10 +25,11 @@ func (a *App) nodes(ctx context.Context, d *containment.Distributor, s seeds) er
 	if a.o.NodeListen == "" {
 		return nil
 	}
-	conf, _, err := a.o.NodeTLS.server(a.o.Clock.Now)
+	conf, shown, err := a.o.NodeTLS.server(a.o.Clock.Now, a.log)
 	if err != nil {
 		return err
 	}
+	a.certs["nodes"] = shown
 	l, err := Listen(ctx, a.o.NodeListen, "node-listen")
 	if err != nil {
 		return err

@@ -10,6 +10,8 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/monitor/behaviour"
@@ -190,8 +192,10 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 			return err
 		}
 	}
-	if err := a.metrics.Registerer().Register(figures{h}); err != nil {
-		return err
+	for _, c := range []prometheus.Collector{figures{h}, a.certs} {
+		if err := a.metrics.Registerer().Register(c); err != nil {
+			return err
+		}
 	}
 	return h.Telemetry.Register(a.metrics.Registerer())
 }

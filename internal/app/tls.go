@@ -5,11 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
@@ -23,11 +26,11 @@ type TLSFiles struct {
 }
 
 // server gives the configuration of a listener with the certificate that it shows, nil for plain http.
-func (f TLSFiles) server(now func() time.Time) (*tls.Config, *reloaded, error) {
+func (f TLSFiles) server(now func() time.Time, log *slog.Logger) (*tls.Config, *reloaded, error) {
 	if f.Cert == "" && f.Key == "" && f.ClientCA == "" {
 		return nil, nil, nil
 	}
-	r := &reloaded{files: f, now: now}
+	r := &reloaded{files: f, now: now, log: log}
 	if _, err := r.get(); err != nil {
 		return nil, nil, fault.Invalid("tls-cert", "app.tls_files", "file", f.Cert).Because(err)
 	}
@@ -55,15 +58,17 @@ func certPool(file string) (*x509.CertPool, error) {
 }
 
 // reloaded is a certificate that follows its files, looked at every ten seconds at most. A pair that cannot be read,
-// because only half of it was renewed yet, leaves the last good one in use.
+// because only half of it was renewed yet, leaves the last good one in use, and is logged once.
 type reloaded struct {
 	files TLSFiles
 	now   func() time.Time
+	log   *slog.Logger
 
-	mu     sync.Mutex
-	cert   *tls.Certificate
-	looked time.Time
-	stamp  string
+	mu      sync.Mutex
+	cert    *tls.Certificate
+	looked  time.Time
+	stamp   string // of the files that the certificate is from
+	refused string // of files that could not be read
 }
 
 func (r *reloaded) get() (*tls.Certificate, error) {
@@ -89,13 +94,36 @@ func (r *reloaded) get() (*tls.Certificate, error) {
 		r.cert, r.stamp = &c, stamp
 	case r.cert == nil:
 		return nil, err
+	case stamp != r.refused:
+		r.refused = stamp
+		r.log.Error("a renewed certificate cannot be used; the last one stays in use", "cert", r.files.Cert, "key", r.files.Key, "expires", r.cert.Leaf.NotAfter, "error", err)
 	}
 	return r.cert, nil
 }
 
+// expiries show how long the certificates in use are good, by what shows them; looking at them reads changed files, too.
+type expiries map[string]*reloaded
+
+var tlsExpires = figure("tls_expires_seconds", "Until the certificate in use expires, below zero if it has: of pages, gateway, nodes, or control (shown to it).", "of")
+
+// Describe implements prometheus.Collector.
+func (e expiries) Describe(ch chan<- *prometheus.Desc) { ch <- tlsExpires }
+
+// Collect implements prometheus.Collector.
+func (e expiries) Collect(ch chan<- prometheus.Metric) {
+	for of, r := range e {
+		if r == nil {
+			continue
+		}
+		if c, err := r.get(); err == nil {
+			ch <- prometheus.MustNewConstMetric(tlsExpires, prometheus.GaugeValue, c.Leaf.NotAfter.Sub(r.now()).Seconds(), of)
+		}
+	}
+}
+
 // dressed is a listener with TLS, if there are files for it. Clients and browsers may speak TLS 1.2.
-func (f TLSFiles) dressed(l net.Listener, now func() time.Time) (net.Listener, *reloaded, error) {
-	conf, r, err := f.server(now)
+func (f TLSFiles) dressed(l net.Listener, now func() time.Time, log *slog.Logger) (net.Listener, *reloaded, error) {
+	conf, r, err := f.server(now, log)
 	if conf == nil || err != nil {
 		return l, nil, err
 	}
@@ -114,7 +142,7 @@ func (r *reloaded) scheme() string {
 // Reach is a way to a listener of this machine that shows the certificate of these files: its address from the one it was
 // given, and a client that takes this certificate and no other.
 func (f TLSFiles) Reach(listen string) (url string, client *http.Client) {
-	r := &reloaded{files: f, now: clock.System().Now}
+	r := &reloaded{files: f, now: clock.System().Now, log: slog.New(slog.DiscardHandler)}
 	if f.Cert == "" {
 		r = nil
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -20,6 +22,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
@@ -178,7 +182,8 @@ func TestARenewedCertificateIsShownWithoutARestartAndHalfOfOneIsNot(t *testing.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, shown, err := f.dressed(l, clk.Now)
+	var logs bytes.Buffer
+	l, shown, err := f.dressed(l, clk.Now, slog.New(slog.NewTextHandler(&logs, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,14 +211,29 @@ func TestARenewedCertificateIsShownWithoutARestartAndHalfOfOneIsNot(t *testing.T
 	if err := os.WriteFile(f.Key, old, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	clk.Advance(11 * time.Second)
-	if n := serial(); n != 1 {
-		t.Errorf("with half of a renewed pair it shows number %d", n)
+	for range 3 {
+		clk.Advance(11 * time.Second)
+		if n := serial(); n != 1 {
+			t.Errorf("with half of a renewed pair it shows number %d", n)
+		}
+	}
+	if n := strings.Count(logs.String(), "cannot be used"); n != 1 || !strings.Contains(logs.String(), f.Cert) {
+		t.Errorf("a renewal that failed is logged %d times: %s", n, &logs)
 	}
 	if err := os.WriteFile(f.Key, renewed, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	clk.Advance(11 * time.Second)
+	// Nobody connects, and still the figure follows the files.
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(expiries{"pages": shown, "nodes": nil})
+	got, err := reg.Gather()
+	if err != nil || len(got) != 1 || len(got[0].Metric) != 1 || got[0].Metric[0].Label[0].GetValue() != "pages" {
+		t.Fatal(got, err)
+	}
+	if c, err := shown.get(); err != nil || c.Leaf.SerialNumber.Int64() != 2 || got[0].Metric[0].Gauge.GetValue() != c.Leaf.NotAfter.Sub(clk.Now()).Seconds() {
+		t.Errorf("%v %s", err, got[0].Metric[0])
+	}
 	if n := serial(); n != 2 {
 		t.Errorf("after a renewal it shows number %d", n)
 	}

@@ -3,10 +3,16 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
+	"math/big"
 	"net/http"
 	"os"
 	"os/exec"
@@ -273,6 +279,32 @@ func expressions(t *testing.T) map[string]string {
 	return out
 }
 
+// certificate is one for an hour.
+func certificate(t *testing.T) app.TLSFiles {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	f := app.TLSFiles{Cert: filepath.Join(dir, "c.pem"), Key: filepath.Join(dir, "k.pem")}
+	for file, block := range map[string]*pem.Block{f.Cert: {Type: "CERTIFICATE", Bytes: der}, f.Key: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f
+}
+
 func TestEveryMetricInAlertsAndDashboardIsOneThatARunningServerPrints(t *testing.T) {
 	a := instance(t, app.Options{DataDir: filepath.Join(t.TempDir(), "data"), NodeListen: "127.0.0.1:0"})
 	if _, err := a.FirstService(t.Context(), app.FirstService{Upstream: "http://127.0.0.1:1/v1", Model: "m"}); err != nil {
@@ -304,7 +336,7 @@ func TestEveryMetricInAlertsAndDashboardIsOneThatARunningServerPrints(t *testing
 	if err := os.WriteFile(join, []byte(token), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g, err := app.NewApart(t.Context(), app.ApartOptions{StateDir: t.TempDir(), Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0", Controls: []string{"http://" + a.NodeAddress()}, JoinFile: join, Drain: time.Millisecond})
+	g, err := app.NewApart(t.Context(), app.ApartOptions{StateDir: t.TempDir(), Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0", Controls: []string{"http://" + a.NodeAddress()}, JoinFile: join, Drain: time.Millisecond, GatewayTLS: certificate(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
