@@ -193,6 +193,7 @@ func (s *Server) watch(ctx context.Context, m containment.Member, in gatelink.Wa
 			// The database was set back and gave the number again, or this node puts it otherwise than a newer one. The gateway
 			// would refuse the bundle; unless another node has the one that it obeys, its lease ends.
 			s.o.Log.ErrorContext(ctx, "a gateway obeys another bundle of the same revision", "gateway", m.ID, "revision", in.Revision)
+			s.o.Distributor.Clash(made.Revision)
 			return gatelink.News{}, errBehind
 		case same:
 			s.o.Leases.Seen(m.ID, in.Revision, in.Version, fares)

@@ -109,6 +109,21 @@ func bump(ctx context.Context, tx *store.Tx) error {
 	return err
 }
 
+// renumber gives the newest bundle another revision, if it has this one still. An older node leaves it to newer ones.
+func (c *Control) renumber(ctx context.Context, st *store.Store, revision int64) error {
+	if !c.o.May() {
+		return nil
+	}
+	return st.Write(ctx, store.System("containment"), func(tx *store.Tx) error {
+		var now int64
+		if err := tx.NewRaw("SELECT revision FROM bundle_state WHERE id = 1").Scan(ctx, &now); err != nil || now != revision {
+			return err
+		}
+		tx.Touch(TopicOrder)
+		return bump(ctx, tx)
+	})
+}
+
 func nextSeq(ctx context.Context, tx *store.Tx) (seq int64, err error) {
 	err = tx.NewRaw("UPDATE bundle_state SET order_seq = order_seq + 1 WHERE id = 1 RETURNING order_seq").Scan(ctx, &seq)
 	return seq, err

@@ -51,6 +51,7 @@ type Distributor struct {
 	gates []*outlet
 	feed  *outlet       // what gateways elsewhere fetch
 	stale chan struct{} // holds one wish for compile to look again
+	clash chan int64    // holds one revision that a gateway knows as another bundle
 }
 
 // outlet is one gateway with what it should obey.
@@ -89,7 +90,7 @@ func NewDistributor(st *store.Store, c *Control, o DistributorOptions, gateways 
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Distributor{st: st, control: c, o: o, feed: &outlet{change: make(chan struct{})}, stale: make(chan struct{}, 1)}
+	d := &Distributor{st: st, control: c, o: o, feed: &outlet{change: make(chan struct{})}, stale: make(chan struct{}, 1), clash: make(chan int64, 1)}
 	for _, g := range gateways {
 		d.gates = append(d.gates, &outlet{gw: g, change: make(chan struct{})})
 	}
@@ -145,8 +146,21 @@ func (d *Distributor) compile(ctx context.Context) {
 		case <-postures:
 		case <-services:
 		case <-d.stale:
+		case revision := <-d.clash:
+			if err := d.control.renumber(ctx, d.st, revision); err != nil && ctx.Err() == nil {
+				d.o.Log.Error("a revision that gateways know as another bundle could not be given a new number", "revision", revision, "error", err)
+			}
 		case <-retry:
 		}
+	}
+}
+
+// Clash says that a gateway knows this revision as another bundle: the program before this one put it otherwise, or the database was
+// set back. Gateways refuse it, so it gets a new number.
+func (d *Distributor) Clash(revision int64) {
+	select {
+	case d.clash <- revision:
+	default: // one is under way
 	}
 }
 
@@ -225,6 +239,9 @@ func (d *Distributor) serve(ctx context.Context, t *outlet) {
 				}
 				d.o.Log.Error("a gateway does not obey the bundle", "gateway", t.gw.ID(), "revision", m.Revision, "error", err)
 				d.lost(ctx, t.gw.ID())
+				if fault.Is(err, "posture.same_revision") {
+					d.Clash(m.Revision)
+				}
 				noted = nil
 				again = d.st.Clock().After(wait)
 				wait = min(2*wait, d.o.RetryMax)
