@@ -189,6 +189,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.work("record", log.Run)
+	a.work("timeline", func(ctx context.Context) error { return a.follow(ctx, log) })
 	vault := secret.NewVault(keys)
 	seeds, err := ensureSecrets(ctx, st, vault)
 	if err != nil {
@@ -245,9 +246,31 @@ func (a *App) catchUp(ctx context.Context, log *record.Log) error {
 	}
 	res, err := log.CatchUp(ctx, known)
 	if res != nil {
-		a.log.Warn("the database is older than the last known checkpoint; the record goes on in a new epoch that names it", "known", len(res.Known), "erased_again", len(res.Reerased))
+		a.log.Warn("the database was set back, or another server took over; the record goes on in a new epoch that names the last known checkpoint", "known", len(res.Known), "erased_again", len(res.Reerased))
 	}
 	return err
+}
+
+// follow does the same when another server takes over while we serve; writes wait for it.
+func (a *App) follow(ctx context.Context, log *record.Log) error {
+	st := a.House.Store
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-st.Moved():
+		}
+		if err := a.catchUp(ctx, log); err != nil && ctx.Err() == nil {
+			a.log.Error("another database server took over, and the record cannot go on there yet; nothing can be written", "error", err)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-a.o.Clock.After(time.Second):
+			}
+			continue
+		}
+		st.Hub().BumpAll() // what was read before may be lost; bundles have a new epoch
+	}
 }
 
 // secrets that an instance needs for itself.

@@ -63,6 +63,15 @@ type Resumption struct {
 // that came later. Then it signs. more are further signed checkpoints, such as that of the backup. The
 // record must have been verified before.
 func (l *Log) Resume(ctx context.Context, why Reason, out *Outside, more ...string) (*Resumption, error) {
+	return l.resume(ctx, why, out, "", 0, more...)
+}
+
+// errResumed says that another node was first.
+var errResumed = errors.New("record: goes on already")
+
+// resume sets the timeline of the server that the record goes on at; "" leaves it to the next start. after is the epoch
+// that it takes the place of; 0 is any.
+func (l *Log) resume(ctx context.Context, why Reason, out *Outside, timeline string, after int64, more ...string) (*Resumption, error) {
 	if out == nil {
 		out = &Outside{}
 	}
@@ -97,7 +106,17 @@ func (l *Log) Resume(ctx context.Context, why Reason, out *Outside, more ...stri
 		for _, c := range res.Known {
 			notes = append(notes, c.Note)
 		}
+		if after > 0 {
+			if h, err := readHead(ctx, tx); err != nil {
+				return err
+			} else if h.epoch != after {
+				return errResumed
+			}
+		}
 		if err := l.BeginEpoch(ctx, tx, why, notes); err != nil {
+			return err
+		}
+		if err := setTimeline(ctx, tx, timeline); err != nil {
 			return err
 		}
 		for _, s := range whole[len(chain):] {
@@ -125,11 +144,31 @@ func (l *Log) Resume(ctx context.Context, why Reason, out *Outside, more ...stri
 	return res, err
 }
 
-// CatchUp begins a new epoch if a checkpoint from outside covers entries that this record lacks: the database is an earlier state of
-// itself, restored to a point in time or taken over from a copy that lagged behind. Going on as if nothing had happened would give
-// their numbers to other entries. The record as it is must verify. It gives nil if nothing is lacking. Error: fault conflict record.behind
-// if what is there does not verify.
+// setTimeline notes where the record is written.
+func setTimeline(ctx context.Context, tx *store.Tx, line string) error {
+	_, err := tx.ExecContext(ctx, "UPDATE server_timeline SET line = ? WHERE id = 1", line)
+	return err
+}
+
+// CatchUp begins a new epoch if a checkpoint from outside covers entries that this record lacks, or if the PostgreSQL server writes another
+// timeline than it did: the database is, or may be, an earlier state of itself, restored to a point in time or taken over from a copy
+// that lagged behind, and what is lost may be younger than the last checkpoint. Going on as if nothing had happened would give
+// its numbers to other entries, and to other orders. Where something is known to be lacking, the record as it is must verify. It gives nil if
+// nothing happened, or another node was first; then writes go on. Error: fault conflict record.behind if what is there does not verify.
 func (l *Log) CatchUp(ctx context.Context, out *Outside) (*Resumption, error) {
+	line, err := l.st.Timeline(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res, err := l.catchUp(store.OnTimeline(ctx, line), out, line)
+	if err == nil || errors.Is(err, errResumed) {
+		l.st.Settle(line)
+		return res, nil
+	}
+	return nil, err
+}
+
+func (l *Log) catchUp(ctx context.Context, out *Outside, line string) (*Resumption, error) {
 	db := l.st.Read()
 	chain, err := chainOf(ctx, db)
 	if err != nil {
@@ -150,7 +189,17 @@ func (l *Log) CatchUp(ctx context.Context, out *Outside) (*Resumption, error) {
 		}
 	}
 	if len(lastKnown(beyond, extend(chain, append(slices.Clone(out.Signers), kept...)))) == 0 {
-		return nil, nil
+		var before string
+		if err := db.NewRaw("SELECT line FROM server_timeline").Scan(ctx, &before); err != nil {
+			return nil, err
+		}
+		switch {
+		case before == line:
+			return nil, nil
+		case before == "" || line == "": // not known before, or moved between engines
+			return nil, l.st.Write(ctx, store.System("record"), func(tx *store.Tx) error { return setTimeline(ctx, tx, line) })
+		}
+		return l.resume(ctx, ReasonFailover, out, line, h.epoch)
 	}
 	rep, err := Verify(ctx, db, VerifyOptions{Keys: l.o.Keys})
 	if err != nil {
@@ -159,7 +208,7 @@ func (l *Log) CatchUp(ctx context.Context, out *Outside) (*Resumption, error) {
 	if !rep.OK {
 		return nil, fault.Conflict("database", "record.behind", "count", strconv.FormatInt(rep.ProblemCount, 10))
 	}
-	return l.Resume(ctx, ReasonFailover, out)
+	return l.resume(ctx, ReasonFailover, out, line, h.epoch)
 }
 
 // keptStatements reads the statements of all signing keys that the key folder remembers.

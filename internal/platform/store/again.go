@@ -83,7 +83,7 @@ func isAway(err error) bool {
 	var op *net.OpError
 	var unsent interface{ SafeToRetry() bool } // of pgconn: nothing was sent, as on a connection that was found closed
 	return errors.As(err, &unsent) && unsent.SafeToRetry() && !errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
-		errors.As(err, &op) || errors.Is(err, errAborted)
+		errors.As(err, &op) || errors.Is(err, errAborted) || errors.Is(err, errMoved)
 }
 
 // Away gives an error of a read as fault unavailable store.busy if the database was away or busy, for whoever asked can try again;

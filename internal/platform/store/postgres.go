@@ -41,6 +41,7 @@ type postgres struct {
 	config *pgx.ConnConfig
 	node   string // tells our own notices from those of others
 	clock  *corrected
+	course course
 	served *pgx.Conn // holds the name under which this process serves; touched by one at a time
 	stop   context.CancelFunc
 	done   chan struct{}
@@ -60,7 +61,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if err := o.prepare(ctx, config); err != nil {
 		return nil, err
 	}
-	p := &postgres{config: config, node: NewID(clock.Ms(o.Clock)), clock: &corrected{Clock: o.Clock, running: clock.Running}}
+	p := &postgres{config: config, node: NewID(clock.Ms(o.Clock)), clock: &corrected{Clock: o.Clock, running: clock.Running}, course: course{moved: make(chan struct{}, 1)}}
 	if clock.IsSystem(o.Clock) {
 		o.Clock = p.clock
 	}
@@ -130,8 +131,6 @@ type turn struct {
 	line string // timeline of the server, which a promoted standby begins anew
 }
 
-const timeline = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
-
 // enter waits for its turn to write. It reads what the turn is, and the database's clock, after the wait.
 func (p *postgres) enter(ctx context.Context, tx bun.Tx) (t turn, err error) {
 	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?, ?)", lockSpace, lockWriter); err != nil {
@@ -143,7 +142,7 @@ func (p *postgres) enter(ctx context.Context, tx bun.Tx) (t turn, err error) {
 		return t, err
 	}
 	p.clock.correct(ms, asked, clock.Ms(p.clock.Clock))
-	return t, nil
+	return t, p.course.keeps(ctx, t.line)
 }
 
 // errAborted is a commit that did not take place, although its answer was lost: it can be made again.
