@@ -209,6 +209,12 @@ func (a *Apart) watched() error {
 		}
 		return nil
 	})
+	a.checks.Add("disk", func(context.Context) error {
+		if g := a.gw.Load(); g != nil && g.Status().Unkept {
+			return errors.New("the bundle that is obeyed is not on disk; a restart would go back to an older one")
+		}
+		return nil
+	})
 	a.checks.Add("spool", func(context.Context) error {
 		if waiting, _, _, _ := a.spool.Numbers(); waiting >= a.spool.Bound() {
 			return fmt.Errorf("%d bytes wait for control, limit %d; what comes is folded", waiting, a.spool.Bound())
@@ -421,7 +427,7 @@ func (a *Apart) link(ctx context.Context) error {
 	work.Go(func() { _ = a.agent.HandIn(ctx, a.spool) })
 	report := func() gatelink.Report {
 		waiting, folded, lost, _ := a.spool.Numbers()
-		return gatelink.Report{SpoolBytes: waiting, Folded: folded, Lost: lost, Streams: int64(g.Status().OpenStreams)}
+		return gatelink.Report{SpoolBytes: waiting, Folded: folded, Lost: lost, Streams: int64(g.Status().OpenStreams), Unkept: g.Status().Unkept}
 	}
 	if err := a.agent.Follow(ctx, g, report); err != nil {
 		return err

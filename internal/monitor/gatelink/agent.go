@@ -31,6 +31,7 @@ import (
 type Gate interface {
 	Apply(ctx context.Context, s posture.Signed) (gateway.Ack, error)
 	Contact()
+	KeepAgain() error
 	Status() gateway.Status
 	Stops() []posture.Signed
 }
@@ -321,6 +322,9 @@ func (a *Agent) round(ctx context.Context, g Gate, report func() Report, owed *A
 			return owed, err
 		}
 		owed = nil
+	}
+	if err := g.KeepAgain(); err != nil {
+		a.log.Error("the bundle that is obeyed is still not on disk", "error", err)
 	}
 	st := g.Status()
 	q := Watch{Epoch: st.Epoch, Revision: st.Revision, Digest: st.Digest, Version: a.o.Version, Report: report(), Stops: g.Stops(), WaitMs: a.wait().Milliseconds()}

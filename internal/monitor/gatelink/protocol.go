@@ -69,6 +69,7 @@ type Report struct {
 	Folded     int64 `json:"folded"`      // rows folded for want of room, since its start
 	Lost       int64 `json:"lost"`        // rows lost, since its start
 	Streams    int64 `json:"streams"`     // open now
+	Unkept     bool  `json:"unkept"`      // the bundle that it obeys is not on its disk
 }
 
 // News is what a gateway does not have yet; nil parts are as it has them.

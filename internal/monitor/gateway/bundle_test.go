@@ -95,6 +95,20 @@ func TestABundleIsObeyedEvenIfTheDiskRefusesIt(t *testing.T) {
 	if ack := w.apply(offline()); ack.Persisted || w.post(ask("问")).status != 503 {
 		t.Fatalf("%+v", ack)
 	}
+	if err := w.g.KeepAgain(); err == nil || !w.g.Status().Unkept {
+		t.Fatalf("it says that the bundle is on disk: %v", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.g.KeepAgain(); err != nil || w.g.Status().Unkept {
+		t.Fatalf("the disk is back: %v", err)
+	}
+	again := newWorld(t, answers("好"), func(o *Options, _ *posture.Draft) { o.StateDir = dir })
+	again.keys = w.keys
+	if r := again.post(ask("问")); r.status != 503 || r.code() != "service_offline" {
+		t.Fatalf("after a restart: %d %s", r.status, r.body)
+	}
 }
 
 func TestAGatewayOutOfContactFollowsItsPolicy(t *testing.T) {

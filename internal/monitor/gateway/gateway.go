@@ -56,6 +56,7 @@ type Gateway struct {
 	regime   atomic.Pointer[regime] // what is obeyed; nil: nothing, so nothing passes
 	contact  atomic.Int64           // ms: control was last heard of
 	stops    []stop                 // sealed tokens that bind here; guarded by applying
+	unkept   atomic.Pointer[unkept] // what is obeyed and not on the disk; nil: all is
 
 	mu      sync.Mutex
 	calls   map[*call]struct{}
@@ -163,15 +164,44 @@ func (g *Gateway) Apply(ctx context.Context, s posture.Signed) (Ack, error) {
 		g.tell(cut)
 	}
 	ack.StreamsHit, ack.StreamsCut = len(cut.hit), len(cut.ended)
-	if err := g.state.save(s); err != nil {
+	if err := g.keep(unkept{s, b.Stops}); err != nil {
 		g.o.Logger.Error("the bundle is obeyed but not on disk", "gateway", g.o.ID, "revision", ack.Revision, "error", err)
 	} else {
 		ack.Persisted = true
-		g.settleStops(b.Stops) // not before: a restart must find the token or the bundle that took it over
 	}
 	g.see(ctx, cut)
 	ack.AtMs = g.o.Clock.Now().UnixMilli()
 	return ack, nil
+}
+
+// unkept is a bundle that is obeyed, with the sealed tokens that it took over.
+type unkept struct {
+	signed posture.Signed
+	stops  []string
+}
+
+func (g *Gateway) keep(u unkept) error {
+	if err := g.state.save(u.signed); err != nil {
+		g.unkept.Store(&u)
+		return err
+	}
+	g.unkept.Store(nil)
+	g.settleStops(u.stops) // not before: a restart must find the token or the bundle that took it over
+	return nil
+}
+
+// KeepAgain tries once more to write the bundle that is obeyed to a disk that did not take it; nil if it is there. Until then a
+// restart would go back to an older bundle.
+func (g *Gateway) KeepAgain() error {
+	if g.unkept.Load() == nil {
+		return nil
+	}
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	if u := g.unkept.Load(); u != nil {
+		return g.keep(*u)
+	}
+	return nil
 }
 
 // cutting is what one bundle did to open calls.
@@ -322,7 +352,7 @@ func (g *Gateway) leave(c *call) {
 func (g *Gateway) Status() Status {
 	st := Status{
 		GatewayID: g.o.ID, Postures: map[string]string{}, LastContactMs: g.contact.Load(),
-		OpenStreams: int(g.count.streams.Load()), Isolation: string(g.isolated()),
+		OpenStreams: int(g.count.streams.Load()), Unkept: g.unkept.Load() != nil, Isolation: string(g.isolated()),
 		Counters: Counters{
 			Requests: g.count.requests.Load(), Refused: g.count.refused.Load(), Unknown: g.count.unknown.Load(),
 			InputBlocks: g.count.inputBlocks.Load(), OutputBlocks: g.count.outputBlocks.Load(), Uninspected: g.count.uninspected.Load(),

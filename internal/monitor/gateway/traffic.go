@@ -135,6 +135,7 @@ type Status struct {
 	Revision      int64             `json:"revision"`
 	Digest        string            `json:"digest"` // of the bundle
 	OrderIDs      []string          `json:"order_ids"`
+	Unkept        bool              `json:"unkept"`   // the bundle is not on this gateway's disk
 	Postures      map[string]string `json:"postures"` // service id → digest
 	OpenStreams   int               `json:"open_streams"`
 	LastContactMs int64             `json:"last_contact_ms"`

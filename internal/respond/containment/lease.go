@@ -99,6 +99,16 @@ func (l *Leases) renew(ctx context.Context) error {
 			if _, err := tx.ExecContext(ctx, "UPDATE gateway SET last_seen_ms = ? WHERE id = ? AND (last_seen_ms < ? OR last_seen_ms > ?)", at, id, at, tx.NowMs); err != nil {
 				return err
 			}
+			if res, err = tx.ExecContext(ctx, "UPDATE gateway_member SET unkept = ? WHERE id = ? AND revoked_ms = 0 AND unkept <> ?", c.report.Unkept, id, c.report.Unkept); err != nil {
+				return err
+			}
+			if n, err := res.RowsAffected(); err != nil {
+				return err
+			} else if n > 0 && c.report.Unkept {
+				if err := l.control.o.Pager.Page(ctx, tx, Page{Key: "containment.page_gateway_unkept", Again: tx.NowMs, ObjectKind: "gateway", ObjectID: id, IncidentKind: "real"}); err != nil {
+					return err
+				}
+			}
 			if _, err := tx.ExecContext(ctx, `UPDATE gateway_member SET lease_until_ms = ?, version = ?, spool_bytes = ?, folded = ?, lost = ?, streams = ?
 				WHERE id = ? AND revoked_ms = 0 AND lease_until_ms < ?`, at+LeaseMs, c.version, c.report.SpoolBytes, c.report.Folded, c.report.Lost, c.report.Streams, id, at+LeaseMs); err != nil {
 				return err

@@ -61,6 +61,7 @@ type Report struct {
 	Folded     int64 `json:"folded" doc:"rows folded for want of room, since its start"`
 	Lost       int64 `json:"lost" doc:"rows lost, since its start"`
 	Streams    int64 `json:"streams" doc:"open at its last contact"`
+	Unkept     bool  `json:"unkept" doc:"the bundle that it obeys is not on its disk: a restart would go back to an older one"`
 }
 
 var gatewayName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,39}$`)

@@ -291,3 +291,26 @@ func TestALeaseLeftOfAClockThatWasAheadEndsWithinALeasesTime(t *testing.T) {
 		t.Errorf("it was missed after %s", d)
 	}
 }
+
+func TestAGatewayWhoseDiskDoesNotTakeItsOrdersIsPagedOnceEachTime(t *testing.T) {
+	b := newBench(t)
+	b.refresh(t)
+	if _, err := b.enrol(b.token(t, "edge-1"), credential("a")); err != nil {
+		t.Fatal(err)
+	}
+	leases := containment.NewLeases(b.st, b.control, nil)
+	run(t, leases)
+	for i, unkept := range []bool{false, true, true, false, true} {
+		streams := int64(i + 1)
+		leases.Seen("edge-1", 0, "v1", containment.Report{Streams: streams, Unkept: unkept})
+		until(t, "the report", func() bool {
+			b.clock.Advance(10 * time.Millisecond)
+			all, err := containment.Members(ctx, b.st.Read(), officer)
+			return err == nil && all[0].Streams == streams && all[0].Unkept == unkept
+		})
+		want := []int{0, 1, 1, 1, 2}[i]
+		if got := strings.Count(b.pager.keys(), "containment.page_gateway_unkept"); got != want {
+			t.Errorf("report %d: %d pages, want %d", i, got, want)
+		}
+	}
+}
