@@ -391,6 +391,11 @@ func (s *storm) conclude(t *testing.T, rows []*row) {
 	if twice > 0 {
 		s.fail("%d requests were counted twice", twice)
 	}
+	for _, r := range rows {
+		if r.harmful > 0 {
+			s.fail("%s: %d words came after their order was acknowledged", r.name, r.harmful)
+		}
+	}
 	s.controls(t, db)
 }
 
