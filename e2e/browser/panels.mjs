@@ -175,7 +175,7 @@ async function outside(look, s) {
 // Forms that the story has no occasion for: they come when handling has ended, when an incident is restricted or breaks a rule, in the first minute, and so on.
 // The undo of an order, which lasts a minute, may or may not be there.
 const later = ['anomalies.merge', 'gate.decide', 'incident.apply', 'incident.ask_online', 'incident.decide_online', 'incident.explain', 'incident.hold_retro', 'incident.let_in', 'incident.undo', 'incident.unmask', 'incident.unrestrict', 'incident.verify',
-  'orders.adopt', 'record.ask_erasure', 'settings.remove_channel', 'settings.remove_provider']
+  'orders.adopt', 'record.ask_erasure', 'settings.forget_gateway', 'settings.remove_channel', 'settings.remove_provider']
 
 export function panels(desk) {
   let look, s

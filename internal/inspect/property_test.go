@@ -178,7 +178,7 @@ func TestStreamFindsWhatTheLexiconFinds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := drawText(t)
+		text := drawText(t) + rapid.SampledFrom([]string{"", "", "zhongwen", "氵去中", "种文中", "zhōng wén "}).Draw(t, "planted")
 		var want []string
 		for _, h := range e.lexicon.Scan(nil, text) {
 			want = append(want, fmt.Sprint(h.Start, h.End, rules.Terms[h.Entry].ID, h.Gap, h.Via))
