@@ -36,7 +36,7 @@ CREATE INDEX incident_facets ON incident(state, kind, service_id, restricted, id
 CREATE INDEX assessment_standing ON assessment(incident_id, object_id, source, at_ms, id, working_level);
 CREATE INDEX disposal_order_facets ON disposal_order(state, rung, measure, kind, service_id, incident_id);
 CREATE INDEX complaint_facets ON complaint(state, kind, service_id, traffic_kind, anomaly_id);
-CREATE INDEX outbox_facets ON outbox(state, channel, template, object_id);
+CREATE INDEX outbox_facets ON outbox(template, channel, state, object_id);
 -- +goose Down
 DROP INDEX outbox_facets; DROP INDEX complaint_facets; DROP INDEX disposal_order_facets; DROP INDEX assessment_standing; DROP INDEX incident_facets; DROP INDEX anomaly_facets;
 DROP INDEX obligation_list; DROP INDEX obligation_standing; DROP INDEX anomaly_decided; DROP INDEX incident_restricted; DROP INDEX incident_open; DROP INDEX due_put_off; DROP INDEX due_retry;
