@@ -5,6 +5,7 @@ package process
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -40,15 +41,24 @@ func Main(m *testing.M, bin *string) int {
 	return m.Run()
 }
 
-// Free is an address of the loopback that nobody listens on.
+var given sync.Map // addresses that Free gave
+
+// Free is an address of the loopback that nobody listens on. It is below the ports that the kernel gives out by itself, so that
+// nobody gets it before its process listens there.
 func Free(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		at := fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000))
+		if _, before := given.LoadOrStore(at, true); before {
+			continue
+		}
+		if l, err := net.Listen("tcp", at); err == nil {
+			l.Close()
+			return at
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no address is free")
+	return ""
 }
 
 // Process is one that runs. It ends with the process that started it.
