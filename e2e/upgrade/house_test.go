@@ -22,36 +22,21 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/fengsui/fengsui/e2e/process"
 	"github.com/fengsui/fengsui/internal/platform/store/storetest"
 )
 
 var (
 	binary string // of this version
-	folder string
 	older  = sync.OnceValues(buildPrevious)
 )
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		var err error
-		if folder, err = os.MkdirTemp("", "upgrade"); err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(folder)
-		binary = filepath.Join(folder, "fengsui")
-		if out, err := exec.Command("go", "build", "-o", binary, "github.com/fengsui/fengsui/cmd/fengsui").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(process.Main(m, &binary)) }
 
 // previous gives the program of the previous version and that version's name.
 func previous(t *testing.T) (bin, name string) {
@@ -74,6 +59,7 @@ func buildPrevious() (string, error) {
 		return "", err
 	}
 	commit := strings.Fields(string(line))[1]
+	folder := filepath.Dir(binary)
 	tree := filepath.Join(folder, "previous")
 	if err := os.Mkdir(tree, 0o700); err != nil {
 		return "", err
@@ -108,54 +94,25 @@ func buildPrevious() (string, error) {
 	return bin, os.RemoveAll(tree)
 }
 
-// process is a node or a gateway; it keeps its folder, addresses and arguments when its program changes.
-type process struct {
+// member is a node or a gateway; it keeps its folder, addresses and arguments when its program changes.
+type member struct {
+	*process.Process
 	name, bin, ops string // ops is where /readyz is
 	args           []string
 	inherited      []*os.File
-
-	cmd   *exec.Cmd
-	ended chan struct{}
-
-	mu  sync.Mutex
-	log bytes.Buffer
 }
 
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.Write(b)
-}
-
-func (p *process) words() string { p.mu.Lock(); defer p.mu.Unlock(); return p.log.String() }
-
-func (p *process) begin(t *testing.T) {
+func (p *member) begin(t *testing.T) {
 	t.Helper()
-	cmd, ended := exec.Command(p.bin, p.args...), make(chan struct{})
-	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = p, p, p.inherited
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p.cmd, p.ended = cmd, ended
-	go func() { defer close(ended); _ = cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		if t.Failed() {
-			said := p.words()
-			t.Logf("%s said:\n%s", p.name, said[max(0, len(said)-3000):])
-		}
-	})
+	p.Process = process.Start(t, p.inherited, p.bin, p.args...)
 }
 
-func (p *process) kill() { _ = p.cmd.Process.Kill(); <-p.ended }
-
-// term asks it to end and waits until it has.
-func (p *process) term(t *testing.T) {
+// end asks it to end and waits until it has.
+func (p *member) end(t *testing.T) {
 	t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	p.Term()
 	select {
-	case <-p.ended:
+	case <-p.Done:
 	case <-time.After(30 * time.Second):
 		t.Fatalf("%s does not end", p.name)
 	}
@@ -163,27 +120,12 @@ func (p *process) term(t *testing.T) {
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for %s", what)
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	process.Until(t, what, time.Minute, ok)
 }
 
 // house is two control nodes behind a balancer, and two gateways that share a socket.
 type house struct {
-	nodes, gates        []*process
+	nodes, gates        []*member
 	balancer            *balancer
 	socket              *os.File
 	gateway             string // address of the socket
@@ -207,8 +149,8 @@ func open(t *testing.T, bin string) *house {
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p := &process{name: name, bin: bin, ops: free(t)}
-		link := free(t)
+		p := &member{name: name, bin: bin, ops: process.Free(t)}
+		link := process.Free(t)
 		p.args = []string{"serve", "--config", config, "--role", "control", "--node", name, "--listen", p.ops, "--node-listen", link, "--allow-private-upstream", "--lang", "en"}
 		if name == "a" {
 			p.args = append(p.args, "--upstream", model+"/v1", "--upstream-model", "m")
@@ -218,7 +160,7 @@ func open(t *testing.T, bin string) *house {
 		until(t, name, func() bool { return ready(p) })
 		h.nodes = append(h.nodes, p)
 	}
-	h.key = after(t, h.nodes[0].words(), "gateway key (shown once): ")
+	h.key = after(t, h.nodes[0].Said(), "gateway key (shown once): ")
 	h.token = after(t, h.cli(t, bin, "person", "add", "--data", h.data, "--keys", h.keys, "--name", "duty", "--roles", "duty_officer,safety_engineer"), "token (shown once) ")
 	h.balancer = newBalancer(t, h.nodes)
 	var services []struct{ ID string }
@@ -244,7 +186,7 @@ func open(t *testing.T, bin string) *house {
 		if err := os.WriteFile(join, []byte(token.Token), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p := &process{name: name, bin: bin, ops: free(t), inherited: []*os.File{h.socket}}
+		p := &member{name: name, bin: bin, ops: process.Free(t), inherited: []*os.File{h.socket}}
 		p.args = []string{"serve", "--role", "gateway", "--data", filepath.Join(dir, name), "--listen", p.ops, "--gateway-listen", "fd:3", "--control", strings.Join(controls, ","), "--join", join, "--allow-private-upstream", "--drain", "20s"}
 		p.begin(t)
 		until(t, name, func() bool { return ready(p) && h.effective(t, name) })
@@ -263,7 +205,7 @@ func after(t *testing.T, text, mark string) string {
 	return strings.TrimSpace(rest)
 }
 
-func ready(p *process) bool {
+func ready(p *member) bool {
 	resp, err := http.Get("http://" + p.ops + "/readyz")
 	if err != nil {
 		return false
@@ -273,10 +215,10 @@ func ready(p *process) bool {
 }
 
 // replace stops a process in good order and starts it as another program.
-func (h *house) replace(t *testing.T, p *process, bin string) {
+func (h *house) replace(t *testing.T, p *member, bin string) {
 	t.Helper()
 	h.balancer.without(p)
-	p.term(t)
+	p.end(t)
 	p.bin = bin
 	p.begin(t)
 	until(t, p.name+" to be ready", func() bool { return ready(p) })
@@ -333,13 +275,13 @@ const words = 50
 type balancer struct {
 	url   string
 	mu    sync.Mutex
-	nodes []*process
-	out   map[*process]bool
+	nodes []*member
+	out   map[*member]bool
 	next  int
 }
 
-func newBalancer(t *testing.T, nodes []*process) *balancer {
-	b := &balancer{nodes: nodes, out: map[*process]bool{}}
+func newBalancer(t *testing.T, nodes []*member) *balancer {
+	b := &balancer{nodes: nodes, out: map[*member]bool{}}
 	s := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "node", r.In.Host
 	}, Transport: &http.Transport{DialContext: b.dial, DisableKeepAlives: true}, ErrorLog: log.New(io.Discard, "", 0)})
@@ -348,8 +290,8 @@ func newBalancer(t *testing.T, nodes []*process) *balancer {
 	return b
 }
 
-func (b *balancer) without(p *process) { b.mu.Lock(); defer b.mu.Unlock(); b.out[p] = true }
-func (b *balancer) with(p *process)    { b.mu.Lock(); defer b.mu.Unlock(); delete(b.out, p) }
+func (b *balancer) without(p *member) { b.mu.Lock(); defer b.mu.Unlock(); b.out[p] = true }
+func (b *balancer) with(p *member)    { b.mu.Lock(); defer b.mu.Unlock(); delete(b.out, p) }
 
 func (b *balancer) dial(ctx context.Context, network, _ string) (c net.Conn, err error) {
 	err = fmt.Errorf("every node is taken out")

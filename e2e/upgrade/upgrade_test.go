@@ -72,7 +72,7 @@ func TestAnUpgradeFromThePreviousVersionAndBackFailsNoRequest(t *testing.T) {
 
 	// The counter counts: with both nodes gone and both gateways gone, requests do fail.
 	for _, p := range append(h.nodes, h.gates...) {
-		p.kill()
+		p.Kill()
 	}
 	h.socket.Close()
 	load = h.load(t, quarantined)
@@ -87,7 +87,7 @@ func TestADatabaseThatAnOlderProgramCannotBearIsRefusedByIt(t *testing.T) {
 	before, _ := previous(t)
 	h := open(t, before)
 	for _, p := range h.nodes {
-		p.term(t)
+		p.end(t)
 	}
 	h.exec(t, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)") // as a far newer program leaves it
 	h.exec(t, "UPDATE schema_need SET oldest = 99999")
@@ -95,11 +95,11 @@ func TestADatabaseThatAnOlderProgramCannotBearIsRefusedByIt(t *testing.T) {
 	p.bin = before
 	p.begin(t)
 	select {
-	case <-p.ended:
+	case <-p.Done:
 	case <-time.After(20 * time.Second):
 		t.Fatal("it serves a database that it does not understand")
 	}
-	if said := p.words(); !strings.Contains(said, "store.newer_schema") {
+	if said := p.Said(); !strings.Contains(said, "store.newer_schema") {
 		t.Errorf("it does not say why: %s", said)
 	}
 }
