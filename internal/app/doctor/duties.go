@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/notify"
 	"github.com/fengsui/fengsui/internal/respond/containment"
@@ -59,37 +61,23 @@ func (p *patient) gateways(ctx context.Context) error {
 
 // duties looks at what is due.
 func (p *patient) duties(ctx context.Context) error {
-	b, err := due.CountBacklog(ctx, p.db, p.nowMs())
-	if err != nil {
-		return err
-	}
-	var given int
-	if err := p.db.NewRaw("SELECT COUNT(*) FROM due WHERE state = 'failed'").Scan(ctx, &given); err != nil {
-		return err
-	}
-	wait := time.Duration(0)
-	if b.OldestDueMs > 0 {
-		wait = time.Duration(p.nowMs()-b.OldestDueMs) * time.Millisecond
-	}
-	if given > 0 {
-		p.bad("due", "doctor.due_given_up", "count", given)
-	}
-	if b.Overdue > int64(given) && wait > late {
-		p.bad("due", "doctor.due_late", "count", b.Overdue-int64(given), "wait", wait.Round(time.Second))
-	} else if given == 0 {
-		p.ok("due", "doctor.due", "count", b.Pending)
-	}
-	return nil
+	return p.backlog(ctx, "due", due.CountBacklog, "SELECT COUNT(*) FROM due WHERE state = 'failed'", "doctor.due_given_up", "doctor.due_late", "doctor.due")
 }
 
 // messages looks at what has not left.
 func (p *patient) messages(ctx context.Context) error {
-	b, err := notify.CountBacklog(ctx, p.db, p.nowMs())
+	return p.backlog(ctx, "outbox", notify.CountBacklog, "SELECT COUNT(*) FROM outbox WHERE state IN ('failed', 'refused')", "doctor.outbox_stuck", "doctor.outbox_late", "doctor.outbox")
+}
+
+// backlog looks at a queue: what was given up, by a query that counts it, and what else waits too long. The keys are of what it says of them, and of a
+// queue that is well.
+func (p *patient) backlog(ctx context.Context, check string, count func(context.Context, bun.IDB, int64) (due.Backlog, error), givenUp, stuckKey, lateKey, fineKey string) error {
+	b, err := count(ctx, p.db, p.nowMs())
 	if err != nil {
 		return err
 	}
 	var stuck int64
-	if err := p.db.NewRaw("SELECT COUNT(*) FROM outbox WHERE state IN ('failed', 'refused')").Scan(ctx, &stuck); err != nil {
+	if err := p.db.NewRaw(givenUp).Scan(ctx, &stuck); err != nil {
 		return err
 	}
 	wait := time.Duration(0)
@@ -97,12 +85,12 @@ func (p *patient) messages(ctx context.Context) error {
 		wait = time.Duration(p.nowMs()-b.OldestDueMs) * time.Millisecond
 	}
 	if stuck > 0 {
-		p.bad("outbox", "doctor.outbox_stuck", "count", stuck)
+		p.bad(check, stuckKey, "count", stuck)
 	}
 	if b.Overdue > stuck && wait > late {
-		p.bad("outbox", "doctor.outbox_late", "count", b.Overdue-stuck, "wait", wait.Round(time.Second))
+		p.bad(check, lateKey, "count", b.Overdue-stuck, "wait", wait.Round(time.Second))
 	} else if stuck == 0 {
-		p.ok("outbox", "doctor.outbox", "count", b.Pending)
+		p.ok(check, fineKey, "count", b.Pending)
 	}
 	return nil
 }
