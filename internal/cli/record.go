@@ -274,15 +274,11 @@ func (c *RecordExportCmd) Run(ctx context.Context, out io.Writer) error {
 }
 
 func (c *RecordExportCmd) run(ctx context.Context, out io.Writer) (err error) {
-	f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, done, err := fresh(c.Out)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = errors.Join(err, os.Remove(c.Out))
-		}
-	}()
+	defer done(&err)
 	write := func(l *record.Log, db bun.IDB) error {
 		return errors.Join(l.Export(ctx, db, f, c.WithContent), f.Sync())
 	}
@@ -385,4 +381,14 @@ func (s *speech) fingerprint(out io.Writer, fp string) error {
 	}
 	_, err := fmt.Fprintln(out, fp)
 	return err
+}
+
+// fresh makes a file that must not exist yet. done closes it, and takes it away again if there was an error.
+func fresh(path string) (f *os.File, done func(err *error), err error) {
+	f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	return f, func(err *error) {
+		if *err = errors.Join(*err, f.Close()); *err != nil {
+			*err = errors.Join(*err, os.Remove(path))
+		}
+	}, err
 }

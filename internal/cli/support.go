@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
-	"os"
 
 	"github.com/fengsui/fengsui/internal/app/doctor"
 	"github.com/fengsui/fengsui/internal/app/support"
@@ -25,15 +23,11 @@ func (c *SupportCmd) Run(ctx context.Context, out io.Writer) error {
 }
 
 func (c *SupportCmd) pack(ctx context.Context, out io.Writer) (err error) {
-	f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, done, err := fresh(c.Out)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			err = errors.Join(err, os.Remove(c.Out))
-		}
-	}()
+	defer done(&err)
 	o := c.options()
 	list, err := support.Pack(ctx, support.Options{Doctor: o, Lang: locale.Lang(c.Lang), Settings: c.settings(o), Log: c.Log, Goroutines: c.Goroutines}, f)
 	if err != nil {

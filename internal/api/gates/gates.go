@@ -176,7 +176,7 @@ func (s *Server) watch(ctx context.Context, m containment.Member, in gatelink.Wa
 			s.o.Log.ErrorContext(ctx, "a sealed token that a gateway obeys could not be taken over", "gateway", m.ID, "error", err)
 		}
 	}
-	fares := containment.Report{SpoolBytes: in.Report.SpoolBytes, Folded: in.Report.Folded, Lost: in.Report.Lost, Streams: in.Report.Streams, Unkept: in.Report.Unkept}
+	fares := containment.Report(in.Report)
 	clk := s.o.Store.Clock()
 	over := clk.After(min(max(0, time.Duration(in.WaitMs)*time.Millisecond), longestAsk))
 	for waited := false; ; {
