@@ -232,7 +232,14 @@ func (h *house) join(t *testing.T, name, control string, more ...string) *gate {
 	g := &gate{name: name, dir: filepath.Join(h.dir, name), url: free(t), ops: free(t)}
 	g.args = append([]string{"serve", "--role", "gateway", "--data", g.dir, "--listen", g.ops, "--gateway-listen", g.url, "--gateway-url", "http://" + g.url, "--control", scheme(control), "--join", h.invite(t, name), "--allow-private-upstream"}, more...)
 	g.start(t)
-	until(t, name+" to pass", func() bool { code, _ := chat(g.url, h.key); return code == 200 })
+	var code int
+	var body string
+	t.Cleanup(func() {
+		if code != 200 {
+			t.Logf("%s answered %d %s", name, code, body)
+		}
+	})
+	until(t, name+" to pass", func() bool { code, body = chat(g.url, h.key); return code == 200 })
 	return g
 }
 
