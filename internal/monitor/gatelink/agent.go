@@ -426,7 +426,7 @@ func (a *Agent) fetch(ctx context.Context, digest string) ([]byte, error) {
 func (a *Agent) HandIn(ctx context.Context, s *Spool) error {
 	wait := retryBase
 	for ctx.Err() == nil {
-		b, path, ok := s.next()
+		b, ok := s.next()
 		if !ok {
 			select {
 			case <-ctx.Done():
@@ -440,7 +440,7 @@ func (a *Agent) HandIn(ctx context.Context, s *Spool) error {
 			continue
 		}
 		at := a.address()
-		err := a.handIn(ctx, b, path)
+		err := a.handIn(ctx, s, b)
 		unread := errors.Is(err, errUnread)
 		if bad := unread || codeOf(err) == CodeBad; err == nil || bad {
 			if bad {
@@ -471,8 +471,8 @@ func (a *Agent) HandIn(ctx context.Context, s *Spool) error {
 // errUnread: this gateway cannot read its own file. What stands behind it must not wait for that.
 var errUnread = errors.New("the spool file cannot be read")
 
-func (a *Agent) handIn(ctx context.Context, b spooled, path string) error {
-	raw, err := os.ReadFile(path)
+func (a *Agent) handIn(ctx context.Context, s *Spool, b spooled) error {
+	raw, err := s.read(b)
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) { // says nothing about the file
 		return err
 	}

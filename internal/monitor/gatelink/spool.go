@@ -1,6 +1,7 @@
 package gatelink
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -24,13 +25,15 @@ const (
 	fileRows          = 1000
 	fileBytes         = 1 << 20
 	maxFolded         = 4096
-	retryAfterMs      = 1000 // rows are folded for so long after the disk refused one
+	maxHeld           = 8 << 20 // of rows that the disk refused, in memory
+	retryAfterMs      = 1000    // the disk is left alone for so long after it refused a row
 )
 
 // Spool keeps what a gateway saw on its disk until control has it, in files of at most a megabyte. A row is written
 // before Put returns, by one write into the page cache and without waiting for the disk itself: killing the process
-// loses nothing, losing power loses what the kernel had not written. Beyond the bound rows are folded, by what
-// configuration and not a caller can vary, and counted; what is folded is lost with the process until there is room.
+// loses nothing, losing power loses what the kernel had not written. What the disk refuses waits in memory, as the same
+// batches, until control has it or the disk takes it. Beyond the bound of either rows are folded, by what configuration and
+// not a caller can vary, and counted; what is in memory or folded is lost with the process.
 type Spool struct {
 	dir   string
 	bound int64
@@ -44,8 +47,9 @@ type Spool struct {
 	key      []byte
 	open     *spoolFile
 	closed   []spooled // oldest first
-	waiting  int64     // bytes of all files
-	restMs   int64     // no writing before this
+	waiting  int64     // bytes of all batches
+	held     int64     // those of them in memory
+	restMs   int64     // no writing to the disk before this
 	folded   *telemetry.Fold
 	nFolded  int64
 	nLost    int64
@@ -60,12 +64,14 @@ type spooled struct {
 	madeMs int64
 	number int64
 	size   int64
-	rows   int64 // those that folded rows stand for too; 0 if another process wrote the file
+	rows   int64  // those that folded rows stand for too; 0 if another process wrote the file
+	held   []byte // the batch itself, if the disk did not take it
 }
 
 type spoolFile struct {
 	spooled
-	f      *os.File
+	f      *os.File      // nil: in memory
+	memory *bytes.Buffer // nil: on the disk
 	frames *frames
 	lines  int
 }
@@ -114,7 +120,7 @@ func OpenSpool(dir string, bound int64, clk clock.Clock, log *slog.Logger) (*Spo
 				return nil, err
 			}
 		}
-		s.closed = append(s.closed, spooled{name, made, number, info.Size(), 0})
+		s.closed = append(s.closed, spooled{name: name, madeMs: made, number: number, size: info.Size()})
 		s.waiting += info.Size()
 	}
 	slices.SortFunc(s.closed, func(a, b spooled) int { return strings.Compare(a.name, b.name) })
@@ -163,7 +169,7 @@ func (s *Spool) put(r row) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := clock.Ms(s.clk)
-	if s.waiting >= s.bound || now < s.restMs || !s.write(r, now) {
+	if s.waiting >= s.bound || !s.write(r, now) {
 		s.fold(r)
 	}
 	select {
@@ -172,55 +178,89 @@ func (s *Spool) put(r row) {
 	}
 }
 
-// write appends to the open file. A file that refused a row is closed, because half of it may stand there.
+// write appends to the open batch; what the disk refuses goes to one in memory.
 func (s *Spool) write(r row, nowMs int64) bool {
 	if s.key == nil {
 		return false
 	}
-	err := s.begin(nowMs)
-	if err == nil {
-		n, leftOut, failed := s.open.frames.write(r)
-		if leftOut {
-			s.captures++
-			s.log.Warn("content is left out of a row: it is longer than the spool takes", "limit", maxFrame)
+	if nowMs >= s.restMs {
+		if s.open != nil && s.open.memory != nil {
+			s.close()
 		}
-		if err = failed; err == nil {
-			s.open.lines++
-			s.open.rows += r.stands()
-			s.open.size += int64(n)
-			s.waiting += int64(n)
-			if s.open.lines >= fileRows || s.open.size >= fileBytes {
-				s.close()
-			}
+		err := s.append(r, nowMs)
+		if err == nil {
 			return true
 		}
+		s.log.Error("the spool cannot be written; rows wait in memory for a moment", "error", err)
+		s.close() // half of the row may stand there
+		s.restMs = nowMs + retryAfterMs
 	}
-	s.log.Error("the spool cannot be written; rows are folded for a moment", "error", err)
-	s.close()
-	s.restMs = nowMs + retryAfterMs
-	return false
+	if s.held >= maxHeld {
+		return false
+	}
+	if err := s.append(r, nowMs); err != nil {
+		s.log.Error("a row cannot be sealed", "error", err)
+		s.close()
+		return false
+	}
+	return true
 }
 
-// begin opens a file if none is open. Its number is drawn, not counted, so that it needs no memory of files that are
-// gone; the time before it keeps numbers apart that are equal by chance.
+func (s *Spool) append(r row, nowMs int64) error {
+	if err := s.begin(nowMs); err != nil {
+		return err
+	}
+	n, leftOut, err := s.open.frames.write(r)
+	if err != nil {
+		return err
+	}
+	if leftOut {
+		s.captures++
+		s.log.Warn("content is left out of a row: it is longer than the spool takes", "limit", maxFrame)
+	}
+	s.open.lines++
+	s.open.rows += r.stands()
+	s.grow(s.open, int64(n))
+	if s.open.lines >= fileRows || s.open.size >= fileBytes {
+		s.close()
+	}
+	return nil
+}
+
+func (s *Spool) grow(o *spoolFile, n int64) {
+	o.size += n
+	s.waiting += n
+	if o.memory != nil {
+		s.held += n
+	}
+}
+
+// begin opens a batch if none is open, in memory while the disk is left alone. Its number is drawn, not counted, so that it
+// needs no memory of files that are gone; the time before it keeps numbers apart that are equal by chance.
 func (s *Spool) begin(nowMs int64) error {
 	if s.open != nil {
 		return nil
 	}
 	number := rand.Int64N(1<<62) + 1
-	name := fmt.Sprintf("%013d-%d", nowMs, number)
-	f, err := os.OpenFile(filepath.Join(s.dir, name+openSuffix), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	o := &spoolFile{spooled: spooled{name: fmt.Sprintf("%013d-%d", nowMs, number), madeMs: nowMs, number: number}}
+	var err error
+	if nowMs < s.restMs {
+		o.memory = &bytes.Buffer{}
+		o.frames, err = newFrames(o.memory, s.key)
+	} else {
+		if o.f, err = os.OpenFile(filepath.Join(s.dir, o.name+openSuffix), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err != nil {
+			return err
+		}
+		if o.frames, err = newFrames(o.f, s.key); err != nil {
+			_ = o.f.Close()
+			_ = os.Remove(o.f.Name())
+		}
+	}
 	if err != nil {
 		return err
 	}
-	fr, err := newFrames(f, s.key)
-	if err != nil {
-		_ = f.Close()
-		_ = os.Remove(f.Name())
-		return err
-	}
-	s.open = &spoolFile{spooled: spooled{name, nowMs, number, int64(spoolHeader), 0}, f: f, frames: fr}
-	s.waiting += int64(spoolHeader)
+	s.open = o
+	s.grow(o, int64(spoolHeader))
 	return nil
 }
 
@@ -231,10 +271,19 @@ func (s *Spool) close() {
 	}
 	o := s.open
 	s.open = nil
+	if o.memory != nil {
+		o.held = o.memory.Bytes()
+		if o.lines == 0 {
+			s.forget(o.spooled)
+			return
+		}
+		s.closed = append(s.closed, o.spooled)
+		return
+	}
 	_ = o.f.Close()
 	if o.lines == 0 {
 		_ = os.Remove(o.f.Name())
-		s.waiting -= o.size
+		s.forget(o.spooled)
 		return
 	}
 	if err := os.Rename(o.f.Name(), filepath.Join(s.dir, o.name+closedSuffix)); err != nil {
@@ -244,35 +293,83 @@ func (s *Spool) close() {
 	s.closed = append(s.closed, o.spooled)
 }
 
-// next is the oldest batch, ok is false if there is none. Without a closed file the open one is closed.
-func (s *Spool) next() (b spooled, path string, ok bool) {
+// forget takes a batch that is gone out of the sums.
+func (s *Spool) forget(b spooled) {
+	s.waiting -= b.size
+	if b.held != nil {
+		s.held -= b.size
+	}
+}
+
+// settle writes what waits in memory to the disk.
+func (s *Spool) settle() {
+	if s.held == 0 || clock.Ms(s.clk) < s.restMs {
+		return
+	}
+	if s.open != nil && s.open.memory != nil {
+		s.close()
+	}
+	for i, b := range s.closed {
+		if b.held == nil {
+			continue
+		}
+		path := filepath.Join(s.dir, b.name)
+		err := os.WriteFile(path+openSuffix, b.held, 0o600)
+		if err == nil {
+			err = os.Rename(path+openSuffix, path+closedSuffix)
+		}
+		if err != nil {
+			_ = os.Remove(path + openSuffix)
+			s.log.Error("rows that wait in memory cannot be written to the spool", "error", err)
+			s.restMs = clock.Ms(s.clk) + retryAfterMs
+			return
+		}
+		s.held -= b.size
+		s.closed[i].held = nil
+	}
+}
+
+// next is the oldest batch, ok is false if there is none. Without a closed batch the open one is closed.
+func (s *Spool) next() (b spooled, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settle()
 	s.unfold()
 	if len(s.closed) == 0 {
 		s.close()
 	}
 	if len(s.closed) == 0 {
-		return b, "", false
+		return b, false
 	}
-	b = s.closed[0]
-	return b, filepath.Join(s.dir, b.name+closedSuffix), true
+	return s.closed[0], true
 }
+
+// read gives the bytes of a batch.
+func (s *Spool) read(b spooled) ([]byte, error) {
+	if b.held != nil {
+		return b.held, nil
+	}
+	return os.ReadFile(s.path(b))
+}
+
+func (s *Spool) path(b spooled) string { return filepath.Join(s.dir, b.name+closedSuffix) }
 
 // done forgets a batch that control has, or puts it aside if control can never take it; then its rows are lost.
 func (s *Spool) done(b spooled, bad bool) error {
-	path := filepath.Join(s.dir, b.name+closedSuffix)
 	var err error
-	if bad {
+	switch {
+	case bad:
 		if b.rows == 0 {
-			b.rows = max(1, framesOf(path))
+			b.rows = max(1, framesOf(s.path(b)))
 		}
 		// What cannot be put aside either is forgotten until the next start, so that what stands behind it goes on.
-		if err := os.Rename(path, filepath.Join(s.dir, b.name+badSuffix)); err != nil {
-			s.log.Error("a bad batch could not be put aside", "batch", b.name, "error", err)
+		if b.held == nil {
+			if err := os.Rename(s.path(b), filepath.Join(s.dir, b.name+badSuffix)); err != nil {
+				s.log.Error("a bad batch could not be put aside", "batch", b.name, "error", err)
+			}
 		}
-	} else {
-		err = os.Remove(path)
+	default:
+		err = os.Remove(s.path(b)) // it may have come to the disk meanwhile
 	}
 	if err != nil && !os.IsNotExist(err) {
 		return err
@@ -283,8 +380,12 @@ func (s *Spool) done(b spooled, bad bool) error {
 		s.nBad++
 		s.nLost += b.rows
 	}
-	s.closed = slices.DeleteFunc(s.closed, func(o spooled) bool { return o.name == b.name })
-	s.waiting -= b.size
+	s.closed = slices.DeleteFunc(s.closed, func(o spooled) bool {
+		if o.name == b.name {
+			s.forget(o)
+		}
+		return o.name == b.name
+	})
 	return nil
 }
 
@@ -301,12 +402,19 @@ func framesOf(path string) int64 {
 func (s *Spool) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.restMs = 0
+	s.settle()
 	s.unfold()
 	s.close()
+	for _, b := range s.closed {
+		if b.held != nil {
+			s.nLost += b.rows
+		}
+	}
 	s.folded.Take(func(g *telemetry.Signal) bool { s.nLost += int64(g.Count); return true },
 		func(t *telemetry.Aggregate) bool { s.nLost += int64(t.Count); return true })
 	if s.nLost > 0 {
-		s.log.Error("rows that were folded for want of room are lost", "rows", s.nLost)
+		s.log.Error("rows that came to no disk are lost", "rows", s.nLost)
 	}
 	return nil
 }
@@ -341,7 +449,7 @@ func (s *Spool) fold(r row) {
 // is folded is as small as configuration.
 func (s *Spool) unfold() {
 	now := clock.Ms(s.clk)
-	if s.folded.Len() == 0 || s.waiting >= s.bound+s.bound/4 || now < s.restMs {
+	if s.folded.Len() == 0 || s.waiting >= s.bound+s.bound/4 || now < s.restMs && s.held >= maxHeld {
 		return
 	}
 	s.folded.Take(func(g *telemetry.Signal) bool { return s.write(row{Signal: g}, now) },

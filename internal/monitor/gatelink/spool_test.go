@@ -45,11 +45,11 @@ func taken(t *testing.T, s *Spool) (b telemetry.Batch) {
 		t.Fatal(err)
 	}
 	for {
-		one, path, ok := s.next()
+		one, ok := s.next()
 		if !ok {
 			return b
 		}
-		raw, err := os.ReadFile(path)
+		raw, err := s.read(one)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,8 @@ func TestABatchThatCannotBeReadIsCountedAsLostAndHoldsUpNothing(t *testing.T) {
 				for i := range 3 {
 					s.PutSignal(signal(i))
 				}
-				_, path, _ := s.next()
+				first, _ := s.next()
+				path := s.path(first)
 				want := c.lost
 				if again {
 					s, clk = newSpool(t, dir, 0)
@@ -242,28 +243,104 @@ func alter(path string) error {
 	return err
 }
 
-func TestADiskThatRefusesLosesNoCountAndIsTriedAgain(t *testing.T) {
+func TestWhatADiskRefusesWaitsInMemoryAndIsHandedInWhole(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
-	s, clk := newSpool(t, dir, 0)
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
+	away := dir + ".away"
+	refuse := func(t *testing.T) (s *Spool, clk *clock.Fake) {
+		t.Helper()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		s, clk = newSpool(t, dir, 0)
+		s.PutSignal(signal(0))
+		s.mu.Lock()
+		s.close()
+		s.mu.Unlock()
+		if err := errors.Join(os.RemoveAll(away), os.Rename(dir, away)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 50 {
+			s.PutSignal(signal(1 + i))
+			clk.Advance(100 * time.Millisecond) // the disk is tried every second
+		}
+		return s, clk
 	}
-	for i := range 50 {
-		s.PutSignal(signal(i))
+	whole := func(t *testing.T, b telemetry.Batch, n int) {
+		t.Helper()
+		if len(b.Signals) != n {
+			t.Errorf("%d signals, want %d", len(b.Signals), n)
+		}
+		for _, g := range b.Signals {
+			if g.Count != 1 || g.Content == nil || g.Content.Prompt != "prompt-in-clear" {
+				t.Errorf("%+v", g)
+			}
+		}
 	}
-	if _, folded, _, _ := s.Numbers(); folded != 50 {
-		t.Errorf("%d folded", folded)
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	clk.Advance(2 * time.Second)
-	s.PutSignal(signal(50))
-	n := 0
-	for _, g := range taken(t, s).Signals {
-		n += g.Count
-	}
-	if n != 51 {
-		t.Errorf("%d signals", n)
-	}
+	t.Run("control takes it", func(t *testing.T) {
+		s, _ := refuse(t)
+		first, _ := s.next()
+		if err := s.done(first, false); err != nil { // lies elsewhere
+			t.Fatal(err)
+		}
+		whole(t, taken(t, s), 50)
+		if waiting, folded, lost, _ := s.Numbers(); waiting != 0 || folded != 0 || lost != 0 || s.held != 0 {
+			t.Errorf("%d bytes wait, %d of them in memory; %d folded, %d lost", waiting, s.held, folded, lost)
+		}
+	})
+	t.Run("the disk takes it", func(t *testing.T) {
+		s, clk := refuse(t)
+		if err := os.Rename(away, dir); err != nil {
+			t.Fatal(err)
+		}
+		clk.Advance(2 * time.Second)
+		s.next()
+		if s.held != 0 {
+			t.Errorf("%d bytes are still in memory", s.held)
+		}
+		again, _ := newSpool(t, dir, 0) // killed here
+		whole(t, taken(t, again), 51)
+	})
+	t.Run("neither takes it", func(t *testing.T) {
+		s, _ := refuse(t)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, lost, _ := s.Numbers(); lost != 50 {
+			t.Errorf("%d rows are said to be lost", lost)
+		}
+	})
+	t.Run("stopped when the disk takes it again", func(t *testing.T) {
+		s, _ := refuse(t)
+		if err := os.Rename(away, dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		again, _ := newSpool(t, dir, 0)
+		whole(t, taken(t, again), 51)
+	})
+	t.Run("more than memory may hold is folded", func(t *testing.T) {
+		s, clk := refuse(t)
+		for i := range 40 {
+			g := signal(100 + i)
+			g.Content.Prompt = strings.Repeat("x", 1<<20)
+			s.PutSignal(g)
+		}
+		waiting, folded, _, _ := s.Numbers()
+		if waiting > maxHeld+2<<20 || folded == 0 {
+			t.Errorf("%d bytes, %d folded", waiting, folded)
+		}
+		if err := os.Rename(away, dir); err != nil {
+			t.Fatal(err)
+		}
+		clk.Advance(2 * time.Second)
+		n := 0
+		for _, g := range taken(t, s).Signals {
+			n += g.Count
+		}
+		if n != 91 {
+			t.Errorf("%d signals of 91", n)
+		}
+	})
 }
