@@ -39,7 +39,8 @@ export function login(desk) {
     await page.goto(`${desk.console}/me`)
     await page.getByRole('button', { name: zh('me.totp_begin') }).click()
     const secret = (await page.getByTestId('totp-secret').textContent()).trim()
-    await page.getByLabel(zh('login.code')).fill(code(secret))
+    const used = code(secret)
+    await page.getByLabel(zh('login.code')).fill(used)
     await page.getByRole('button', { name: zh('me.totp_confirm') }).click()
     await page.getByText(`✓ ${zh('me.totp_on')}`).waitFor()
     await page.locator('.page-extra').getByRole('button', { name: said(zh('shell.sign_out')) }).click()
@@ -48,7 +49,7 @@ export function login(desk) {
     await page.getByLabel(zh('login.password'), { exact: true }).fill(desk.password)
     await page.getByRole('button', { name: said(zh('login.enter')) }).click()
     const field = page.getByLabel(zh('login.code'), { exact: true })
-    await field.fill(code(secret)) // was used when the codes were set up
+    await field.fill(used)
     await page.getByRole('button', { name: said(zh('login.enter')) }).click()
     await page.getByRole('alert').first().waitFor()
     await field.fill(code(secret, 1))

@@ -76,7 +76,13 @@ func TestTortureEveryFaultInTurnLosesNothingMissesNoClockAndLeavesEveryOrderObey
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()
-	s := &storm{house: open(t, n), rng: rand.New(rand.NewPCG(seed, 0)), counted: map[string]*atomic.Int64{}}
+	s := &storm{rng: rand.New(rand.NewPCG(seed, 0)), counted: map[string]*atomic.Int64{}}
+	t.Cleanup(func() { // after what the processes said
+		for _, p := range s.problems {
+			t.Log("failed:", p)
+		}
+	})
+	s.house = open(t, n)
 	calm := &row{name: "none"}
 	s.ledger.under(calm)
 	var real struct{ ID string }

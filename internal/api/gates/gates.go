@@ -166,9 +166,6 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 	s.say(w, r, gatelink.Enrolled{GatewayID: m.ID, ControlKey: s.o.Control.PublicKey()}, err)
 }
 
-// errBehind keeps a gateway from taking this node's silence for control's: the node does not hear of orders.
-var errBehind = fault.Unavailable("gatelink.behind")
-
 // watch answers what is newer than what a gateway has, as soon as something is.
 func (s *Server) watch(ctx context.Context, m containment.Member, in gatelink.Watch) (gatelink.News, error) {
 	for _, stop := range in.Stops {
@@ -182,19 +179,19 @@ func (s *Server) watch(ctx context.Context, m containment.Member, in gatelink.Wa
 	for waited := false; ; {
 		made, changed := s.o.Distributor.Latest()
 		if made == nil {
-			return gatelink.News{}, errBehind
+			return gatelink.News{}, containment.ErrBehind
 		}
 		ahead := in.Epoch > made.Epoch || in.Epoch == made.Epoch && in.Revision > made.Revision
 		same := in.Epoch == made.Epoch && in.Revision == made.Revision
 		switch {
 		case ahead:
-			return gatelink.News{}, errBehind
+			return gatelink.News{}, containment.ErrBehind
 		case same && in.Digest != "" && in.Digest != made.Digest:
 			// The database was set back and gave the number again, or this node puts it otherwise than a newer one. The gateway
 			// would refuse the bundle; unless another node has the one that it obeys, its lease ends.
 			s.o.Log.ErrorContext(ctx, "a gateway obeys another bundle of the same revision", "gateway", m.ID, "revision", in.Revision)
 			s.o.Distributor.Clash(made.Revision)
-			return gatelink.News{}, errBehind
+			return gatelink.News{}, containment.ErrBehind
 		case same:
 			s.o.Leases.Seen(m.ID, in.Revision, in.Version, fares)
 		default:
@@ -241,7 +238,7 @@ func (s *Server) current(ctx context.Context, made *containment.Made) error {
 		return err
 	}
 	if revision != made.Revision {
-		return errBehind
+		return containment.ErrBehind
 	}
 	return nil
 }
@@ -268,7 +265,7 @@ func (s *Server) part(w http.ResponseWriter, r *http.Request) {
 	}
 	made, _ := s.o.Distributor.Latest()
 	if made == nil {
-		s.refuse(w, r, errBehind)
+		s.refuse(w, r, containment.ErrBehind)
 		return
 	}
 	if _, err := s.cut(made); err != nil { // another node may have told the gateway what to fetch

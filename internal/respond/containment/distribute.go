@@ -212,14 +212,19 @@ func (d *Distributor) hand(m *Made) {
 // when it changes.
 func (d *Distributor) Latest() (*Made, <-chan struct{}) { return d.feed.get() }
 
-// Obeyed writes down what a gateway elsewhere acknowledged; it renews its lease. Error: conflict if it speaks of a
-// revision that this control never gave out.
+// ErrBehind answers a gateway that knows of more than this node does: another node may have heard of it, or this one soon will.
+var ErrBehind = fault.Unavailable("gatelink.behind")
+
+// Obeyed writes down what a gateway elsewhere acknowledged; it renews its lease. Of a bundle of an earlier epoch, or of another that
+// bore this revision, it takes only that the gateway came to obey these orders and how many streams that cut: it says nothing of
+// today. Errors: ErrBehind if this node does not know the revision yet, so that the acknowledgement stays owed; unauthenticated.
 func (d *Distributor) Obeyed(ctx context.Context, id string, ack Ack) error {
 	m, _ := d.Latest()
-	if m == nil || ack.Epoch != m.Epoch || ack.Revision > m.Revision || ack.Revision == m.Revision && ack.Digest != "" && ack.Digest != m.Digest {
-		return fault.Conflict("revision", "posture.older", "have", ack.Revision, "got", ack.Epoch)
+	if m == nil || ack.Epoch > m.Epoch || ack.Epoch == m.Epoch && ack.Revision > m.Revision {
+		return ErrBehind
 	}
-	return d.note(ctx, id, ack, false, true)
+	past := ack.Epoch < m.Epoch || ack.Revision == m.Revision && ack.Digest != "" && ack.Digest != m.Digest
+	return d.note(ctx, id, ack, noting{leased: true, past: past})
 }
 
 // Disobeyed shows a gateway elsewhere as not effective because it cannot obey what it was given.
@@ -271,16 +276,22 @@ func (d *Distributor) apply(ctx context.Context, g Gateway, m, noted *Made) erro
 	if ack.Revision != m.Revision || ack.Epoch != m.Epoch {
 		return errOtherRevision
 	}
-	return d.note(ctx, g.ID(), ack, noted.same(m), false)
+	return d.note(ctx, g.ID(), ack, noting{heartbeat: noted.same(m)})
 }
 
-// note writes down that a gateway obeys a revision; heartbeat says that it is known to, leased that it is a
-// process of its own.
-func (d *Distributor) note(ctx context.Context, id string, ack Ack, heartbeat, leased bool) error {
+// noting is what is known of an acknowledgement beside itself.
+type noting struct {
+	heartbeat bool // the gateway is known to obey this revision
+	leased    bool // it is a process of its own
+	past      bool // it speaks of a bundle that is not in the line of the newest one
+}
+
+// note writes down that a gateway obeys a revision.
+func (d *Distributor) note(ctx context.Context, id string, ack Ack, known noting) error {
 	var fresh []AckRow
 	err := d.st.Write(ctx, store.System("containment"), func(tx *store.Tx) error {
 		fresh = nil
-		if leased {
+		if known.leased {
 			res, err := tx.ExecContext(ctx, "UPDATE gateway_member SET lease_until_ms = ? WHERE id = ? AND revoked_ms = 0", tx.NowMs+LeaseMs, id)
 			if err != nil {
 				return err
@@ -289,11 +300,13 @@ func (d *Distributor) note(ctx context.Context, id string, ack Ack, heartbeat, l
 				return errors.Join(err, fault.Unauthenticated("containment.gateway_revoked"))
 			}
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO gateway (id, revision, last_seen_ms, effective) VALUES (?, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, last_seen_ms = excluded.last_seen_ms, effective = excluded.effective`, id, ack.Revision, tx.NowMs, true); err != nil {
-			return err
+		if !known.past {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO gateway (id, revision, last_seen_ms, effective) VALUES (?, ?, ?, ?)
+				ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, last_seen_ms = excluded.last_seen_ms, effective = excluded.effective`, id, ack.Revision, tx.NowMs, true); err != nil {
+				return err
+			}
 		}
-		if heartbeat {
+		if known.heartbeat {
 			return nil
 		}
 		for _, order := range ack.OrderIDs {

@@ -14,7 +14,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/respond/containment"
@@ -218,14 +217,14 @@ func TestARevisionThatAGatewayKnowsAsAnotherBundleGetsANewNumber(t *testing.T) {
 	if m, _ := d.Latest(); m.Revision != now.Revision || now.Revision > was.Revision+2 {
 		t.Errorf("revision %d became %d and then %d", was.Revision, now.Revision, m.Revision)
 	}
-	for digest, refused := range map[string]bool{was.Digest: true, now.Digest: false, "": false} {
+	for digest, current := range map[string]bool{was.Digest: false, now.Digest: true, "": true} {
 		name := "edge" + digest[max(0, len(digest)-4):]
 		if _, err := b.enrol(b.token(t, name), credential("a"+digest)); err != nil {
 			t.Fatal(err)
 		}
 		err := d.Obeyed(ctx, name, containment.Ack{Epoch: now.Epoch, Revision: now.Revision, Digest: digest})
-		if (fault.KindOf(err) == fault.KindConflict) != refused || !refused && err != nil {
-			t.Errorf("an acknowledgement of %q: %v", digest, err)
+		if e, _ := b.effective(t, name); err != nil || e != current {
+			t.Errorf("an acknowledgement of %q: effective %v, %v", digest, e, err)
 		}
 	}
 }
