@@ -43,6 +43,7 @@ type Options struct {
 	TLS            TLSFiles       // of API and pages [plain http]
 	GatewayTLS     TLSFiles       // of the gateway [plain http]
 	NodeListen     string         // control's end for gateways that are processes of their own [none]
+	ProbeCA        string         // whose certificate gateways that are processes of their own must show to probes, PEM [the system's]
 	NodeTLS        TLSFiles       // of that listener [plain http, on loopback only]
 	ControlOnly    bool           // no gateway in this process
 	GatewayURL     string         // where clients reach the gateways, if none is in this process
@@ -349,6 +350,9 @@ func (a *App) listen(ctx context.Context, catalog *locale.Catalog) error {
 		})
 	}
 	probing.Members = true
+	if probing.Client, err = a.o.probes(); err != nil {
+		return err
+	}
 	a.alone("probes", func(ctx context.Context, st *store.Store) error { // through gateways that are everybody's
 		return containment.NewProber(st, a.House.Control, probing).Run(ctx)
 	})

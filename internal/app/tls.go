@@ -16,6 +16,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/outgoing"
 )
 
 // TLSFiles are a certificate with its key, and whose certificates are asked of the other side. Files are read again
@@ -137,6 +138,20 @@ func (r *reloaded) scheme() string {
 		return "http://"
 	}
 	return "https://"
+}
+
+// probes is a client for gateways at the addresses that they stated: anywhere a gateway may stand, but never where a redirect
+// or the address of a machine's own metadata would lead.
+func (o Options) probes() (*http.Client, error) {
+	c := outgoing.Guard{AllowPrivate: true}.Client(10 * time.Second)
+	if o.ProbeCA != "" {
+		pool, err := certPool(o.ProbeCA)
+		if err != nil {
+			return nil, err
+		}
+		c.Transport.(*http.Transport).TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
+	}
+	return c, nil
 }
 
 // Reach is a way to a listener of this machine that shows the certificate of these files: its address from the one it was

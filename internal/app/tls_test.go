@@ -71,6 +71,52 @@ func ask(c *http.Client, url, key, body string) (*http.Response, error) {
 	return c.Do(req)
 }
 
+func TestProbesTrustTheAuthorityThatIsNamedAndFollowNoRedirect(t *testing.T) {
+	dir := t.TempDir()
+	f := TLSFiles{Cert: filepath.Join(dir, "c.pem"), Key: filepath.Join(dir, "c.key")}
+	f.renew(t, 1)
+	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/elsewhere" {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}
+	}))
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	srv.StartTLS()
+	defer srv.Close()
+	for ca, trusted := range map[string]bool{"": false, f.Cert: true} {
+		c, err := Options{ProbeCA: ca}.probes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.Get(srv.URL)
+		if (err == nil) != trusted {
+			t.Errorf("with %q: %v", ca, err)
+		}
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusTemporaryRedirect {
+				t.Errorf("a redirect is followed: %d", resp.StatusCode)
+			}
+		}
+		c.CloseIdleConnections()
+	}
+	if _, err := (Options{ProbeCA: f.Key + "x"}).probes(); !fault.Is(err, "app.tls_files") {
+		t.Errorf("an authority that is not there: %v", err)
+	}
+	c, err := Options{}.probes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Get("http://169.254.169.254/"); !fault.Is(err, "outgoing.refused") {
+		t.Errorf("the address of a machine's metadata: %v", err)
+	}
+}
+
 func TestDeskAndGatewayServeByTLSAndAnOrderIsObeyedAndProvenThere(t *testing.T) {
 	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")

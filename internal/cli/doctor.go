@@ -65,7 +65,7 @@ func (c *DoctorCmd) options() doctor.Options {
 		}
 	}
 	o.App = app.Options{DataDir: cmp.Or(c.Data, f.Data), Database: cmp.Or(c.Database, f.Database), KeysDir: cmp.Or(c.Keys, f.Keys), OutsideDir: cmp.Or(c.Checkpoints, f.Checkpoints),
-		Listen: f.Listen, GatewayListen: f.GatewayListen, NodeListen: f.Gates.Listen, Webhook: f.Webhook.URL, ControlOnly: role == roleControl,
+		Listen: f.Listen, GatewayListen: f.GatewayListen, NodeListen: f.Gates.Listen, ProbeCA: f.Gates.ProbeCA, Webhook: f.Webhook.URL, ControlOnly: role == roleControl,
 		TLS: app.TLSFiles{Cert: f.TLSCert, Key: f.TLSKey}, GatewayTLS: app.TLSFiles{Cert: f.GatewayTLSCert, Key: f.GatewayTLSKey}, NodeTLS: app.TLSFiles{Cert: f.Gates.TLSCert, Key: f.Gates.TLSKey, ClientCA: f.Gates.ClientCA}}
 	if role == roleGateway {
 		g := f.Gateway

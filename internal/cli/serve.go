@@ -50,6 +50,7 @@ type Config struct {
 		TLSCert  string `yaml:"tls_cert"`
 		TLSKey   string `yaml:"tls_key"`
 		ClientCA string `yaml:"client_ca"`
+		ProbeCA  string `yaml:"probe_ca"`
 	} `yaml:"gateways"`
 	Gateway        GatewayConfig `yaml:"gateway"`
 	DrainWait      string        `yaml:"drain_wait"`
@@ -108,7 +109,7 @@ func (c *ServeCmd) options(logs io.Writer) (app.Options, error) {
 	o := app.Options{DataDir: cmp.Or(c.Data, f.Data), Database: cmp.Or(c.Database, f.Database), Node: f.Node, KeysDir: f.Keys, OutsideDir: f.Checkpoints, Listen: f.Listen, GatewayListen: f.GatewayListen, PublicURL: f.PublicURL,
 		AllowPrivateUpstreams: f.Upstream.AllowPrivate, Webhook: f.Webhook.URL, AllowPrivateWebhooks: f.Webhook.AllowPrivate, AllowPrivateMail: f.Mail.AllowPrivate, AllowPrivateOIDC: f.OIDC.AllowPrivate,
 		DANGEROUSIgnoreOrders: c.IgnoreOrders, Logger: c.logger(logs, level)}
-	o.NodeListen, o.GatewayURL = f.Gates.Listen, f.GatewayURL
+	o.NodeListen, o.GatewayURL, o.ProbeCA = f.Gates.Listen, f.GatewayURL, f.Gates.ProbeCA
 	o.TLS = app.TLSFiles{Cert: f.TLSCert, Key: f.TLSKey}
 	o.GatewayTLS = app.TLSFiles{Cert: f.GatewayTLSCert, Key: f.GatewayTLSKey}
 	o.NodeTLS = app.TLSFiles{Cert: f.Gates.TLSCert, Key: f.Gates.TLSKey, ClientCA: f.Gates.ClientCA}

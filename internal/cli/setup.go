@@ -21,6 +21,7 @@ type setup struct {
 	NodeTLSCert          string        `help:"Certificate of that address (PEM); read again when it changes." type:"path"`
 	NodeTLSKey           string        `help:"Its key (PEM)." type:"path"`
 	NodeClientCA         string        `help:"Whose certificates gateways must show there (PEM); with it, TLS is mutual." type:"path"`
+	ProbeCA              string        `help:"Whose certificate gateways that are processes of their own must show to probes (PEM). Default: the system's." type:"path"`
 	GatewayURL           string        `help:"Where clients reach the gateways, if none is in this process; for the status page and drills."`
 	Control              []string      `help:"Of a gateway: address of a control node, such as https://control-a:8082; more than once or separated by commas." placeholder:"URL"`
 	Join                 string        `help:"Of a gateway: file with its join token, needed until control let it in." type:"path"`
@@ -48,7 +49,7 @@ func (s setup) over(f Config) Config {
 	}{
 		{&f.Node, s.Node}, {&f.Listen, s.Listen}, {&f.GatewayListen, s.GatewayListen}, {&f.Role, s.Role}, {&f.PublicURL, s.PublicURL}, {&f.OTLPEndpoint, s.OTLPEndpoint},
 		{&f.TLSCert, s.TLSCert}, {&f.TLSKey, s.TLSKey}, {&f.GatewayTLSCert, s.GatewayTLSCert}, {&f.GatewayTLSKey, s.GatewayTLSKey},
-		{&f.Gates.Listen, s.NodeListen}, {&f.Gates.TLSCert, s.NodeTLSCert}, {&f.Gates.TLSKey, s.NodeTLSKey}, {&f.Gates.ClientCA, s.NodeClientCA}, {&f.GatewayURL, s.GatewayURL},
+		{&f.Gates.Listen, s.NodeListen}, {&f.Gates.TLSCert, s.NodeTLSCert}, {&f.Gates.TLSKey, s.NodeTLSKey}, {&f.Gates.ClientCA, s.NodeClientCA}, {&f.Gates.ProbeCA, s.ProbeCA}, {&f.GatewayURL, s.GatewayURL},
 		{&f.Gateway.URL, s.GatewayURL}, {&f.Gateway.TLSCert, s.NodeTLSCert}, {&f.Gateway.TLSKey, s.NodeTLSKey},
 		{&f.Gateway.Join, s.Join}, {&f.Gateway.ControlCA, s.ControlCA}, {&f.Gateway.Isolation, s.Isolation},
 	} {

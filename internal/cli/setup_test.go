@@ -53,6 +53,7 @@ func TestTheDoctorExaminesWhatFlagsSetUp(t *testing.T) {
 		"its certificate to control":       {append(slices.Clone(gateway), "--node-tls-cert", gone, "--node-tls-key", gone), []string{"tls"}, nil},
 		"control as far as TLS goes":       {control, nil, []string{"tls"}},
 		"control, a certificate of nodes":  {append(slices.Clone(control), "--node-tls-cert", gone, "--node-tls-key", gone), []string{"tls"}, nil},
+		"control, the authority of probes": {append(slices.Clone(control), "--probe-ca", gone), []string{"tls"}, nil},
 		"control, a certificate of pages":  {append(slices.Clone(control), "--tls-cert", gone, "--tls-key", gone), []string{"tls"}, nil},
 		"control, a certificate of its gw": {append(slices.Clone(control), "--gateway-tls-cert", gone, "--gateway-tls-key", gone), []string{"tls"}, nil},
 	} {

@@ -167,6 +167,9 @@ func Examine(ctx context.Context, o Options, lang locale.Lang) (*Report, error) 
 	for _, f := range []app.TLSFiles{p.App.TLS, p.App.GatewayTLS, p.App.NodeTLS} {
 		p.tls(f)
 	}
+	if p.App.ProbeCA != "" {
+		p.authority(p.App.ProbeCA)
+	}
 	if there {
 		p.key()
 		p.serve(ctx, o.App.DataDir, o.App.Listen)

@@ -452,7 +452,7 @@ func TestEveryKeyThatContainmentAndGateReviewSayHasItsText(t *testing.T) {
 	for _, k := range []string{"subject_scope", "offline_mode", "online_review_only_offline", "never_lapses", "expiry_is_auto", "expiry_past", "limits_nobody", "param_not_used", "needs_person",
 		"same_in_force", "drill_not_running", "kind_without_orders", "other_operator", "not_a_backup", "backup_not_filed", "backup_not_tested", "unknown_topic", "offline_needs_review",
 		"undo_only_offline", "not_your_slip", "too_late", "adopted", "other_kind", "no_traffic", "settled", "conflict_same", "conflict_offline", "conflict_backup", "conflict_audience",
-		"notice_replaced", "notice_blocked", "notice_limited", "notice_offline", "page_adopt.subject", "page_renew.body", "page_never_lapses.subject", "page_not_effective.body"} {
+		"notice_replaced", "notice_blocked", "notice_limited", "notice_offline", "page_adopt.subject", "page_renew.body", "page_never_lapses.subject", "page_not_effective.body", "page_unreachable.body"} {
 		if !c.Has("containment." + k) {
 			t.Error(k)
 		}

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
@@ -58,15 +60,20 @@ type Prober struct {
 	st      *store.Store
 	control *Control
 	o       ProberOptions
-	next    map[string]attempt // by order and gateway
-	at      map[string]string  // where the gateways of this round are reached
+	working sync.WaitGroup
+	asked   chan struct{} // a gateway was done with
+
+	mu   sync.Mutex
+	next map[string]attempt // by order and gateway
+	busy map[string]bool    // gateways that are asked now, each by its own goroutine: one that is dead delays no other
 }
 
 type attempt struct {
-	atMs  int64
-	wait  time.Duration
-	last  string
-	paged bool
+	gateway string
+	atMs    int64
+	wait    time.Duration
+	last    string
+	paged   map[string]bool // by template
 }
 
 // NewProber makes a prober. The store needs a hub.
@@ -82,7 +89,7 @@ func NewProber(st *store.Store, c *Control, o ProberOptions) *Prober {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Prober{st: st, control: c, o: o, next: map[string]attempt{}}
+	return &Prober{st: st, control: c, o: o, next: map[string]attempt{}, busy: map[string]bool{}, asked: make(chan struct{}, 1)}
 }
 
 // Run probes until ctx ends or Stop is called.
@@ -92,6 +99,7 @@ func (p *Prober) Run(ctx context.Context) error {
 		return nil
 	}
 	defer end()
+	defer p.working.Wait()
 	for {
 		_, acks := p.st.Hub().Watch(TopicAck)
 		wait, err := p.round(ctx)
@@ -107,6 +115,7 @@ func (p *Prober) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-acks:
+		case <-p.asked:
 		case <-again:
 		}
 	}
@@ -115,53 +124,80 @@ func (p *Prober) Run(ctx context.Context) error {
 type pending struct {
 	Order
 	GatewayID string
+	at        string // where the gateway is reached
 }
 
-// round probes what is due and says how long to wait for the next, 0 for nothing to wait for.
+// round begins to probe what is due and says how long to wait for the next, 0 for nothing to wait for.
 func (p *Prober) round(ctx context.Context) (wait time.Duration, err error) {
+	p.mu.Lock()
+	busy := maps.Clone(p.busy) // as it was before the store was read: what is asked now may be proven by then
+	p.mu.Unlock()
 	todo, err := p.unproven(ctx)
 	if err != nil {
 		return 0, err
 	}
-	live := map[string]bool{}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	live, due := map[string]bool{}, map[string][]pending{}
+	now := clock.Ms(p.st.Clock())
 	for _, t := range todo {
-		k := t.ID + " " + t.GatewayID
-		live[k] = true
-		a := p.next[k]
-		now := clock.Ms(p.st.Clock())
-		if left := time.Duration(a.atMs-now) * time.Millisecond; left > 0 {
+		live[t.key()] = true
+		if busy[t.GatewayID] {
+			continue
+		}
+		if left := time.Duration(p.next[t.key()].atMs-now) * time.Millisecond; left > 0 {
 			if wait == 0 || left < wait {
 				wait = left
 			}
 			continue
 		}
-		effective, detail, err := p.ask(ctx, t.Order, t.GatewayID)
-		if err != nil {
-			return 0, err
-		}
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		if err := p.write(ctx, t, &a, effective, detail); err != nil {
-			return 0, err
-		}
-		if effective {
-			delete(live, k)
-			continue
-		}
-		a.wait = min(max(2*a.wait, p.o.RetryBase), p.o.RetryMax)
-		a.atMs = clock.Ms(p.st.Clock()) + a.wait.Milliseconds()
-		p.next[k] = a
-		if wait == 0 || a.wait < wait {
-			wait = a.wait
-		}
+		due[t.GatewayID] = append(due[t.GatewayID], t)
 	}
-	for k := range p.next {
-		if !live[k] {
-			delete(p.next, k)
-		}
+	maps.DeleteFunc(p.next, func(k string, a attempt) bool { return !live[k] && !busy[a.gateway] })
+	for gateway, list := range due {
+		p.busy[gateway] = true
+		p.working.Go(func() {
+			for _, t := range list {
+				p.probe(ctx, t)
+			}
+			p.mu.Lock()
+			delete(p.busy, gateway)
+			p.mu.Unlock()
+			select {
+			case p.asked <- struct{}{}:
+			default:
+			}
+		})
 	}
 	return wait, nil
+}
+
+func (t pending) key() string { return t.ID + " " + t.GatewayID }
+
+// probe asks once, writes down what came of it, and sets when to ask again.
+func (p *Prober) probe(ctx context.Context, t pending) {
+	p.mu.Lock()
+	a := p.next[t.key()]
+	p.mu.Unlock()
+	a.gateway = t.GatewayID
+	effective, detail, err := p.ask(ctx, t)
+	if ctx.Err() != nil {
+		return
+	}
+	if err == nil {
+		err = p.write(ctx, t, &a, effective, detail)
+	}
+	a.wait = min(max(2*a.wait, p.o.RetryBase), p.o.RetryMax)
+	if err != nil {
+		p.o.Log.Error("a probe failed", "order", t.ID, "gateway", t.GatewayID, "error", err)
+		a.wait = p.o.RetryMax
+	}
+	a.atMs = clock.Ms(p.st.Clock()) + a.wait.Milliseconds()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.next[t.key()] = a; err == nil && effective {
+		delete(p.next, t.key())
+	}
 }
 
 // unproven are the orders in force that a reachable gateway acknowledged and whose newest probe
@@ -172,7 +208,8 @@ func (p *Prober) unproven(ctx context.Context) ([]pending, error) {
 		return nil, err
 	}
 	var out []pending
-	if p.at, err = p.addresses(ctx); err != nil {
+	at, err := p.addresses(ctx)
+	if err != nil {
 		return nil, err
 	}
 	for _, o := range orders {
@@ -184,41 +221,56 @@ func (p *Prober) unproven(ctx context.Context) ([]pending, error) {
 			return nil, err
 		}
 		for _, g := range gateways {
-			if p.at[g] != "" {
-				out = append(out, pending{o, g})
+			if at[g] != "" {
+				out = append(out, pending{o, g, at[g]})
 			}
 		}
 	}
 	return out, nil
 }
 
-// write keeps a result that differs from the last one, and pages once when an order does not hold.
+// write keeps a result that differs from the last one, and pages once when an order does not hold, and once when nobody
+// answers: that is another thing to do.
 func (p *Prober) write(ctx context.Context, t pending, a *attempt, effective bool, detail string) error {
 	if !effective && a.last == detail {
 		return nil
 	}
-	a.last = detail
-	page := !effective && detail != DetailOutOfReach && !a.paged
-	a.paged = a.paged || page
-	return p.st.Write(ctx, store.System("probe"), func(tx *store.Tx) error {
+	page := "containment.page_not_effective"
+	if detail == DetailUnreachable {
+		page = "containment.page_unreachable"
+	}
+	owed := !effective && detail != DetailOutOfReach && !a.paged[page]
+	err := p.st.Write(ctx, store.System("probe"), func(tx *store.Tx) error {
 		row := Probe{ID: tx.NewID(), OrderID: t.ID, GatewayID: t.GatewayID, AtMs: tx.NowMs, Effective: effective, Detail: detail}
 		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
 			return err
 		}
 		tx.Record(t.entry("order.probe", row))
 		tx.Touch(TopicOrderProof)
-		if page {
-			return p.control.page(ctx, tx, t.Order, "containment.page_not_effective")
+		if owed {
+			return p.control.page(ctx, tx, t.Order, page)
 		}
 		return nil
 	})
+	if err == nil {
+		a.last = detail
+		if owed {
+			a.paged = maps.Clone(a.paged)
+			if a.paged == nil {
+				a.paged = map[string]bool{}
+			}
+			a.paged[page] = true
+		}
+	}
+	return err
 }
 
 // TopicOrderProof is woken when a probe was written down.
 const TopicOrderProof = "order_probe"
 
 // ask sends one probe. An error is ours; what the gateway does wrong is a result.
-func (p *Prober) ask(ctx context.Context, o Order, gatewayID string) (effective bool, detail string, err error) {
+func (p *Prober) ask(ctx context.Context, t pending) (effective bool, detail string, err error) {
+	o := t.Order
 	svc, err := service.Get[service.Service](ctx, p.st.Read(), "service_id", o.ServiceID)
 	if err != nil {
 		return false, "", err
@@ -233,13 +285,13 @@ func (p *Prober) ask(ctx context.Context, o Order, gatewayID string) (effective 
 	case posture.TopicBlock:
 		// One canary a topic: all of them together would pass as blocked if only one topic were.
 		for _, topic := range o.Params.TopicIDs {
-			if effective, detail, err = p.say(ctx, o, svc, gatewayID, canary(svc.ID, "topic."+topic)); err != nil || !effective {
+			if effective, detail, err = p.say(ctx, t, svc, canary(svc.ID, "topic."+topic)); err != nil || !effective {
 				return effective, detail, err
 			}
 		}
 		return effective, detail, nil
 	}
-	return p.say(ctx, o, svc, gatewayID, say)
+	return p.say(ctx, t, svc, say)
 }
 
 // outOfReach: a probe is answered by the primary, so an order about another deployment cannot be met.
@@ -262,13 +314,14 @@ type answer struct {
 	finish        string
 }
 
-func (p *Prober) say(ctx context.Context, o Order, svc service.Service, gatewayID, text string) (bool, string, error) {
-	a, err := p.post(ctx, o, svc, gatewayID, text)
+func (p *Prober) say(ctx context.Context, t pending, svc service.Service, text string) (bool, string, error) {
+	o := t.Order
+	a, err := p.post(ctx, t, svc, text)
 	if err != nil {
 		if ctx.Err() != nil {
 			return false, "", ctx.Err()
 		}
-		p.o.Log.Warn("a probe got no answer", "order", o.ID, "gateway", gatewayID, "error", err)
+		p.o.Log.Warn("a probe got no answer", "order", o.ID, "gateway", t.GatewayID, "error", err)
 		return false, DetailUnreachable, nil
 	}
 	effective, detail := judge(o.Rung, a)
@@ -318,7 +371,8 @@ func judge(rung posture.Rung, a answer) (effective bool, detail string) {
 	return false, DetailUnexpected
 }
 
-func (p *Prober) post(ctx context.Context, o Order, svc service.Service, gatewayID, text string) (answer, error) {
+func (p *Prober) post(ctx context.Context, t pending, svc service.Service, text string) (answer, error) {
+	o := t.Order
 	ctx, cancel := context.WithTimeout(ctx, p.o.Timeout)
 	defer cancel()
 	model := svc.ModelName
@@ -329,7 +383,7 @@ func (p *Prober) post(ctx context.Context, o Order, svc service.Service, gateway
 	if err != nil {
 		return answer{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(p.at[gatewayID], "/")+"/v1/chat/completions", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(t.at, "/")+"/v1/chat/completions", bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -337,6 +338,48 @@ func TestAnUnreachableGatewayProvesNothing(t *testing.T) {
 	until(t, "a probe", func() bool { return len(b.status(t, o.ID).Probes) == 1 })
 	if s := b.status(t, o.ID); s.Proven || s.Probes[0].Detail != containment.DetailUnreachable {
 		t.Fatalf("%+v", s)
+	}
+	pages := func(key string) int { return strings.Count(b.pager.keys(), "containment."+key) }
+	if pages("page_unreachable") != 1 || pages("page_not_effective") != 0 {
+		t.Fatalf("silence is not disobedience: %q", b.pager.keys())
+	}
+	// Then it answers, and passes what it should not: another thing to do.
+	g.set(func() { g.down, g.deaf = false, true })
+	until(t, "a probe that passes", func() bool { b.clock.Advance(30 * time.Second); return pages("page_not_effective") == 1 })
+	if pages("page_unreachable") != 1 {
+		t.Fatalf("%q", b.pager.keys())
+	}
+}
+
+// doer is a client made of a function.
+type doer func(*http.Request) (*http.Response, error)
+
+func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
+
+func TestAGatewayThatDoesNotAnswerDelaysNoProofOnOthers(t *testing.T) {
+	b := newBench(t)
+	dead, well := b.gate("a"), b.gate("b")
+	run(t, containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, dead, well))
+	hanging := make(chan struct{}, 100)
+	client := doer(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Host == "b" {
+			return well.Do(r)
+		}
+		hanging <- struct{}{}
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+	run(t, containment.NewProber(b.st, b.control, containment.ProberOptions{Client: client, Addresses: map[string]string{"a": "http://a", "b": "http://b"}, Timeout: time.Hour}))
+	proven := func(id string) bool {
+		return slices.ContainsFunc(b.status(t, id).Probes, func(p containment.Probe) bool { return p.GatewayID == "b" && p.Effective })
+	}
+	first := b.issue(t, officer, strict(containment.FromIncident, "i1"))
+	until(t, "the first order is proven on the other", func() bool { return proven(first.ID) })
+	<-hanging
+	second := b.issue(t, officer, offline(containment.FromIncident, "i1"))
+	until(t, "so is one that comes while the dead one is asked", func() bool { return proven(second.ID) })
+	if n := len(hanging); n != 0 {
+		t.Errorf("the dead one is asked %d times at once", n+1)
 	}
 }
 
