@@ -131,13 +131,18 @@ func (l *Leases) renew(ctx context.Context) error {
 	return err
 }
 
-const ended = `effective AND id IN (SELECT id FROM gateway_member WHERE revoked_ms = 0 AND lease_until_ms <= ?)`
+// ended takes the instant at which a lease ended, and the instant at which a gateway that lives in a control node, which has no
+// lease but is noted at every heartbeat, was last noted.
+const ended = `effective AND (id IN (SELECT id FROM gateway_member WHERE revoked_ms = 0 AND lease_until_ms <= ?) OR last_seen_ms <= ? AND id NOT IN (SELECT id FROM gateway_member))`
 
-// expire shows gateways whose lease ended as not effective, and pages.
+// ownSilenceMs is how long a gateway that lives in a control node may go unnoted: three heartbeats, as its note is a write that may wait.
+const ownSilenceMs = 30_000
+
+// expire shows gateways that nobody hears of any more as not effective, and pages.
 func (l *Leases) expire(ctx context.Context) error {
 	var n int
 	now := clock.Ms(l.st.Clock())
-	if err := l.st.Read().NewRaw("SELECT (SELECT COUNT(*) FROM gateway WHERE "+ended+") + (SELECT COUNT(*) FROM gateway_member WHERE lease_until_ms > ?)", now, now+LeaseMs).Scan(ctx, &n); err != nil || n == 0 {
+	if err := l.st.Read().NewRaw("SELECT (SELECT COUNT(*) FROM gateway WHERE "+ended+") + (SELECT COUNT(*) FROM gateway_member WHERE lease_until_ms > ?)", now, now-ownSilenceMs, now+LeaseMs).Scan(ctx, &n); err != nil || n == 0 {
 		return err
 	}
 	return l.st.Write(ctx, store.System("containment"), func(tx *store.Tx) error {
@@ -146,7 +151,7 @@ func (l *Leases) expire(ctx context.Context) error {
 			return err
 		}
 		var ids []string
-		if err := tx.NewRaw("SELECT id FROM gateway WHERE "+ended+" ORDER BY id", tx.NowMs).Scan(ctx, &ids); err != nil {
+		if err := tx.NewRaw("SELECT id FROM gateway WHERE "+ended+" ORDER BY id", tx.NowMs, tx.NowMs-ownSilenceMs).Scan(ctx, &ids); err != nil {
 			return err
 		}
 		for _, id := range ids {

@@ -231,6 +231,40 @@ func TestAControlThatWasDownGivesGatewaysALeasesTimeBeforeItPages(t *testing.T) 
 	until(t, "the loss", func() bool { b.clock.Advance(time.Second); e, _ := b.effective(t, "edge-1"); return !e })
 }
 
+// Another control node holds it; when that node is killed nobody notes its gateway any more.
+func TestAGatewayInAControlNodeThatFellSilentIsShownAndPagedOnce(t *testing.T) {
+	b := newBench(t)
+	b.refresh(t)
+	d := containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, b.gate("here"))
+	run(t, d)
+	until(t, "its own gateway", func() bool { e, _ := b.effective(t, "here"); return e })
+	b.do(t, rule, func(tx *store.Tx) error {
+		_, err := tx.Exec("INSERT INTO gateway (id, revision, last_seen_ms, effective) VALUES ('there', 1, ?, TRUE)", tx.NowMs)
+		return err
+	})
+	run(t, containment.NewLeases(b.st, b.control, nil))
+	began := clock.Ms(b.clock)
+	step := func() (lost bool) {
+		all, err := containment.Gateways(ctx, b.st.Read())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all[0].LastSeenMs > clock.Ms(b.clock)-12_000 { // the clock does not outrun who beats every ten seconds
+			b.clock.Advance(500 * time.Millisecond)
+		}
+		return !all[1].Effective
+	}
+	until(t, "the loss", step)
+	if after := clock.Ms(b.clock) - began; after < 30_000 {
+		t.Errorf("lost after %d ms", after)
+	}
+	lost := clock.Ms(b.clock)
+	until(t, "twenty seconds more", func() bool { step(); return clock.Ms(b.clock) > lost+20_000 })
+	if e, _ := b.effective(t, "here"); !e || b.pager.keys() != "containment.page_gateway_lost" {
+		t.Errorf("the gateway of this node: %v; pages: %q", e, b.pager.keys())
+	}
+}
+
 func TestOrdersNoLongerWaitForARevokedGateway(t *testing.T) {
 	b := newBench(t)
 	if _, err := b.enrol(b.token(t, "edge-1"), credential("a")); err != nil {
