@@ -31,7 +31,8 @@ func Compile(rules Rules) (*Engine, error) {
 		},
 		maxHold: rules.MaxHold,
 		ids:     make(map[string]bool),
-		index:   make(map[contextKey]int),
+		index:   make(map[match.Entry]int),
+		named:   make(map[string]int),
 	}
 	if c.e.maskRune == 0 {
 		c.e.maskRune = DefaultMaskRune
@@ -52,8 +53,11 @@ func Compile(rules Rules) (*Engine, error) {
 		return nil, &RuleError{Field: "hold_from", Reason: fmt.Sprintf("must be 0 to %d", MaxTermRunes)}
 	}
 	for i := range rules.Terms {
-		if d := &rules.Terms[i].Disguise; d.loosely() {
-			c.gap = max(c.gap, min(d.Gap, match.MaxGap))
+		c.widen(rules.Terms[i].Disguise)
+	}
+	for i := range rules.Sets {
+		for _, word := range rules.Sets[i].Words {
+			c.widen(rules.Sets[i].disguise(word))
 		}
 	}
 	for i := range rules.Terms {
@@ -62,15 +66,13 @@ func Compile(rules Rules) (*Engine, error) {
 		}
 	}
 	c.e.terms = len(c.entries)
-	for i := range rules.Terms {
-		if err := c.contexts(i, &rules.Terms[i]); err != nil {
-			return nil, err
-		}
-	}
 	for i := range rules.Checks {
 		if err := c.check(&rules.Checks[i], rules.ReplaceText); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.relate(&rules); err != nil {
+		return nil, err
 	}
 	c.e.look = c.e.noNumber
 	if err := c.build(rules.Terms); err != nil {
@@ -79,19 +81,23 @@ func Compile(rules Rules) (*Engine, error) {
 	return c.e, nil
 }
 
-// contextKey: contexts with one text are one entry.
-type contextKey struct {
-	text  string
-	loose bool
-}
-
 type compiler struct {
 	e       *Engine
 	maxHold int
 	ids     map[string]bool
-	entries []match.Entry // one for each term, then the contexts
-	index   map[contextKey]int
-	gap     int // the widest of all terms: a stream cannot tell sooner that a gap is too wide
+	entries []match.Entry // one for each term, then the words of gatherings
+	gap     int           // the widest of all terms: a stream cannot tell sooner that a gap is too wide
+
+	index   map[match.Entry]int // entries behind the terms
+	named   map[string]int      // gatherings
+	members []members           // of each gathering
+	longest int                 // symbols of a hit under a condition
+}
+
+func (c *compiler) widen(d Disguise) {
+	if d.loosely() {
+		c.gap = max(c.gap, min(d.Gap, match.MaxGap))
+	}
 }
 
 func (c *compiler) identify(id string, action Action) error {
@@ -122,6 +128,7 @@ func (c *compiler) term(t *Term, rules *Rules) error {
 	if r.replacement == "" {
 		r.replacement = rules.ReplaceText
 	}
+	ahead := 0
 	if len(t.Contexts) > 0 {
 		if t.Window < 1 {
 			return fail("window", "must be at least 1 with contexts")
@@ -129,28 +136,17 @@ func (c *compiler) term(t *Term, rules *Rules) error {
 		if t.Window > c.maxHold {
 			return fail("window", "must not exceed max_hold (%d)", c.maxHold)
 		}
-		r.window = t.Window
-		c.e.window = max(c.e.window, t.Window)
+		ahead = t.Window
 	}
-	entry := match.Entry{
-		Text: t.Text, Loose: t.Loose, Gap: t.Gap, Word: t.Word, Sound: t.Sound, Spell: t.Spell, Parts: t.Parts,
-		Hold: t.Action.enforces() && !(rules.Cut && t.Action == Block),
-	}
-	need, reason := lengthOf(t.Text, t.loosely())
+	entry := entryOf(t.Text, t.Disguise)
+	entry.Hold = c.holds(t.Action, rules.Cut)
+	need, reason := c.need(entry)
 	if reason != "" {
 		return fail("text", "%s", reason)
 	}
-	if t.loosely() {
-		need = max(need, entry.Longest()) * (1 + c.gap)
-	}
-	if t.Word || t.Spell {
-		need++ // what follows has to be seen
-	}
-	need += r.window
-	c.e.longest = max(c.e.longest, need-r.window)
-	if t.Action.enforces() && need > c.maxHold {
+	if need += ahead; t.Action.enforces() && need > c.maxHold {
 		field := "text"
-		if r.window > 0 {
+		if ahead > 0 {
 			field = "window"
 		}
 		return fail(field, "could hold back %d symbols, max_hold is %d", need, c.maxHold)
@@ -158,6 +154,29 @@ func (c *compiler) term(t *Term, rules *Rules) error {
 	c.e.rules = append(c.e.rules, r)
 	c.entries = append(c.entries, entry)
 	return nil
+}
+
+// holds tells whether what an action is for has to be held from its beginning.
+func (c *compiler) holds(a Action, cut bool) bool { return a.enforces() && !(cut && a == Block) }
+
+func entryOf(text string, d Disguise) match.Entry {
+	return match.Entry{Text: text, Loose: d.Loose, Gap: d.Gap, Word: d.Word, Sound: d.Sound, Spell: d.Spell, Parts: d.Parts}
+}
+
+// need is how many symbols go by from the first of an entry until it is
+// certain that it stands there.
+func (c *compiler) need(e match.Entry) (need int, reason string) {
+	loosely := e.Loose || e.Sound || e.Spell || e.Parts
+	if need, reason = lengthOf(e.Text, loosely); reason != "" {
+		return 0, reason
+	}
+	if loosely {
+		need = max(need, e.Longest()) * (1 + c.gap)
+	}
+	if e.Word || e.Spell {
+		need++ // what follows has to be seen
+	}
+	return need, ""
 }
 
 func (d Disguise) loosely() bool { return d.Loose || d.Sound || d.Spell || d.Parts }
@@ -190,27 +209,6 @@ func lengthOf(text string, loosely bool) (length int, reason string) {
 	return length, ""
 }
 
-// contexts adds the contexts of a term behind all terms.
-func (c *compiler) contexts(rule int, t *Term) error {
-	for i, context := range t.Contexts {
-		length, reason := lengthOf(context, t.loosely())
-		if reason != "" {
-			return &RuleError{ID: t.ID, Field: "contexts", Reason: fmt.Sprintf("entry %d: %s", i, reason)}
-		}
-		c.e.longest = max(c.e.longest, length)
-		key := contextKey{context, t.loosely()}
-		at, ok := c.index[key]
-		if !ok {
-			at = len(c.e.contextOf)
-			c.index[key] = at
-			c.e.contextOf = append(c.e.contextOf, nil)
-			c.entries = append(c.entries, match.Entry{Text: context, Loose: t.loosely()})
-		}
-		c.e.contextOf[at] = append(c.e.contextOf[at], rule)
-	}
-	return nil
-}
-
 // build compiles the entries; what they cannot be is told by the term's id.
 func (c *compiler) build(terms []Term) error {
 	lexicon, err := match.Build(c.entries)
@@ -219,7 +217,7 @@ func (c *compiler) build(terms []Term) error {
 		if wrong.Index < len(terms) {
 			return &RuleError{ID: terms[wrong.Index].ID, Field: wrong.Field, Reason: wrong.Reason}
 		}
-		return &RuleError{Field: "contexts", Reason: wrong.Reason}
+		return &RuleError{Field: "words", Reason: wrong.Reason}
 	}
 	c.e.lexicon = lexicon
 	return err
@@ -229,32 +227,54 @@ func (c *compiler) check(k *Check, replaceText string) error {
 	if err := c.identify(k.ID, k.Action); err != nil {
 		return err
 	}
-	index, need := len(c.e.rules), 0
+	need, ok := c.number(k.Kind, len(c.e.rules))
+	if !ok {
+		return &RuleError{ID: k.ID, Field: "kind", Reason: fmt.Sprintf("unknown check %q", k.Kind)}
+	}
+	if k.Action.enforces() {
+		if need > c.maxHold {
+			return &RuleError{ID: k.ID, Field: "kind", Reason: fmt.Sprintf("could hold back %d symbols, max_hold is %d", need, c.maxHold)}
+		}
+		c.holdNumber(k.Kind)
+	}
 	c.e.rules = append(c.e.rules, rule{id: k.ID, kind: k.Kind, risk: k.Risk, action: k.Action, replacement: replaceText})
-	c.e.digits = true
-	switch k.Kind {
+	return nil
+}
+
+// number has a kind of number looked for, for the rule with that index. need is
+// how many symbols it may have; ok says that it is known.
+func (c *compiler) number(kind string, index int) (need int, ok bool) {
+	switch kind {
 	case KindCNID:
 		c.e.idRules = append(c.e.idRules, index)
-		c.e.holdID = c.e.holdID || k.Action.enforces()
 		need = holdCNID
 	case KindBankCard:
 		c.e.cardRules = append(c.e.cardRules, index)
-		c.e.holdCard = c.e.holdCard || k.Action.enforces()
 		need = holdBankCard
 	case KindCNID15:
 		c.e.oldIDRules = append(c.e.oldIDRules, index)
-		c.e.holdOldID = c.e.holdOldID || k.Action.enforces()
 		need = holdOldID
 	case KindCNMobile:
 		c.e.mobileRules = append(c.e.mobileRules, index)
-		c.e.holdMobile = c.e.holdMobile || k.Action.enforces()
 		c.e.fewest = mobileDigits
 		need = holdMobile
 	default:
-		return &RuleError{ID: k.ID, Field: "kind", Reason: fmt.Sprintf("unknown check %q", k.Kind)}
+		return 0, false
 	}
-	if k.Action.enforces() && need > c.maxHold {
-		return &RuleError{ID: k.ID, Field: "kind", Reason: fmt.Sprintf("could hold back %d symbols, max_hold is %d", need, c.maxHold)}
+	c.e.digits = true
+	return need, true
+}
+
+// holdNumber has text held back that may become a number of a kind.
+func (c *compiler) holdNumber(kind string) {
+	switch kind {
+	case KindCNID:
+		c.e.holdID = true
+	case KindBankCard:
+		c.e.holdCard = true
+	case KindCNID15:
+		c.e.holdOldID = true
+	case KindCNMobile:
+		c.e.holdMobile = true
 	}
-	return nil
 }

@@ -58,13 +58,22 @@
 //     start of the hit on is released. Should an unfinished term have begun
 //     before the blocking hit, release ends there: it might have been masked.
 //
-// # Terms with context
+// # Rules
 //
-// A term with Contexts hits only if one of them stands wholly within Window
-// symbols before its start or after its end, without overlapping it. Contexts
-// before are remembered, so they cost no delay. Otherwise the term (if it does
-// more than observe) is held until a context follows or Window symbols have
-// gone by.
+// A [Rule] hits where what it finds stands in the right surroundings; a term
+// with Contexts hits only if one of them stands wholly within Window symbols
+// before its start or after its end, without overlapping it, which is the same
+// mechanism. Words of a [Set] and contexts hit nothing by themselves. What
+// stands before a hit is remembered, so it costs no delay. What may follow does:
+// if the rule does more than observe, its hit is held until the condition is
+// decided, at most for the symbols that it looks ahead (Window, within). Of the
+// hit itself nothing is released; what a condition asks for around it is not
+// masked and may have gone. A rule that blocks at a distance therefore leaks at
+// most its window: the text ends before the hit, wherever the rest stands.
+//
+// A condition is decided after the first symbol by which nothing that may come
+// can change it: for not, when the width has gone by or the sentence is over.
+// [Engine.Explain] tells what became of each of its parts.
 //
 // # Numbers
 //
@@ -78,7 +87,7 @@
 //
 // # Limits
 //
-// A term or context has at most [MaxTermRunes] symbols, a card number with its
+// A term, context or word of a set has at most [MaxTermRunes] symbols, a card number with its
 // separators at most 38. [Compile] refuses a rule that could make a stream hold
 // back more than Rules.MaxHold symbols. The cap therefore cannot be met at run
 // time, and there is no moment at which text is let go unjudged because too

@@ -16,12 +16,15 @@ type Engine struct {
 	maskRune      rune
 	rules         []rule // terms first, then checks, as given
 	strict, loose *fold.Table
-	lexicon       *match.Lexicon // its entries are the terms, then the contexts
+	lexicon       *match.Lexicon // its entries are the terms, then what hits by rules, then what only conditions ask for
 	terms         int
-	contextOf     [][]int // terms that a context is for
-	longest       int     // symbols that a term with its separators, or a context, may have
-	window        int     // the widest context window
-	holdFrom      int     // symbols of a term that may go
+	alone         int           // entries without which there is no hit
+	gatherings    []gathering   //
+	entryIn       [][]int       // gatherings of the entries behind the terms
+	termIn        map[int][]int // ... and of terms, few
+	sentences     bool          // some condition asks for them
+	memory        int           // symbols that conditions have to remember
+	holdFrom      int           // symbols of a term that may go
 
 	idRules, cardRules, oldIDRules, mobileRules []int               // indices into rules
 	digits                                      bool                // some check is there
@@ -39,7 +42,8 @@ type rule struct {
 	id, kind, risk, topic string
 	action                Action
 	replacement           string
-	window                int // symbols; 0: needs no context
+	when                  *condition // nil: needs none
+	gathering             int        // 1 + the one that it stands for: a number that rules use
 }
 
 // scanPiece is how much of a whole text is looked at in one go: small enough
@@ -116,7 +120,7 @@ func (e *Engine) quiet(text string) bool {
 	if e.digits {
 		look = e.look
 	}
-	quiet, odd := e.lexicon.Quiet(text, e.terms, numberSymbols, look)
+	quiet, odd := e.lexicon.Quiet(text, e.alone, numberSymbols, look)
 	if !quiet || !odd {
 		return quiet
 	}

@@ -78,6 +78,11 @@ func (o *oracle) places(text string) [][2]int {
 	return out
 }
 
+// adjoins tells whether what stands at a place is part of a longer word.
+func (o *oracle) adjoins(p [2]int) bool {
+	return match.Adjoin(o.syms[p[0]], o.symbol(p[0]-1)) || match.Adjoin(o.syms[p[1]-1], o.symbol(p[1]))
+}
+
 func (o *oracle) symbol(i int) rune {
 	if i < 0 || i >= len(o.syms) {
 		return 0
@@ -95,7 +100,7 @@ func (o *oracle) hits() []oracleHit {
 		for _, p := range o.places(t.Text) {
 			certain := p[1]
 			if t.Word {
-				if match.Adjoin(o.syms[p[0]], o.symbol(p[0]-1)) || match.Adjoin(o.syms[p[1]-1], o.symbol(p[1])) {
+				if o.adjoins(p) {
 					continue
 				}
 				certain++
@@ -123,17 +128,22 @@ func (o *oracle) hits() []oracleHit {
 			})
 		}
 	}
-	for n, c := range o.rules.Checks {
-		numbers := o.cards()
-		switch c.Kind {
-		case KindCNID:
-			numbers = o.ids()
-		case KindCNID15:
-			numbers = o.oldIDs()
-		case KindCNMobile:
-			numbers = o.mobiles()
+	for n, r := range o.rules.Rules {
+		replacement := r.Replacement
+		if replacement == "" {
+			replacement = o.rules.ReplaceText
 		}
-		for p, decided := range numbers {
+		for _, at := range o.operand(r.Find) {
+			if decided, hit := o.decide(r.When, at); hit {
+				hits = append(hits, oracleHit{
+					Match: o.match(r.ID, KindRule, r.Action, r.Risk, r.Topic, at.p),
+					first: at.p[0], last: at.p[1], decided: decided, replacement: replacement, order: 2000 + n,
+				})
+			}
+		}
+	}
+	for n, c := range o.rules.Checks {
+		for p, decided := range o.numbers(c.Kind) {
 			hits = append(hits, oracleHit{
 				Match: o.match(c.ID, c.Kind, c.Action, c.Risk, "", p),
 				first: p[0], last: p[1], decided: decided, replacement: o.rules.ReplaceText, order: len(o.rules.Terms) + n,
@@ -141,6 +151,18 @@ func (o *oracle) hits() []oracleHit {
 		}
 	}
 	return hits
+}
+
+func (o *oracle) numbers(kind string) map[[2]int]int {
+	switch kind {
+	case KindCNID:
+		return o.ids()
+	case KindCNID15:
+		return o.oldIDs()
+	case KindCNMobile:
+		return o.mobiles()
+	}
+	return o.cards()
 }
 
 func (o *oracle) match(id, kind string, action Action, risk, topic string, p [2]int) Match {

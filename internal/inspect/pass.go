@@ -13,7 +13,7 @@ import (
 // is rare: hits, skipped and broken characters, numbers that could be longer
 // than a date or a price. It changes nothing unless it answers ok.
 func (s *Stream) pass(chunk string) (step Step, ok bool) {
-	if s.nCarry > 0 || len(s.waiting) > 0 || len(s.marks) > 0 || len(s.edges) > 0 ||
+	if s.nCarry > 0 || s.fullStop || len(s.waiting) > 0 || len(s.marks) > 0 || len(s.edges) > 0 ||
 		s.maskTo > s.rel || s.replTo > s.rel || !s.digits.idle() {
 		return Step{}, false
 	}
@@ -40,7 +40,7 @@ func (s *Stream) pass(chunk string) (step Step, ok bool) {
 			}
 		}
 		f := e.strict.Rune(r)
-		if f == fold.Skip {
+		if f == fold.Skip || e.sentences && (f == '.' || breaksLine(r) || isStop(f)) {
 			return Step{}, false
 		}
 		if e.digits {

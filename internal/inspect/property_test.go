@@ -27,7 +27,7 @@ const (
 func drawText(t *rapid.T) string {
 	pieces := []string{
 		"a", "b", "A", "Ｂ", "х", "中", "忠", "文", "闻", "字", "中文中", "钟闻仲", "法", "氵去", "氵去中", "zhongwen", "發", "\u200b", "\u200d", "\ufe0f", "\u00ad", "。", "😀",
-		"\xff", "\xe4\xb8", "\xf0\x9f", "�", " ", "-", "x", "X", "1", "4", "62", "９", "0000",
+		"\xff", "\xe4\xb8", "\xf0\x9f", "�", " ", "-", "\n", ". ", ".", "！", "\u2028", "x", "X", "1", "4", "62", "９", "0000",
 		goodID, goodCard, goodCard19, goodMobile, goodID15, "86", "138 0013 8000", "138-0013-8000", "138 00138 000", "13", "0013", "4111 1111 1111 1111", "4111-1111-1111-1111", "411111 1111111111",
 		"3782 822463 10005", "6212 3456 7890 1234 569", "41 11 11 11 11 11 11 11", "11010519491231002", "110105194912310028",
 		strings.Repeat("\u200b", maxSkipRun+3),
@@ -75,7 +75,54 @@ func drawRulesWith(t *rapid.T, disguised bool) Rules {
 			Kind: rapid.SampledFrom([]string{KindCNID, KindBankCard, KindCNID15, KindCNMobile}).Draw(t, "kind")})
 	}
 	rules.ReplaceText = rapid.SampledFrom([]string{"", "…"}).Draw(t, "replace text")
+	drawRelations(t, &rules, word, action)
 	return rules
+}
+
+// drawRelations adds sets and rules that ask for them, for terms and for numbers.
+func drawRelations(t *rapid.T, rules *Rules, word *rapid.Generator[string], action *rapid.Generator[Action]) {
+	operands := []string{KindCNMobile, KindCNID, KindBankCard, `"a"`, `"中"`}
+	for _, term := range rules.Terms {
+		operands = append(operands, "#"+term.ID)
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "sets") {
+		s := Set{Name: fmt.Sprintf("s%d", i), Words: rapid.SliceOfN(word, 1, 3).Draw(t, "words")}
+		s.Word = rapid.Bool().Draw(t, "whole words")
+		rules.Sets = append(rules.Sets, s)
+		operands = append(operands, s.Name, s.Name, s.Name)
+	}
+	operand := rapid.SampledFrom(operands)
+	var condition func(depth int) string
+	condition = func(depth int) string {
+		if depth < 2 {
+			switch rapid.IntRange(0, 6).Draw(t, "join") {
+			case 0:
+				return "not " + condition(depth+1)
+			case 1, 2:
+				return "(" + condition(depth+1) + rapid.SampledFrom([]string{" and ", " or "}).Draw(t, "op") + condition(depth+1) + ")"
+			case 3:
+				return condition(depth+1) + " and " + condition(depth+1)
+			}
+		}
+		out := operand.Draw(t, "operand")
+		if n := rapid.IntRange(0, 4).Draw(t, "times"); n > 1 {
+			out = fmt.Sprintf("%dx %s", n, out)
+		}
+		if sentence := rapid.IntRange(0, 2).Draw(t, "sentence"); sentence > 0 {
+			if out += " in sentence"; sentence > 1 {
+				return out
+			}
+		}
+		return out + fmt.Sprintf(" within %d", rapid.IntRange(1, 12).Draw(t, "within")) +
+			rapid.SampledFrom([]string{"", " before", " after"}).Draw(t, "side")
+	}
+	for i := range rapid.IntRange(0, 4).Draw(t, "rules") {
+		r := Rule{ID: fmt.Sprintf("r%d", i), Find: operand.Draw(t, "find"), Action: action.Draw(t, "action"), Risk: "A.1.a"}
+		if rapid.IntRange(0, 6).Draw(t, "conditional") > 0 {
+			r.When = condition(0)
+		}
+		rules.Rules = append(rules.Rules, r)
+	}
 }
 
 func syllables(text string) (n int) {
@@ -140,7 +187,7 @@ func TestVerdictAndReleasedTextDoNotDependOnTheCut(t *testing.T) {
 }
 
 func TestScanAgreesWithBruteForce(t *testing.T) {
-	hits := 0
+	hits, related := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		rules := plainRules(t)
 		e, err := Compile(rules)
@@ -151,6 +198,11 @@ func TestScanAgreesWithBruteForce(t *testing.T) {
 		got := e.Scan(text)
 		matches, released, exact := newOracle(rules, text).want()
 		hits += len(matches)
+		for _, m := range matches {
+			if m.Kind == KindRule {
+				related++
+			}
+		}
 		if !slices.Equal(sorted(got.Matches), sorted(matches)) {
 			t.Fatalf("text %q:\nfound %v\nwant  %v", text, sorted(got.Matches), sorted(matches))
 		}
@@ -158,7 +210,7 @@ func TestScanAgreesWithBruteForce(t *testing.T) {
 			t.Fatalf("text %q: released %q, want %q (exact %v)", text, got.Released, released, exact)
 		}
 	})
-	if hits == 0 {
+	if hits == 0 || related == 0 {
 		t.Fatal("no rule was ever hit: the texts prove nothing")
 	}
 }
@@ -168,7 +220,7 @@ func TestStreamFindsWhatTheLexiconFinds(t *testing.T) {
 	found := map[match.Via]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
-		rules.Checks = nil
+		rules.Checks, rules.Rules = nil, nil
 		rules.Terms = append(rules.Terms, Term{ID: "spelled", Text: "中文", Disguise: Disguise{Spell: true}},
 			Term{ID: "apart", Text: "法中", Disguise: Disguise{Parts: true}}, Term{ID: "sounding", Text: "中文中", Disguise: Disguise{Sound: true}})
 		for i := range rules.Terms {

@@ -23,9 +23,15 @@ func (s *Stream) settle(end int, last bool) Step {
 	if blocked {
 		s.blocked, s.altered = true, true
 		last = true
+		for i := 0; i < len(s.waiting) && s.account != nil; i++ {
+			answers, _ := s.answers(&s.waiting[i], s.now)
+			s.account(&s.waiting[i], &answers, open)
+		}
 	}
 	if last {
-		s.items, s.edges, s.waiting, s.seen, s.marks = s.items[:0], s.edges[:0], s.waiting[:0], s.seen[:0], s.marks[:0]
+		s.items, s.edges, s.waiting, s.marks, s.stops = s.items[:0], s.edges[:0], s.waiting[:0], s.marks[:0], s.stops[:0]
+		clear(s.seen)
+		s.fullStop = false
 		s.cursor = match.Cursor{}
 		s.digits.reset()
 		s.nCarry, s.skipRun = 0, 0
@@ -41,20 +47,7 @@ func (s *Stream) settle(end int, last bool) Step {
 			step.Held++
 		}
 	}
-	s.forgetContexts()
 	return step
-}
-
-// forgetContexts drops what is too far back for any term to come.
-func (s *Stream) forgetContexts() {
-	reach := s.sym - s.e.longest - s.e.window
-	cut := 0
-	for cut < len(s.seen) && s.seen[cut].symEnd <= reach {
-		cut++
-	}
-	if cut > 0 {
-		s.seen = s.seen[:copy(s.seen, s.seen[cut:])]
-	}
 }
 
 // holdFrom gives the offset from which text must stay back after items, and
@@ -69,10 +62,6 @@ func (s *Stream) holdFrom(items []item) (hold, keep int) {
 		hold = s.off // dropped characters included
 	}
 	keep = hold
-	consumed := tail.sym
-	if tail.f != fold.Skip {
-		consumed++
-	}
 
 	lexicon := s.e.lexicon
 	keep = min(keep, s.back(items, lexicon.Grow(&s.cursor), lexicon.Words(), hold))
@@ -84,18 +73,11 @@ func (s *Stream) holdFrom(items []item) (hold, keep int) {
 		}
 	}
 
-	kept := s.waiting[:0]
-	for _, c := range s.waiting {
-		r := &s.e.rules[c.rule]
-		if c.symEnd+r.window <= consumed {
-			continue // no context came
-		}
-		kept = append(kept, c)
-		if r.action.enforces() {
+	for i := range s.waiting {
+		if c := &s.waiting[i]; s.e.rules[c.rule].action.enforces() {
 			hold = min(hold, c.start)
 		}
 	}
-	s.waiting = kept
 
 	if off, ok := s.digits.holdFrom(s.e); ok {
 		hold = min(hold, off)
@@ -115,9 +97,23 @@ func (e *Engine) held(c *match.Cursor) match.Reach {
 	return r
 }
 
-// enforces tells whether an entry is a term that changes what is released.
+// enforces tells whether a place of an entry may change what is released.
 func (e *Engine) enforces(entry int) bool {
-	return entry < e.terms && e.rules[entry].action.enforces()
+	if entry < e.terms {
+		return e.rules[entry].action.enforces() || e.enforced(e.termIn[entry])
+	}
+	return e.enforced(e.entryIn[entry-e.terms])
+}
+
+func (e *Engine) enforced(gatherings []int) bool {
+	for _, g := range gatherings {
+		for _, r := range e.gatherings[g].begins {
+			if e.rules[r].action.enforces() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // back gives the offset of the first of so many symbols at the end of items,

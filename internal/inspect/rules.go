@@ -19,6 +19,7 @@ const (
 // Kinds of rules, as found in [Check.Kind] and [Match.Kind].
 const (
 	KindTerm     = "term"
+	KindRule     = "rule"
 	KindCNID     = "cn_id"
 	KindBankCard = "bank_card"
 	KindCNID15   = "cn_id15"
@@ -47,12 +48,12 @@ type Term struct {
 // Disguise says in which disguises a term is found as well; see [match.Entry].
 // Contexts are compared like their term, without gap and word.
 type Disguise struct {
-	Loose bool // blanks, signs, look-alikes and accents do not matter
-	Gap   int  // separators that may stand between two characters, 0 to match.MaxGap; needs Loose or one of the last three
-	Word  bool // a Latin letter or digit at an end must not be part of a longer word
-	Sound bool // what sounds alike; three syllables or more
-	Spell bool // its pinyin
-	Parts bool // characters written as their parts
+	Loose bool `json:"loose"` // blanks, signs, look-alikes and accents do not matter
+	Gap   int  `json:"gap"`   // separators that may stand between two characters, 0 to match.MaxGap; needs Loose or one of the last three
+	Word  bool `json:"word"`  // a Latin letter or digit at an end must not be part of a longer word
+	Sound bool `json:"sound"` // what sounds alike; three syllables or more
+	Spell bool `json:"spell"` // its pinyin
+	Parts bool `json:"parts"` // characters written as their parts
 }
 
 // Check is one built-in detector for personal data.
@@ -77,6 +78,8 @@ type Check struct {
 type Rules struct {
 	Terms  []Term
 	Checks []Check
+	Sets   []Set  // words that Rules know by name
+	Rules  []Rule // hits that depend on what stands around
 	// MaskRune is released for each symbol of a masked hit; zero means
 	// DefaultMaskRune.
 	MaskRune rune
@@ -125,6 +128,9 @@ type Match struct {
 	FirstRune, EndRune int
 	Gap                int       // separators inside, not counted in the term; above 0 the term was disguised
 	Via                match.Via // text, sound, spelling or parts
+	// Encoding says in which encoding the hit stood, from outside in ("percent,base64");
+	// empty for one in the text itself. See [Decoder].
+	Encoding string
 }
 
 // Result is the outcome for a whole text.

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"math"
 	"slices"
 	"unicode/utf8"
 
@@ -32,13 +33,22 @@ type Stream struct {
 	carry  [utf8.UTFMax]byte
 	nCarry int
 
-	digits  digitRun
-	edges   []edge        // terms that hit, should nothing adjoin them
-	waiting []candidate   // terms that hit, should a context follow
-	seen    []contextSeen // contexts, for terms to come
-	marks   []mark        // masks and replacements not yet released
-	maskTo  int           // released masks and replacements reach to here
-	replTo  int
+	digits digitRun
+	edges  []edge // terms that hit, should nothing adjoin them
+	marks  []mark // masks and replacements not yet released
+	maskTo int    // released masks and replacements reach to here
+	replTo int
+
+	// For rules with a condition.
+	waiting  []candidate     // places of which it is open whether they hit
+	seen     map[int][]sight // what conditions may ask for, by gathering
+	stops    []int           // where sentences end, in symbols
+	now      int             // symbols looked at
+	fullStop bool            // the last symbol was a full stop
+	stirred  bool            // something was seen since waiting was weighed
+	weighAt  int             // symbols after which some of waiting is decided anyhow
+	sweepAt  int             // symbols after which seen is swept
+	account  func(c *candidate, answers *[maxParts]answer, verdict answer)
 
 	// What the original looks like: src holds it from byte srcOff on, and is
 	// what would be released except before plainFrom.
@@ -82,17 +92,6 @@ type edge struct {
 	loose bool
 }
 
-type candidate struct {
-	span
-	found
-	rule int
-}
-
-type contextSeen struct {
-	symStart, symEnd int
-	context          int
-}
-
 type mark struct {
 	start, end int
 	rule       int
@@ -105,9 +104,10 @@ func (e *Engine) NewStream() *Stream { return &Stream{e: e, blockAt: -1} }
 func (s *Stream) Reset() {
 	*s = Stream{
 		e: s.e, blockAt: -1,
-		items: s.items[:0], edges: s.edges[:0], waiting: s.waiting[:0], seen: s.seen[:0], marks: s.marks[:0], numbers: s.numbers[:0], symbols: s.symbols[:0],
-		digits: s.digits,
+		items: s.items[:0], edges: s.edges[:0], waiting: s.waiting[:0], seen: s.seen, stops: s.stops[:0], marks: s.marks[:0], numbers: s.numbers[:0], symbols: s.symbols[:0],
+		digits: s.digits, account: s.account,
 	}
+	clear(s.seen)
 	s.digits.reset()
 }
 
@@ -217,9 +217,13 @@ func (s *Stream) inspect(first int, last bool) Step {
 	end := len(s.items)
 	for i := first; i < len(s.items) && s.blockAt < 0; i++ {
 		it := &s.items[i]
+		if s.e.sentences {
+			s.sentenceEnd(it)
+		}
 		if it.f == fold.Skip {
 			continue
 		}
+		s.now = it.sym + 1
 		if len(s.edges) > 0 {
 			s.settleEdges(it)
 		}
@@ -233,6 +237,9 @@ func (s *Stream) inspect(first int, last bool) Step {
 				return true
 			})
 		}
+		if len(s.waiting) > 0 && (s.stirred || it.sym+1 >= s.weighAt) {
+			s.weigh(it.sym + 1)
+		}
 		end = i + 1
 	}
 	if s.blockAt < 0 {
@@ -242,6 +249,7 @@ func (s *Stream) inspect(first int, last bool) Step {
 		s.settleEdges(nil)
 		s.numbers = s.digits.finish(s.e, s.numbers[:0])
 		s.takeNumbers()
+		s.weigh(math.MaxInt)
 	}
 	return s.settle(end, last)
 }
@@ -338,6 +346,10 @@ func (s *Stream) takeNumbers() {
 			rules = s.e.mobileRules
 		}
 		for _, r := range rules {
+			if g := s.e.rules[r].gathering; g > 0 {
+				s.see(g-1, n.span, found{})
+				continue
+			}
 			s.hit(r, n.span, found{})
 		}
 	}
@@ -346,43 +358,16 @@ func (s *Stream) takeNumbers() {
 // takeEntry is called for each entry that stands in the text, in the order in
 // which that becomes certain.
 func (s *Stream) takeEntry(entry int, at span, how found) {
-	if r := entry; r < s.e.terms {
-		switch {
-		case s.e.rules[r].window == 0 || s.contextBefore(r, at):
-			s.hit(r, at, how)
-		default:
-			s.waiting = append(s.waiting, candidate{at, how, r})
+	if entry < s.e.terms {
+		s.begin(entry, at, how)
+		for _, g := range s.e.termIn[entry] {
+			s.see(g, at, how)
 		}
 		return
 	}
-	context := entry - s.e.terms
-	s.seen = append(s.seen, contextSeen{at.symStart, at.symEnd, context})
-	kept := s.waiting[:0]
-	for _, c := range s.waiting {
-		if at.symEnd > c.symEnd+s.e.rules[c.rule].window {
-			continue // too late for it, and so is all that follows
-		}
-		if at.symStart >= c.symEnd && slices.Contains(s.e.contextOf[context], c.rule) {
-			s.hit(c.rule, c.span, c.found)
-			continue
-		}
-		kept = append(kept, c)
+	for _, g := range s.e.entryIn[entry-s.e.terms] {
+		s.see(g, at, how)
 	}
-	s.waiting = kept
-}
-
-func (s *Stream) contextBefore(r int, at span) bool {
-	for i := len(s.seen) - 1; i >= 0; i-- {
-		c := s.seen[i]
-		if c.symEnd <= at.symStart-s.e.window {
-			return false // contexts are kept in order of their end
-		}
-		if c.symEnd <= at.symStart && c.symStart >= at.symStart-s.e.rules[r].window &&
-			slices.Contains(s.e.contextOf[c.context], r) {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *Stream) hit(r int, at span, how found) {
