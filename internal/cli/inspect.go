@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +13,9 @@ import (
 
 	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/inspect/fold"
+	"github.com/fengsui/fengsui/internal/inspect/injection"
 	"github.com/fengsui/fengsui/internal/inspect/match"
+	"github.com/fengsui/fengsui/internal/platform/fault"
 )
 
 // InspectCmd looks at text with the engine of the gateway, without a server or a data folder.
@@ -26,26 +27,37 @@ import (
 // topic, contexts (separated by |), window and disguise (loose, gap=N, word, sound, spell, parts; separated by |; "usual"
 // takes what suits the text). Lines that begin with # are left out.
 //
+// A rules file holds sets of words and rules that ask for what stands around, see inspect.ReadRules; "injection" stands for
+// the built-in rules about injection and jailbreak. A rule that names channels is in force in the one that --channel names.
+//
 // With --json it prints one object:
 //
 //	{
 //	  "action":   "mask",               // allow, observe, mask, replace, block: the worst
 //	  "released": "…",                  // what may go out
 //	  "matches":  [{"id": "t1", "kind": "term", "action": "mask", "risk": "A.2.e", "topic": "",
-//	                "start": 3, "end": 9, "first_rune": 1, "end_rune": 3, "gap": 0, "via": "text"}],
+//	                "start": 3, "end": 9, "first_rune": 1, "end_rune": 3, "gap": 0, "via": "text",
+//	                "encoding": "base64", "about": {"zh": "…", "en": "…"}}],            // with --decode; of rules that say it
 //	  "steps":    [{"in": "…", "released": "…", "held": 2, "blocked": false}],       // with --stream
 //	  "strict":   "…", "loose": "…",                                                 // with --explain: the folded text,
-//	  "candidates": [{"id": "t1", "start": 3, "end": 9, "gap": 0, "via": "text", "fired": false, "why": "context"}]
+//	  "candidates": [{"id": "t1", "start": 3, "end": 9, "gap": 0, "via": "text", "fired": false, "why": "context"}],
+//	  "conditions": [{"id": "r1", "start": 3, "end": 9, "outcome": "no",           // of rules, and of terms with contexts
+//	                  "parts": [{"part": "prior within 20 after", "found": 0, "need": 1, "holds": "no"}]}]
 //	}
 //
 // start and end count bytes, first_rune and end_rune characters of the text; held counts characters.
 type InspectCmd struct {
+	tongue
 	Text     []string `arg:"" optional:"" help:"Text to look at; without, --file or standard input."`
 	File     string   `placeholder:"FILE" help:"File to look at."`
 	Lexicon  string   `placeholder:"FILE" help:"Terms to look for, one a line, or a table with headings."`
+	Rules    []string `placeholder:"FILE" help:"Files of sets and rules, or injection for the built-in rules."`
+	Channel  string   `default:"input" help:"Channel of the text: input, output, tool, document … (default: ${default})."`
+	Audience string   `help:"Audience of the text, for rules that name one."`
 	Action   string   `enum:"observe,mask,replace,block" default:"mask" help:"What to do about terms without an action, and about numbers."`
 	Disguise bool     `help:"Look for terms without a disguise of their own in the usual disguises."`
 	Numbers  []string `placeholder:"KIND" default:"cn_id,bank_card" help:"Numbers to look for: cn_id, bank_card, cn_id15, cn_mobile, or none (default: ${default})."`
+	Decode   bool     `help:"Also read what is written in base64, hex, percent signs and escapes."`
 	Stream   int      `placeholder:"N" help:"Feed N characters at a time and show each step."`
 	JSON     bool     `name:"json" help:"Print JSON."`
 	Explain  bool     `help:"Show the folded text and, for each candidate, why it did or did not fire."`
@@ -59,6 +71,7 @@ type inspectReport struct {
 	Strict     string             `json:"strict,omitempty"`
 	Loose      string             `json:"loose,omitempty"`
 	Candidates []inspectCandidate `json:"candidates,omitempty"`
+	Conditions []inspectCondition `json:"conditions,omitempty"`
 }
 
 type inspectMatch struct {
@@ -73,6 +86,15 @@ type inspectMatch struct {
 	EndRune   int            `json:"end_rune"`
 	Gap       int            `json:"gap"`
 	Via       string         `json:"via"`
+
+	Encoding string            `json:"encoding,omitempty"`
+	About    map[string]string `json:"about,omitempty"`
+}
+
+type inspectCondition struct {
+	inspect.Account
+	Start int `json:"start"`
+	End   int `json:"end"`
 }
 
 type inspectStep struct {
@@ -93,7 +115,9 @@ type inspectCandidate struct {
 }
 
 // Run inspects and prints to out. Text that is blocked or masked is no error: the command succeeds when it has looked.
-func (c *InspectCmd) Run(out io.Writer) error {
+func (c *InspectCmd) Run(out io.Writer) error { return c.explain(c.run(out)) }
+
+func (c *InspectCmd) run(out io.Writer) error {
 	rules, err := c.rules()
 	if err != nil {
 		return err
@@ -107,10 +131,22 @@ func (c *InspectCmd) Run(out io.Writer) error {
 		return err
 	}
 	r := c.look(engine, text)
+	if c.Decode {
+		r.take(engine.ScanEncoded(text))
+	}
+	for i := range r.Matches {
+		at := slices.IndexFunc(rules.Rules, func(rule inspect.Rule) bool { return rule.ID == r.Matches[i].ID })
+		if r.Matches[i].Kind == inspect.KindRule && at >= 0 {
+			r.Matches[i].About = rules.Rules[at].About
+		}
+	}
 	if c.Explain {
 		r.Strict, r.Loose = foldedText(fold.Strict(), text), foldedText(fold.Loose(), text)
 		if r.Candidates, err = candidates(rules.Terms, r, text); err != nil {
 			return err
+		}
+		for _, a := range engine.Explain(text) {
+			r.Conditions = append(r.Conditions, inspectCondition{a, a.Start, a.End})
 		}
 	}
 	if c.JSON {
@@ -125,9 +161,9 @@ func (c *InspectCmd) Run(out io.Writer) error {
 func (c *InspectCmd) text(in io.Reader) (string, error) {
 	switch {
 	case c.Stream < 0:
-		return "", errors.New("--stream: at least 1")
+		return "", fault.Invalid("stream", "cli.bad_stream")
 	case len(c.Text) > 0 && c.File != "":
-		return "", errors.New("--file: text was given as well; give one of them")
+		return "", fault.Invalid("file", "cli.text_twice")
 	case len(c.Text) > 0:
 		return strings.Join(c.Text, " "), nil
 	case c.File != "":
@@ -149,6 +185,25 @@ func (c *InspectCmd) rules() (inspect.Rules, error) {
 			rules.Checks = append(rules.Checks, inspect.Check{ID: kind, Kind: kind, Action: action})
 		}
 	}
+	for _, name := range c.Rules {
+		more := injection.Rules(action)
+		if name != "injection" {
+			file, err := os.ReadFile(name)
+			if err != nil {
+				return rules, err
+			}
+			if more.Sets, more.Rules, err = inspect.ReadRules(file); err != nil {
+				return rules, fault.Invalid("rules", "cli.bad_rules", "file", name).Because(err)
+			}
+		}
+		for i := range more.Rules {
+			if more.Rules[i].Action == inspect.Allow {
+				more.Rules[i].Action = action
+			}
+		}
+		rules.Sets, rules.Rules = append(rules.Sets, more.Sets...), append(rules.Rules, more.Rules...)
+	}
+	rules = rules.In(c.Channel, c.Audience)
 	if c.Lexicon == "" {
 		return rules, nil
 	}
@@ -255,29 +310,31 @@ func setDisguise(t *inspect.Term, d string) (err error) {
 	case "parts":
 		t.Parts = true
 	default:
-		return fmt.Errorf("unknown disguise %q; there are usual, loose, gap=N, word, sound, spell, parts", name)
+		return fault.Invalid("disguise", "cli.bad_disguise", "value", name, "valid", "usual, loose, gap=N, word, sound, spell, parts")
 	}
 	return err
 }
 
+func (r *inspectReport) take(matches []inspect.Match) {
+	for _, m := range matches {
+		r.Action = max(r.Action, m.Action)
+		r.Matches = append(r.Matches, inspectMatch{ID: m.RuleID, Kind: m.Kind, Action: m.Action, Risk: m.Risk, Topic: m.Topic,
+			Start: m.Start, End: m.End, FirstRune: m.FirstRune, EndRune: m.EndRune, Gap: m.Gap, Via: m.Via.String(), Encoding: m.Encoding})
+	}
+}
+
 func (c *InspectCmd) look(engine *inspect.Engine, text string) inspectReport {
 	r := inspectReport{Matches: []inspectMatch{}}
-	take := func(matches []inspect.Match) {
-		for _, m := range matches {
-			r.Action = max(r.Action, m.Action)
-			r.Matches = append(r.Matches, inspectMatch{m.RuleID, m.Kind, m.Action, m.Risk, m.Topic, m.Start, m.End, m.FirstRune, m.EndRune, m.Gap, m.Via.String()})
-		}
-	}
 	if c.Stream == 0 {
 		res := engine.Scan(text)
 		r.Released = res.Released
-		take(res.Matches)
+		r.take(res.Matches)
 		return r
 	}
 	s := engine.NewStream()
 	var released strings.Builder
 	step := func(in string, st inspect.Step) {
-		take(st.Matches)
+		r.take(st.Matches)
 		released.WriteString(st.Released)
 		r.Steps = append(r.Steps, inspectStep{in, st.Released, st.Held, st.Blocked})
 	}
@@ -376,8 +433,18 @@ func (r inspectReport) print(out io.Writer, text string) error {
 	for _, c := range r.Candidates {
 		fmt.Fprintf(w, "candidate\t%s\t%q\tgap %d\tvia %s\t%s\n", c.ID, text[c.Start:c.End], c.Gap, c.Via, c.Why)
 	}
+	for _, c := range r.Conditions {
+		fmt.Fprintf(w, "condition\t%s\t%q\t%s\n", c.RuleID, text[c.Start:c.End], c.Outcome)
+		for _, p := range c.Parts {
+			fmt.Fprintf(w, "\t%s\t%d of %d\t%s\n", p.Part, p.Found, p.Need, p.Holds)
+		}
+	}
 	for _, m := range r.Matches {
-		fmt.Fprintf(w, "%s\t%s\t%q\tcharacters %d–%d\tgap %d\tvia %s\n", m.Action, m.ID, text[m.Start:m.End], m.FirstRune, m.EndRune, m.Gap, m.Via)
+		via := m.Via
+		if m.Encoding != "" {
+			via += " in " + m.Encoding
+		}
+		fmt.Fprintf(w, "%s\t%s\t%q\tcharacters %d–%d\tgap %d\tvia %s\n", m.Action, m.ID, text[m.Start:m.End], m.FirstRune, m.EndRune, m.Gap, via)
 	}
 	fmt.Fprintf(w, "%s\t%q\n", r.Action, r.Released)
 	return w.Flush()
