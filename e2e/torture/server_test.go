@@ -8,17 +8,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/fengsui/fengsui/e2e/process"
 	"github.com/fengsui/fengsui/internal/simulate"
 )
 
@@ -31,24 +29,18 @@ type server struct {
 	service                      string // id of the real service
 	http                         *http.Client
 
-	mu   sync.Mutex
-	cmd  *exec.Cmd
-	done chan error
-	log  *os.File
+	mu sync.Mutex
+	p  *process.Process
 }
 
 // begin builds the binary and starts a server with a real service and an organiser of drills.
 func begin(t *testing.T, ctx context.Context) *server {
 	t.Helper()
 	dir := t.TempDir()
-	s := &server{bin: filepath.Join(dir, "fengsui"), dir: dir, data: filepath.Join(dir, "data"), api: "http://" + free(t), gateway: free(t),
+	s := &server{dir: dir, data: filepath.Join(dir, "data"), api: "http://" + process.Free(t), gateway: process.Free(t),
 		http: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
-	build := exec.CommandContext(ctx, "go", "build", "-o", s.bin, "github.com/fengsui/fengsui/cmd/fengsui")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	var err error
-	if s.log, err = os.Create(filepath.Join(dir, "server.log")); err != nil {
+	if s.bin, err = process.Build(dir); err != nil {
 		t.Fatal(err)
 	}
 	upstream, stop := model(t, ctx)
@@ -56,16 +48,12 @@ func begin(t *testing.T, ctx context.Context) *server {
 	s.start(t)
 	t.Cleanup(func() {
 		s.mu.Lock()
-		running := s.cmd != nil
+		s.p.Kill()
 		s.mu.Unlock()
-		if running {
-			s.kill(t)
-		}
 		stop()
 		if t.Failed() {
 			t.Logf("the last the server said:\n%s", s.lastWords())
 		}
-		s.log.Close()
 	})
 	for until := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		res, err := s.http.Get(s.api + "/readyz")
@@ -102,17 +90,6 @@ func begin(t *testing.T, ctx context.Context) *server {
 	return s
 }
 
-// free is a loopback address that nobody listens on.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func after(t *testing.T, mark, out string) string {
 	t.Helper()
 	_, rest, ok := strings.Cut(out, mark)
@@ -144,54 +121,43 @@ func (s *server) ask(t *testing.T, ctx context.Context, args ...string) string {
 func (s *server) start(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cmd := exec.Command(s.bin, "serve", "--data", s.data, "--listen", strings.TrimPrefix(s.api, "http://"), "--gateway-listen", s.gateway,
+	p, err := process.Run(nil, nil, s.bin, "serve", "--data", s.data, "--listen", strings.TrimPrefix(s.api, "http://"), "--gateway-listen", s.gateway,
 		"--upstream", s.upstream, "--upstream-model", simulate.DefaultModelID, "--allow-private-upstream", "--log-level", "warn")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, s.log, s.log
-	if err := cmd.Start(); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
-	s.cmd, s.done = cmd, make(chan error, 1)
-	go func() { s.done <- cmd.Wait() }()
+	s.p = p
 }
 
 // kill is kill -9. A server that had ended by itself before is an error: nothing may bring it down.
 func (s *server) kill(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case err := <-s.done:
-		t.Errorf("the server ended by itself: %v\n%s", err, s.lastWords())
-	default:
-		_ = s.cmd.Process.Kill()
-		<-s.done
+	if s.p.Ended() {
+		t.Errorf("the server ended by itself: %v\n%s", s.p.Cmd.ProcessState, s.lastWords())
 	}
-	s.cmd = nil
+	s.p.Kill()
 }
 
 // stop ends the server in good order.
 func (s *server) stop(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	s.p.Term()
 	select {
-	case err := <-s.done:
-		if err != nil {
-			t.Errorf("the server did not stop in good order: %v\n%s", err, s.lastWords())
+	case <-s.p.Done:
+		if !s.p.Cmd.ProcessState.Success() {
+			t.Errorf("the server did not stop in good order: %v\n%s", s.p.Cmd.ProcessState, s.lastWords())
 		}
 	case <-time.After(30 * time.Second):
-		_ = s.cmd.Process.Kill()
-		<-s.done
+		s.p.Kill()
 		t.Error("the server did not stop when asked to")
 	}
-	s.cmd = nil
 }
 
 func (s *server) lastWords() string {
-	raw, err := os.ReadFile(s.log.Name())
-	if err != nil {
-		return err.Error()
-	}
-	return string(raw[max(0, len(raw)-4000):])
+	said := s.p.Said()
+	return said[max(0, len(said)-4000):]
 }
 
 // call does one request as the organiser; a server that cannot be reached is an error.
