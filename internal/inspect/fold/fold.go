@@ -84,40 +84,52 @@ const fast = ^uint32(1<<0 | 1<<(0xD800>>11))
 // of text they, and what was left out, stand for; odd tells whether something
 // was left out or is equal to nothing.
 func (t *Table) Fill(dst []uint16, text string, limit int) (made, used int, odd bool) {
-	n, i, room, flaw := 0, 0, len(dst)-1, uint32(0)
+	flaw := uint32(0)
 	limit = min(limit, len(text))
-	for i < limit && n < room {
-		b := text[i]
-		switch {
-		case b < utf8.RuneSelf:
-			c := uint32(t.bmp[b])
-			dst[n] = uint16(c)
-			n += int((c + 0xFFFF) >> 16) // nothing is made of Skip
-			flaw |= c - 1                // negative for Skip
-			i++
-		case i+4 <= len(text):
-			// Four bytes at once: the compiler makes one load of it.
-			w := uint32(text[i]) | uint32(text[i+1])<<8 | uint32(text[i+2])<<16 | uint32(text[i+3])<<24
-			r := w&0xF<<12 | w>>8&0x3F<<6 | w>>16&0x3F
-			if w&0xC0C0F0 == 0x8080E0 && fast>>(r>>11)&1 != 0 {
-				c := uint32(t.bmp[r])
+	for used < limit && made < len(dst)-1 {
+		// No byte makes more than one symbol, so for so many bytes there is room; four of them are read at once.
+		end := min(limit, used+len(dst)-1-made, len(text)-3)
+		n, i := made, used
+		for i < end {
+			w := four(text[i:])
+			for w&0xC0C0F0 == 0x8080E0 { // what Chinese text is made of
+				r := w&0xF<<12 | w>>8&0x3F<<6 | w>>16&0x3F
+				if fast>>(r>>11)&1 == 0 {
+					break
+				}
+				c := uint32(t.bmp[uint16(r)])
 				dst[n] = uint16(c)
-				n += int((c + 0xFFFF) >> 16)
-				flaw |= c - 1
-				i += 3
-				continue
+				n += int((c + 0xFFFF) >> 16) // nothing is made of Skip
+				flaw |= c - 1                // negative for Skip
+				if i += 3; i >= end {
+					break
+				}
+				w = four(text[i:])
 			}
-			fallthrough
-		default:
-			m, w := t.slow(dst[n:], text[i:])
-			if m == 0 || dst[n] == Break {
+			if i >= end || w&0x80 != 0 {
+				break
+			}
+			c := uint32(t.bmp[uint8(w)])
+			dst[n] = uint16(c)
+			n += int((c + 0xFFFF) >> 16)
+			flaw |= c - 1
+			i++
+		}
+		made, used = n, i
+		if used < limit && made < len(dst)-1 && (i < end || i+3 >= len(text)) {
+			m, w := t.slow(dst[made:], text[used:])
+			if m == 0 || dst[made] == Break {
 				flaw |= 1 << 31
 			}
-			n += m
-			i += w
+			made, used = made+m, used+w
 		}
 	}
-	return n, i, flaw>>31 != 0
+	return made, used, flaw>>31 != 0
+}
+
+// four are the first bytes of a text; the compiler makes one load of it.
+func four(text string) uint32 {
+	return uint32(text[0]) | uint32(text[1])<<8 | uint32(text[2])<<16 | uint32(text[3])<<24
 }
 
 func (t *Table) slow(dst []uint16, text string) (made, used int) {

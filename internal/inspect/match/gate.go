@@ -80,7 +80,7 @@ func chooseAnchor(s []uint16, crowd map[uint64]int) int {
 
 func newGate(pats []pattern, symbols []uint16) gate {
 	g := gate{shift: 59 - 10, bits: 64 - 7, slots: 64 - 4}
-	for n := len(pats) * 3; 1<<(59-g.shift) < n && g.shift > 59-17; {
+	for n := len(pats) * 3; 1<<(59-g.shift) < n && g.shift > 59-16; { // at most 512 KB: what is looked at for each symbol has to stay near
 		g.shift--
 	}
 	for n := len(pats) / 2; 1<<(64-g.bits) < n && g.bits > 64-16; {
@@ -188,10 +188,15 @@ func (g *gate) pass(places []uint16, s []uint16, from, to int) int {
 	n := 0
 	a, b := s[from-2], s[from-1]
 	words, shift := g.words, g.shift&63
-	for i, c := range s[from:to] {
+	if len(words) == 0 {
+		return 0
+	}
+	mask, at := uint64(len(words)-1), uint16(from) // a power of two, which spares the compiler's check
+	for _, c := range s[from:to] {
 		h := (uint64(b)<<16 | uint64(c)) * mix64 >> shift
-		w := words[h>>5]
-		places[n] = uint16(from + i)
+		w := words[h>>5&mask]
+		places[n] = at
+		at++
 		n += int((w>>(a&31) | w>>32>>(h&31)) & 1)
 		a, b = b, c
 	}

@@ -19,7 +19,7 @@ type Hit struct {
 
 const (
 	blockSymbols = 1 << 12 // looked at in one go: what fits into the first cache
-	pieceBytes   = 1 << 7  // folded in one go: what is read again where a hit is
+	pieceBytes   = 1 << 8  // folded in one go: what is read again where a hit is
 	lead         = 3       // symbols before the first of a text, all zero
 )
 
