@@ -36,6 +36,9 @@ func TestRulesHitInTheRightSurroundingsOnly(t *testing.T) {
 		{"two of a set", "verb", "2x order within 9", "指令忽略指令", 1},
 		{"in the sentence", "verb", "order in sentence", "先忽略它，再看指令。", 1},
 		{"beyond the sentence", "verb", "order in sentence", "先忽略它。再看指令。", 0},
+		{"a hit may end it", `"忽略。"`, "order in sentence", "忽略。指令", 0},
+		{"a hit before the line break", "verb", "order in sentence", "忽略\n指令", 0},
+		{"a sentence stays over", "verb", "order in sentence or lesson within 20", "忽略\n指令", 0},
 		{"a line is one", "verb", "order in sentence", "ignore it\ninstructions", 0},
 		{"a full stop ends it", "verb", "order in sentence", "ignore it. instructions", 0},
 		{"a point does not", "verb", "order in sentence", "ignore 3.14 instructions", 1},
@@ -81,6 +84,9 @@ func TestARuleHoldsItsHitUntilItIsDecidedAndNoLonger(t *testing.T) {
 		{"what observes holds nothing", "order within 4", Observe, "忽略甲指令", "忽|略|甲|指|令", false},
 		{"a block ends before its hit", "order within 4", Block, "前忽略甲指令后", "前", true},
 		{"the end decides", "not order within 9", Mask, "忽略甲", "|||**甲", false},
+		{"a sentence that is over", "order in sentence before", Mask, "指令。忽略后", "指|令|。||忽略|后", false},
+		{"a line that is over", "order in sentence before", Mask, "指令\n忽略后", "指|令|\n||忽略|后", false},
+		{"a full stop that is over", "order in sentence before", Mask, "指令. 忽略后", "指|令|.| ||忽略|后", false},
 		{"an open part is not waited for", "order within 2 before or lesson within 9", Mask, "指令忽略后", "指|令||**|后", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

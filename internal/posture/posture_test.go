@@ -90,6 +90,7 @@ func TestCompileNamesTheFieldThatIsWrong(t *testing.T) {
 		{"no service", func(d *Draft) { d.ServiceID = "" }, "posture.service_id"},
 		{"no model", func(d *Draft) { d.Models = nil }, "posture.models"},
 		{"model twice", func(d *Draft) { d.Models = []string{"a", "a"} }, "posture.models"},
+		{"mask injection", func(d *Draft) { d.Rules.Injection = Mask }, "posture.rules.injection"},
 		{"other format", func(d *Draft) { d.Format = 9 }, "posture.format"},
 		{"no primary", func(d *Draft) { d.Deployments[1].Role = RoleBackup }, "posture.deployments"},
 		{"two primaries", func(d *Draft) { d.Deployments[0].Role = RolePrimary }, "posture.deployments"},
@@ -200,6 +201,21 @@ func TestGatewayKeysAreRandomAndHashedOnlyIfOurs(t *testing.T) {
 	for _, bad := range []string{"", "sk-" + strings.Repeat("x", 40), "fsk-short", a + strings.Repeat("x", 300)} {
 		if HashKey(bad) != "" {
 			t.Errorf("hashed %q", bad)
+		}
+	}
+}
+
+func TestAStrictFilterRaisesWhatIsDoneAboutInjection(t *testing.T) {
+	for _, c := range []struct{ base, strict, want Action }{
+		{"", "", ""}, {Observe, Block, Block}, {Block, Observe, Block}, {"", Observe, Observe}, {Observe, "", Observe},
+	} {
+		d := testDraft()
+		d.Rules.Injection, d.Strict.Injection = c.base, c.strict
+		if r, _ := d.Tightened(false, nil); r.Injection != c.base {
+			t.Errorf("%+v: %q without the strict set", c, r.Injection)
+		}
+		if r, _ := d.Tightened(true, nil); r.Injection != c.want {
+			t.Errorf("%+v: %q with the strict set", c, r.Injection)
 		}
 	}
 }

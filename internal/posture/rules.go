@@ -48,6 +48,9 @@ type Check struct {
 type Rules struct {
 	Terms  []Term  `json:"terms"`
 	Checks []Check `json:"checks"`
+	// Injection is what is done about a request that seems to turn the model against its operator, by what a
+	// user or a tool wrote: Observe or Block; "" and Allow look for nothing.
+	Injection Action `json:"injection,omitzero"`
 }
 
 // Topic is what a topic-block order can shut off; its terms all block, whatever their action says.
@@ -69,7 +72,7 @@ func cloneTerms(in []Term) []Term {
 func (r Rules) clone() Rules {
 	checks := make([]Check, len(r.Checks))
 	copy(checks, r.Checks)
-	return Rules{Terms: cloneTerms(r.Terms), Checks: checks}
+	return Rules{Terms: cloneTerms(r.Terms), Checks: checks, Injection: r.Injection}
 }
 
 func canonicalTerms(terms []Term) {
@@ -87,6 +90,9 @@ func (r *Rules) canonical() {
 func (r Rules) check(path string, ids map[string]bool) error {
 	if err := checkTerms(path+".terms", r.Terms, ids); err != nil {
 		return err
+	}
+	if !slices.Contains([]Action{"", Allow, Observe, Block}, r.Injection) {
+		return fault.Invalid(path+".injection", "posture.unknown_value", "value", string(r.Injection))
 	}
 	for _, c := range r.Checks {
 		switch {
@@ -131,6 +137,9 @@ func (d Draft) Tightened(strict bool, topics []string) (rules Rules, missing []s
 		s := d.Strict.clone()
 		rules.Terms = append(rules.Terms, s.Terms...)
 		rules.Checks = append(rules.Checks, s.Checks...)
+		if s.Injection.Severity() > rules.Injection.Severity() {
+			rules.Injection = s.Injection
+		}
 	}
 	for _, id := range topics {
 		at := slices.IndexFunc(d.Topics, func(t Topic) bool { return t.ID == id })

@@ -31,6 +31,7 @@ type Rule struct {
 type Match struct {
 	Source      string   `yaml:"source"`
 	Risks       []string `yaml:"risks"`
+	Rules       []string `yaml:"rules"` // what the id of the inspection rule begins with
 	Actions     []string `yaml:"actions"`
 	Side        string   `yaml:"side"`
 	MinSeverity string   `yaml:"min_severity"`
@@ -122,6 +123,9 @@ func (r Rule) check() error {
 	case len(r.Fingerprint) == 0 || !slices.Contains(r.Fingerprint, "service"):
 		return fmt.Errorf("fingerprint must name service")
 	}
+	if slices.Contains(r.Match.Rules, "") {
+		return fmt.Errorf("match.rules: an empty beginning fits every rule")
+	}
 	for _, risk := range r.Match.Risks {
 		if !riskCode.MatchString(risk) {
 			return fmt.Errorf("match.risks: %q is no risk code such as A.2 or A.2.e", risk)
@@ -163,6 +167,7 @@ func (r *Rule) takes(o Observation) bool {
 	m := r.Match
 	return m.Source == o.Source &&
 		(m.Side == "" || m.Side == o.Side) &&
+		(len(m.Rules) == 0 || slices.ContainsFunc(m.Rules, func(begin string) bool { return strings.HasPrefix(o.Rule, begin) })) &&
 		(len(m.Actions) == 0 || slices.Contains(m.Actions, o.Action)) &&
 		(m.MinSeverity == "" || slices.Index(actions, o.Action) >= slices.Index(actions, m.MinSeverity)) &&
 		(len(m.Risks) == 0 || slices.ContainsFunc(m.Risks, func(code string) bool { return o.Risk == code || strings.HasPrefix(o.Risk, code+".") }))

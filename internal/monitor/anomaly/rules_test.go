@@ -22,6 +22,8 @@ func TestTheBuiltInRulesAreValidAndTakeWhatTheyAreFor(t *testing.T) {
 		"an identity number":                  {Observation{Signal: Signal{Source: "gateway", Side: "output", Risk: "A.4.f", Action: "mask"}}, "output-personal-data"},
 		"a risk whose code only begins alike": {Observation{Signal: Signal{Source: "gateway", Side: "output", Risk: "A.22.e", Action: "observe"}}, ""},
 		"an input that was blocked":           {Observation{Signal: Signal{Source: "gateway", Side: "input", Risk: "A.2.e", Action: "block"}}, "input-probing"},
+		"an attempt on the model":             {Observation{Signal: Signal{Source: "gateway", Side: "input", Rule: "injection-override", Action: "observe"}}, "input-injection"},
+		"an entry that is merely observed":    {Observation{Signal: Signal{Source: "gateway", Side: "input", Rule: "e1", Action: "observe"}}, ""},
 		"a complaint":                         {Observation{Signal: Signal{Source: "complaint"}}, "complaint"},
 		"an unknown source":                   {Observation{Signal: Signal{Source: "rumour"}}, ""},
 	} {

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"strings"
+
 	"github.com/fengsui/fengsui/internal/inspect"
 )
 
@@ -9,7 +11,7 @@ import (
 func (c *call) inspectInput(req *chatRequest, engines []*inspect.Engine) (blocked bool, err error) {
 	c.row.InputVerdict = VerdictAllow
 	one := func(f field, s string) string {
-		out, hits, action, uninspected, failed := c.scan(Input, engines, s)
+		out, hits, action, uninspected, failed := c.scan(Input, c.reading(req, f, engines), s)
 		if failed != nil {
 			err = failed
 		}
@@ -37,7 +39,7 @@ func (c *call) inspectInput(req *chatRequest, engines []*inspect.Engine) (blocke
 		if !ok || err != nil {
 			continue
 		}
-		out, hits, action, _, failed := c.scan(Input, engines, whole)
+		out, hits, action, _, failed := c.scan(Input, c.reading(req, field{message: i, channel: ChannelContent}, engines), whole)
 		if failed != nil {
 			err = failed
 			break
@@ -57,11 +59,56 @@ func (c *call) inspectInput(req *chatRequest, engines []*inspect.Engine) (blocke
 	return blocked, err
 }
 
+// reading adds to engines what looks for injection: in what a user or a tool wrote, not in what the operator
+// or the model itself did.
+func (c *call) reading(req *chatRequest, f field, engines []*inspect.Engine) []*inspect.Engine {
+	if f.message < 0 || f.channel != ChannelContent {
+		return engines
+	}
+	c.mu.Lock()
+	strict := c.decision.Strict
+	c.mu.Unlock()
+	at := c.svc.attempts[0]
+	if strict {
+		at = c.svc.attempts[1]
+	}
+	var more *inspect.Engine
+	switch req.Messages[f.message].Role {
+	case "user":
+		more = at.user
+	case "tool", "function":
+		more = at.tool
+	}
+	if more == nil {
+		return engines
+	}
+	return append(engines[:len(engines):len(engines)], more)
+}
+
+// covered masks what hits at another text than the one that is released, such as an encoded one, ask to change.
+func covered(s string, hits []inspect.Match) string {
+	for _, h := range hits {
+		if h.Action == inspect.Mask || h.Action == inspect.Replace {
+			// As many bytes as before, so that the places of other hits stay right.
+			stars := strings.Repeat(string(inspect.DefaultMaskRune), h.End-h.Start)
+			s = s[:h.Start] + stars + s[h.End:]
+		}
+	}
+	return s
+}
+
 // scan passes a text through all engines.
 func (c *call) scan(side string, engines []*inspect.Engine, s string) (out string, hits []inspect.Match, action inspect.Action, uninspected bool, err error) {
 	out = s
 	uninspected, err = c.guarded(side, func() {
 		for _, e := range engines {
+			if side == Input {
+				encoded := e.ScanEncoded(out)
+				for _, h := range encoded {
+					action = max(action, h.Action)
+				}
+				hits, out = append(hits, encoded...), covered(out, encoded)
+			}
 			res := e.Scan(out)
 			hits = append(hits, res.Matches...)
 			out, action = res.Released, max(action, res.Action)
@@ -76,7 +123,7 @@ func (c *call) promptBlocked(engines []*inspect.Engine) (blocked bool) {
 		if blocked || *s == "" {
 			return
 		}
-		_, hits, action, _, err := c.scan(Input, engines, *s)
+		_, hits, action, _, err := c.scan(Input, c.reading(c.request, f, engines), *s)
 		if blocked = err != nil || action == inspect.Block; blocked {
 			c.found(Input, f.channel, f.message, hits)
 			c.row.InputVerdict = VerdictBlock

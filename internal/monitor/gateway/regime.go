@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/inspect/injection"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/posture"
 )
@@ -27,6 +28,30 @@ type service struct {
 	strict      *inspect.Engine            // base and strict set together
 	open        *atomic.Int64              // streams of this service
 	topics      map[string]*inspect.Engine // one per topic, all blocking: an order costs no compiling
+	attempts    [2]attempts                // under the base set, and with the strict set
+}
+
+// attempts looks for injection in what others wrote; nil where the posture does not ask for it.
+type attempts struct{ user, tool *inspect.Engine }
+
+func newAttempts(a posture.Action) (out attempts, err error) {
+	action := inspect.Observe
+	switch a {
+	case posture.Observe:
+	case posture.Block:
+		action = inspect.Block
+	default:
+		return out, nil
+	}
+	rules := injection.Rules(action)
+	for i := range rules.Rules {
+		rules.Rules[i].Risk = "" // the annex of risks has no code for it; the rule's id says what it is
+	}
+	if out.user, err = inspect.Compile(rules.In(injection.Input, "")); err != nil {
+		return out, err
+	}
+	out.tool, err = inspect.Compile(rules.In(injection.Tool, ""))
+	return out, err
 }
 
 // open verifies a bundle. Postures in force need not be parsed again.
@@ -97,6 +122,11 @@ func newService(p *posture.Posture) (*service, error) {
 	all, _ := d.Tightened(true, nil)
 	if svc.strict, err = build(all); err != nil {
 		return nil, err
+	}
+	for i, r := range []posture.Rules{d.Rules, all} {
+		if svc.attempts[i], err = newAttempts(r.Injection); err != nil {
+			return nil, err
+		}
 	}
 	for _, t := range d.Topics {
 		// The topic's own terms, and those of the other sets that carry it.
