@@ -2,7 +2,7 @@
 # Every target installs what it needs or says in one sentence what is missing; see scripts/need.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build console check test screens torture bench lint clean need-go need-node need-browser need-postgres engines tally
+.PHONY: help run build console check test screens torture bench model lint clean need-go need-node need-browser need-postgres engines tally
 
 # Caches go to HOME as usual, or into the clone where there is no HOME that can be written.
 ifneq ($(shell d="$$HOME"; [ -n "$$d" ] && { [ -w "$$d" ] || mkdir -p "$$d" 2>/dev/null; } && [ -w "$$d" ] && echo yes),yes)
@@ -23,6 +23,7 @@ JOBS ?= 2            # packages tested at once
 KILLS ?= 100         # how often make torture kills
 STORM_KILLS ?= 30    # how often its part with several nodes and gateways kills; 300 takes half an hour
 TORTURE_TIME ?= 15m  # and how long it may take
+SAMPLES ?= ../shared/data   # where the public samples for make model lie
 ARGS ?=              # more arguments for the command of make run and make bench
 
 help: ## list the targets
@@ -62,6 +63,9 @@ torture: need-go need-postgres tally ## kill -9 at random instants, several node
 bench: need-go console ## measure; every figure in the documents comes from here
 	@[ -d bench ] || { echo "make $@: there are no benchmarks in this tree (bench)." >&2; exit 1; }
 	@go run ./bench $(ARGS)
+
+model: need-go ## train the classifiers that ship again, from the public samples in SAMPLES, and say how right they are
+	@go run ./bench -only accuracy -samples $(strip $(SAMPLES)) -model internal/inspect/classify/shipped/shipped.model
 
 lint: need-go ## gofmt, vet, the pinned staticcheck, and the pins of stack-critical modules
 	@$(gofmt)

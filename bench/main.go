@@ -1,7 +1,7 @@
 // Command bench measures what Fengsui promises and prints one report: medians of several runs with their
 // spread, beside a peer in the same run where there is one.
 //
-//	go run ./bench [-only gateway,sse,inspect,match,order,due,record,console,flood,growth] [-runs 5] [-json]
+//	go run ./bench [-only gateway,sse,inspect,match,accuracy,order,due,record,console,flood,growth] [-runs 5] [-json]
 //
 // The report goes to standard output and nothing else does; progress goes to standard error. Nothing here
 // asserts a time: a slow machine gives a slow report, not a failed one. A run fails only when what was measured
@@ -51,6 +51,7 @@ type bench struct {
 	dir        string        // temporary data, removed at the end
 	samples    string        // public texts, if any (match)
 	vectorscan string        // harness of tools/vectorscan, if any (match)
+	model      string        // where the model that ships is written, if anywhere (accuracy)
 	log        io.Writer
 }
 
@@ -63,7 +64,7 @@ type part struct {
 
 func parts() []part {
 	return []part{
-		{"gateway", gatewayPart}, {"sse", ssePart}, {"inspect", inspectPart}, {"match", matchPart},
+		{"gateway", gatewayPart}, {"sse", ssePart}, {"inspect", inspectPart}, {"match", matchPart}, {"accuracy", accuracyPart},
 		{"order", orderPart}, {"due", duePart}, {"record", recordPart}, {"console", consolePart}, {"flood", floodPart}, {"growth", growthPart},
 	}
 }
@@ -80,8 +81,9 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	f.StringVar(&b.sink, "sink", "telemetry", "what the gateway hands its traffic rows to: telemetry or count")
 	f.IntVar(&b.streams, "streams", 1000, "open streams when the order is issued (order)")
 	sizes := f.String("sizes", "10,1000,100000", "incidents of the places that are put beside each other, at least 10 (growth)")
-	f.StringVar(&b.samples, "samples", "../shared/data", "folder of public texts; without it texts are made (match)")
+	f.StringVar(&b.samples, "samples", "../shared/data", "folder of public texts; without it texts are made (match) or the part is left out (accuracy)")
 	f.StringVar(&b.vectorscan, "vectorscan", "", "program built from tools/vectorscan (match)")
+	f.StringVar(&b.model, "model", "", "file to write the model that ships to (accuracy)")
 	tmp := f.String("dir", "", "where temporary data goes (default: the system's temporary folder)")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -146,7 +148,7 @@ func choose(only string) ([]part, error) {
 	for name := range strings.SplitSeq(only, ",") {
 		i := slices.IndexFunc(all, func(p part) bool { return p.name == strings.TrimSpace(name) })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no part %q; there are gateway, sse, inspect, match, order, due, record, console, flood and growth", name)
+			return nil, fmt.Errorf("there is no part %q; there are gateway, sse, inspect, match, accuracy, order, due, record, console, flood and growth", name)
 		}
 		chosen = append(chosen, all[i])
 	}

@@ -21,6 +21,7 @@ type Root struct {
 	Drill           DrillCmd           `cmd:"" help:"Run a drill through the real pipeline. 演练。"`
 	Grade           GradeCmd           `cmd:"" help:"Grade by the guide's tables. 定级。"`
 	Inspect         InspectCmd         `cmd:"" help:"Look at text with the engine of the gateway. 检测文本。"`
+	Train           TrainCmd           `cmd:"" help:"Make a classifier of your own samples, and say how right it is. 训练分类器。"`
 	Person          PersonCmd          `cmd:"" help:"Add persons and tokens in a data folder. 人员与令牌。"`
 	Gateway         GatewayCmd         `cmd:"" help:"Gateways that are processes of their own. 独立网关。"`
 	Record          RecordCmd          `cmd:"" help:"Verify, export and sign the record. 存证日志。"`

@@ -1,0 +1,12 @@
+// Package train makes models for package classify.
+//
+// A [Sample] is a text that says for each head yes, no or nothing. [Fit] learns
+// from one part of the samples by logistic regression, each head by itself, and
+// on the other part, which it has not learned from, fits the curve that makes
+// probabilities of scores and chooses the threshold. The same samples, options
+// and seed give the same model.
+//
+// What is reported of a model must come from texts of neither part; see
+// [Part] for a division that does not depend on the order of the samples, and
+// [Measure] and [Wilson] for how to report.
+package train
