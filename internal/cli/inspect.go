@@ -42,10 +42,12 @@ import (
 //	  "strict":   "…", "loose": "…",                                                 // with --explain: the folded text,
 //	  "candidates": [{"id": "t1", "start": 3, "end": 9, "gap": 0, "via": "text", "fired": false, "why": "context"}],
 //	  "conditions": [{"id": "r1", "start": 3, "end": 9, "outcome": "no",           // of rules, and of terms with contexts
-//	                  "parts": [{"part": "prior within 20 after", "found": 0, "need": 1, "holds": "no"}]}]
+//	                  "parts": [{"part": "prior within 20 after", "found": 0, "need": 1, "holds": "no"}]}],
+//	  "scores": [{"head": "fraud", "risk": "A.1.h", "probability": 0.02, "threshold": 0.93, "reached": false}]
 //	}
 //
-// start and end count bytes, first_rune and end_rune characters of the text; held counts characters.
+// start and end count bytes, first_rune and end_rune characters of the text; held counts characters. A match of kind
+// classifier has the probability as its score.
 type InspectCmd struct {
 	tongue
 	Text     []string `arg:"" optional:"" help:"Text to look at; without, --file or standard input."`
@@ -60,7 +62,8 @@ type InspectCmd struct {
 	Decode   bool     `help:"Also read what is written in base64, hex, percent signs and escapes."`
 	Stream   int      `placeholder:"N" help:"Feed N characters at a time and show each step."`
 	JSON     bool     `name:"json" help:"Print JSON."`
-	Explain  bool     `help:"Show the folded text and, for each candidate, why it did or did not fire."`
+	Model    string   `placeholder:"FILE" help:"Let the classifiers of a model observe: a file of fengsui train, or shipped for the one that comes with it."`
+	Explain  bool     `help:"Show the folded text, for each candidate why it did or did not fire, and what each classifier says (of the shipped model without --model)."`
 }
 
 type inspectReport struct {
@@ -72,6 +75,7 @@ type inspectReport struct {
 	Loose      string             `json:"loose,omitempty"`
 	Candidates []inspectCandidate `json:"candidates,omitempty"`
 	Conditions []inspectCondition `json:"conditions,omitempty"`
+	Scores     []inspectScore     `json:"scores,omitempty"`
 }
 
 type inspectMatch struct {
@@ -86,6 +90,7 @@ type inspectMatch struct {
 	EndRune   int            `json:"end_rune"`
 	Gap       int            `json:"gap"`
 	Via       string         `json:"via"`
+	Score     float64        `json:"score,omitempty"` // probability, of a classifier
 
 	Encoding string            `json:"encoding,omitempty"`
 	About    map[string]string `json:"about,omitempty"`
@@ -122,6 +127,13 @@ func (c *InspectCmd) run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	model, err := c.model()
+	if err != nil {
+		return err
+	}
+	if c.Model != "" {
+		rules.Classifiers = observing(model)
+	}
 	engine, err := inspect.Compile(rules)
 	if err != nil {
 		return err
@@ -148,6 +160,7 @@ func (c *InspectCmd) run(out io.Writer) error {
 		for _, a := range engine.Explain(text) {
 			r.Conditions = append(r.Conditions, inspectCondition{a, a.Start, a.End})
 		}
+		r.Scores = scores(model, text)
 	}
 	if c.JSON {
 		enc := json.NewEncoder(out)
@@ -319,7 +332,7 @@ func (r *inspectReport) take(matches []inspect.Match) {
 	for _, m := range matches {
 		r.Action = max(r.Action, m.Action)
 		r.Matches = append(r.Matches, inspectMatch{ID: m.RuleID, Kind: m.Kind, Action: m.Action, Risk: m.Risk, Topic: m.Topic,
-			Start: m.Start, End: m.End, FirstRune: m.FirstRune, EndRune: m.EndRune, Gap: m.Gap, Via: m.Via.String(), Encoding: m.Encoding})
+			Start: m.Start, End: m.End, FirstRune: m.FirstRune, EndRune: m.EndRune, Gap: m.Gap, Via: m.Via.String(), Score: m.Score, Encoding: m.Encoding})
 	}
 }
 
@@ -438,6 +451,13 @@ func (r inspectReport) print(out io.Writer, text string) error {
 		for _, p := range c.Parts {
 			fmt.Fprintf(w, "\t%s\t%d of %d\t%s\n", p.Part, p.Found, p.Need, p.Holds)
 		}
+	}
+	for _, s := range r.Scores {
+		reached := ""
+		if s.Reached {
+			reached = "\treached"
+		}
+		fmt.Fprintf(w, "score\t%s\t%.3f\tthreshold %.3f%s\n", s.Head, s.Probability, s.Threshold, reached)
 	}
 	for _, m := range r.Matches {
 		via := m.Via

@@ -71,6 +71,11 @@ func Compile(rules Rules) (*Engine, error) {
 			return nil, err
 		}
 	}
+	for i := range rules.Classifiers {
+		if err := c.classifier(&rules.Classifiers[i]); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.relate(&rules); err != nil {
 		return nil, err
 	}

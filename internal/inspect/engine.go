@@ -34,6 +34,8 @@ type Engine struct {
 	issuers                                     []issuer
 	shapes                                      [][]int
 
+	judges []judge
+
 	streams sync.Pool // *Stream, for Scan
 }
 
@@ -53,7 +55,8 @@ const scanPiece = 1 << 10
 // Scan inspects a whole text. It gives what a stream gives for the same text,
 // however cut.
 func (e *Engine) Scan(text string) Result {
-	if e.quiet(text) {
+	quiet := e.quiet(text)
+	if quiet && len(e.judges) == 0 {
 		return Result{Released: text}
 	}
 	s, _ := e.streams.Get().(*Stream)
@@ -65,6 +68,9 @@ func (e *Engine) Scan(text string) Result {
 		s.src = ""
 		e.streams.Put(s)
 	}()
+	if quiet && !s.anyJudge(text) {
+		return Result{Released: text}
+	}
 
 	var res Result
 	var out strings.Builder
@@ -87,11 +93,11 @@ func (e *Engine) Scan(text string) Result {
 			next--
 		}
 		from := s.rel
-		take(from, s.write(text[at:next], text))
+		take(from, s.feed(text[at:next], text))
 		at = next
 	}
 	from := s.rel
-	take(from, s.close(text))
+	take(from, s.end(text))
 
 	res.Released = text
 	if building {

@@ -76,10 +76,11 @@ type Check struct {
 
 // Rules is the source of an [Engine].
 type Rules struct {
-	Terms  []Term
-	Checks []Check
-	Sets   []Set  // words that Rules know by name
-	Rules  []Rule // hits that depend on what stands around
+	Terms       []Term
+	Checks      []Check
+	Sets        []Set  // words that Rules know by name
+	Rules       []Rule // hits that depend on what stands around
+	Classifiers []Classifier
 	// MaskRune is released for each symbol of a masked hit; zero means
 	// DefaultMaskRune.
 	MaskRune rune
@@ -117,7 +118,7 @@ func (e *RuleError) Error() string {
 // Match is one hit.
 type Match struct {
 	RuleID      string
-	Kind        string // KindTerm or that of a check
+	Kind        string // KindTerm, that of a check, or KindClassifier
 	Action      Action
 	Risk, Topic string
 	// Start and End are byte offsets in the original text, counted from the
@@ -128,6 +129,7 @@ type Match struct {
 	FirstRune, EndRune int
 	Gap                int       // separators inside, not counted in the term; above 0 the term was disguised
 	Via                match.Via // text, sound, spelling or parts
+	Score              float64   // of a classifier: probability
 	// Encoding says in which encoding the hit stood, from outside in ("percent,base64");
 	// empty for one in the text itself. See [Decoder].
 	Encoding string

@@ -50,6 +50,8 @@ type Stream struct {
 	sweepAt  int             // symbols after which seen is swept
 	account  func(c *candidate, answers *[maxParts]answer, verdict answer)
 
+	opinions []opinion // of the judges
+
 	// What the original looks like: src holds it from byte srcOff on, and is
 	// what would be released except before plainFrom.
 	src       string
@@ -98,17 +100,22 @@ type mark struct {
 }
 
 // NewStream begins a text.
-func (e *Engine) NewStream() *Stream { return &Stream{e: e, blockAt: -1} }
+func (e *Engine) NewStream() *Stream {
+	s := &Stream{e: e, blockAt: -1}
+	s.hear()
+	return s
+}
 
 // Reset forgets everything; the stream begins a new text at offset 0.
 func (s *Stream) Reset() {
 	*s = Stream{
 		e: s.e, blockAt: -1,
 		items: s.items[:0], edges: s.edges[:0], waiting: s.waiting[:0], seen: s.seen, stops: s.stops[:0], marks: s.marks[:0], numbers: s.numbers[:0], symbols: s.symbols[:0],
-		digits: s.digits, account: s.account,
+		digits: s.digits, account: s.account, opinions: s.opinions,
 	}
 	clear(s.seen)
 	s.digits.reset()
+	s.hear()
 }
 
 // Write takes the next piece and gives what may be released. The pieces may
@@ -118,7 +125,7 @@ func (s *Stream) Write(chunk string) Step {
 	if len(chunk) > longChunk {
 		return s.writeLong(chunk)
 	}
-	step := s.write(chunk, "")
+	step := s.feed(chunk, "")
 	s.src = "" // do not keep the caller's memory alive
 	return step
 }
@@ -145,7 +152,7 @@ func (s *Stream) writeLong(chunk string) Step {
 // where no hit may reach across: end of choice, tool boundary. A later Write
 // goes on behind it, offsets counting on, unless the stream was blocked.
 func (s *Stream) Close() Step {
-	step := s.close("")
+	step := s.end("")
 	s.src = ""
 	return step
 }
