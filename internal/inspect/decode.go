@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -93,18 +94,31 @@ func wrapped(block []byte) bool {
 func (d *Decoder) read() (found []Match) {
 	text := string(d.buf)
 	d.left = decodeWork * len(text)
-	for _, m := range d.decoded(text, 0) {
-		if slices.ContainsFunc(found, func(f Match) bool {
-			return f.RuleID == m.RuleID && f.Start < m.End+d.off && m.Start+d.off < f.End
-		}) {
-			continue // read in two ways
+	all := d.decoded(text, 0)
+	slices.SortStableFunc(all, func(a, b Match) int {
+		return cmp.Or(strings.Compare(a.RuleID, b.RuleID), a.Start-b.Start)
+	})
+	for _, m := range all {
+		if n := len(found) - 1; n >= 0 && m.RuleID == found[n].RuleID && m.Start < found[n].End {
+			found[n].End = max(found[n].End, m.End) // one place read in two ways, or much in one payload
+			continue
 		}
-		m.Runes = utf8.RuneCountInString(text[m.Start:m.End])
-		m.FirstRune = d.pos + utf8.RuneCountInString(text[:m.Start])
+		found = append(found, m)
+	}
+	slices.SortStableFunc(found, func(a, b Match) int { return cmp.Or(a.Start-b.Start, a.End-b.End) })
+	at, runes := 0, d.pos
+	for i := range found {
+		m := &found[i]
+		runes += utf8.RuneCountInString(text[at:m.Start])
+		at = m.Start
+		if m.FirstRune = runes; i > 0 && m.Start == found[i-1].Start-d.off && m.End == found[i-1].End-d.off {
+			m.Runes = found[i-1].Runes
+		} else {
+			m.Runes = utf8.RuneCountInString(text[m.Start:m.End])
+		}
 		m.EndRune = m.FirstRune + m.Runes
 		m.Start += d.off
 		m.End += d.off
-		found = append(found, m)
 	}
 	d.off += len(text)
 	d.pos += utf8.RuneCountInString(text)

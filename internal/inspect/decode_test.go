@@ -127,6 +127,10 @@ func TestDecodingIsBounded(t *testing.T) {
 			t.Errorf("%d bytes are kept", len(d.buf))
 		}
 	}
+	// Much in one block is one hit for each place that lies apart.
+	if got := e.ScanEncoded(strings.Repeat("%E6%B5%8B%E8%AF%95", 3000)); len(got) < 2900 || got[0].Encoding != "percent" {
+		t.Errorf("%d hits", len(got))
+	}
 	// A payload that stands behind the first block is still read.
 	text := strings.Repeat("x ", decodeBlock) + base64.StdEncoding.EncodeToString([]byte("这是测试的文字"))
 	if got := e.ScanEncoded(text); len(got) != 1 || got[0].End != len(text) {

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"strings"
-
 	"github.com/fengsui/fengsui/internal/inspect"
 )
 
@@ -85,16 +83,25 @@ func (c *call) reading(req *chatRequest, f field, engines []*inspect.Engine) []*
 	return append(engines[:len(engines):len(engines)], more)
 }
 
-// covered masks what hits at another text than the one that is released, such as an encoded one, ask to change.
+// covered masks what hits in what a text says in an encoding ask to change. It gives as many bytes as before, so
+// that the places of other hits stay right.
 func covered(s string, hits []inspect.Match) string {
+	var out []byte
 	for _, h := range hits {
-		if h.Action == inspect.Mask || h.Action == inspect.Replace {
-			// As many bytes as before, so that the places of other hits stay right.
-			stars := strings.Repeat(string(inspect.DefaultMaskRune), h.End-h.Start)
-			s = s[:h.Start] + stars + s[h.End:]
+		if h.Action != inspect.Mask && h.Action != inspect.Replace {
+			continue
+		}
+		if out == nil {
+			out = []byte(s)
+		}
+		for i := h.Start; i < h.End; i++ {
+			out[i] = inspect.DefaultMaskRune
 		}
 	}
-	return s
+	if out == nil {
+		return s
+	}
+	return string(out)
 }
 
 // scan passes a text through all engines.
