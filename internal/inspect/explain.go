@@ -25,14 +25,14 @@ var answerNames = map[answer]string{yes: "yes", no: "no", open: "open"}
 func (e *Engine) Explain(text string) []Account {
 	accounts := []Account{}
 	s := e.NewStream()
-	s.account = func(c *candidate, answers *[maxParts]answer, verdict answer) {
+	s.account = func(c *candidate, verdict answer) {
 		a := Account{RuleID: e.rules[c.rule].id, Start: c.start, End: c.end, Outcome: answerNames[verdict]}
 		if verdict == yes {
 			a.Outcome = "hit"
 		}
 		for i := range e.rules[c.rule].when.parts {
 			p := &e.rules[c.rule].when.parts[i]
-			a.Parts = append(a.Parts, PartAccount{p.String(), int(c.counts[i]), p.count, answerNames[answers[i]]})
+			a.Parts = append(a.Parts, PartAccount{p.String(), int(c.counts[i]), p.count, answerNames[s.answers[i]]})
 		}
 		accounts = append(accounts, a)
 	}

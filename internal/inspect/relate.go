@@ -24,6 +24,7 @@ type candidate struct {
 	span
 	found
 	rule   int
+	due    int             // symbols after which it is to be weighed again
 	counts [maxParts]uint8 // what stands near, for each part; no more than is asked for
 }
 
@@ -90,7 +91,7 @@ func (s *Stream) count(c *candidate, p int, part *part, place sight) {
 		return
 	}
 	c.counts[p]++
-	s.stirred = true
+	c.due, s.stirred = 0, true
 }
 
 // parted tells whether a sentence ends at one of the places [from, to).
@@ -136,6 +137,9 @@ func (s *Stream) stop(at int) {
 	}
 	s.stops = append(s.stops, at)
 	s.stirred = true
+	for i := range s.waiting {
+		s.waiting[i].due = 0
+	}
 }
 
 // far is the symbol before which nothing matters any more.
@@ -165,48 +169,57 @@ func (s *Stream) remember(g int, place sight) {
 // weigh decides what can be decided after so many symbols.
 func (s *Stream) weigh(read int) {
 	s.stirred, s.weighAt = false, math.MaxInt
-	kept := s.waiting[:0]
-	for _, c := range s.waiting {
-		answers, next := s.answers(&c, read)
-		switch verdict := s.e.rules[c.rule].when.value(&answers); verdict {
-		case open:
-			s.weighAt = min(s.weighAt, next)
-			kept = append(kept, c)
-		default:
-			if s.account != nil {
-				s.account(&c, &answers, verdict)
+	kept := 0
+	for i := range s.waiting {
+		c := &s.waiting[i]
+		verdict := open
+		if read >= c.due { // else nothing about it has changed
+			s.ask(c, read)
+			verdict = s.e.rules[c.rule].when.value(&s.answers)
+		}
+		if verdict == open {
+			s.weighAt = min(s.weighAt, c.due)
+			if kept < i {
+				s.waiting[kept] = *c
 			}
-			if verdict == yes {
-				s.hit(c.rule, c.span, c.found)
-			}
+			kept++
+			continue
+		}
+		if s.account != nil {
+			s.account(c, verdict)
+		}
+		if verdict == yes {
+			s.hit(c.rule, c.span, c.found)
 		}
 	}
-	s.waiting = kept
+	s.waiting = s.waiting[:kept]
 }
 
-// answers says what is known of each part of a condition, and when more will
-// be without anything more to see.
-func (s *Stream) answers(c *candidate, read int) (answers [maxParts]answer, next int) {
-	next = math.MaxInt
+// ask fills in what is known of each part of a condition, and when more will be
+// without anything more to see.
+func (s *Stream) ask(c *candidate, read int) {
+	c.due = math.MaxInt
 	when := s.e.rules[c.rule].when
 	for p := range when.parts {
 		part := &when.parts[p]
 		if int(c.counts[p]) >= part.count {
-			answers[p] = yes
+			s.answers[p] = yes
 			continue
 		}
 		until := c.symStart
 		if part.after > 0 {
 			until = c.symEnd + part.after
-			if i := sort.SearchInts(s.stops, c.symEnd); part.sentence && i < len(s.stops) {
-				until = min(until, s.stops[i])
+			if part.sentence {
+				if i := sort.SearchInts(s.stops, c.symEnd); i < len(s.stops) {
+					until = min(until, s.stops[i])
+				}
 			}
 		}
 		if until += part.late; read >= until {
-			answers[p] = no
+			s.answers[p] = no
 			continue
 		}
-		next = min(next, until)
+		s.answers[p] = open
+		c.due = min(c.due, until)
 	}
-	return answers, next
 }

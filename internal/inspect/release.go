@@ -24,8 +24,8 @@ func (s *Stream) settle(end int, last bool) Step {
 		s.blocked, s.altered = true, true
 		last = true
 		for i := 0; i < len(s.waiting) && s.account != nil; i++ {
-			answers, _ := s.answers(&s.waiting[i], s.now)
-			s.account(&s.waiting[i], &answers, open)
+			s.ask(&s.waiting[i], s.now)
+			s.account(&s.waiting[i], open)
 		}
 	}
 	if last {

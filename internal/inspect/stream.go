@@ -48,7 +48,8 @@ type Stream struct {
 	stirred  bool            // something was seen since waiting was weighed
 	weighAt  int             // symbols after which some of waiting is decided anyhow
 	sweepAt  int             // symbols after which seen is swept
-	account  func(c *candidate, answers *[maxParts]answer, verdict answer)
+	answers  [maxParts]answer
+	account  func(c *candidate, verdict answer) // told of each decision, with answers
 
 	opinions []opinion // of the judges
 
