@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/fengsui/fengsui/internal/flow"
+	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/monitor/gateway"
 	"github.com/fengsui/fengsui/internal/monitor/intake"
@@ -99,6 +100,15 @@ func NewReference(book *standard.Book, catalog *locale.Catalog) Reference {
 		}
 	}
 	r.standards(book)
+	// The settings of checks have the words of their kinds, so that a further kind is named once.
+	for name := range containment.CheckSettings() {
+		kind, _ := catalog.Text("check_kind." + strings.TrimPrefix(name, "check."))
+		r.Words["setting."+name] = standard.Name(kind)
+		for _, option := range r.Lists["setting."+name] {
+			t, _ := catalog.Text("check_action." + option)
+			r.Words["setting."+name+"."+option] = standard.Name(t)
+		}
+	}
 	for list, values := range r.Lists {
 		for _, v := range values {
 			key := list + "." + v
@@ -226,6 +236,7 @@ func enumerations() map[string][]string {
 		"plan.state":            strs(plan.Draft, plan.Approved, plan.Retired),
 		"plan_action":           strs(plan.IssueOrder, plan.PinEvidence, plan.Notify, plan.ComputeReach),
 		"lexicon.state":         {lexicon.StateLive, lexicon.StateRetired},
+		"check_kind":            inspect.Kinds(),
 		"lexicon.action":        strs(posture.Observe, posture.Mask, posture.Replace, posture.Block),
 		"message.state":         strs(notify.Pending, notify.Sent, notify.Refused, notify.Failed, notify.Dismissed),
 		"channel.class":         strs(notify.Staff, notify.Authority, notify.Platform, notify.Public),

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 )
 
@@ -25,7 +26,7 @@ func TestSettingsAreListedWithTheirDefaultsUntilOneIsChanged(t *testing.T) {
 		}
 		return out
 	}
-	if got := read(); len(got) != 2 || got["telemetry.capture"].Value != "flagged" || got["telemetry.capture"].ChangedMs != 0 || got["telemetry.retention_days"].Min < 180 {
+	if got := read(); len(got) != 2+len(inspect.Kinds()) || got["telemetry.capture"].Value != "flagged" || got["telemetry.capture"].ChangedMs != 0 || got["telemetry.retention_days"].Min < 180 {
 		t.Errorf("as delivered: %+v", got)
 	}
 	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"telemetry.capture","value":"all"}`), nil)
@@ -164,5 +165,48 @@ func TestPersonsAreListedWithTheirRoles(t *testing.T) {
 	b := newBench(t)
 	if a := b.call(t, "security_admin", "GET", "/persons", ""); a.status != 200 || !strings.Contains(a.body, `"roles":["duty_officer"]`) {
 		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestACheckIsMadeStricterByOneAndEasedByTwo(t *testing.T) {
+	b := newBench(t)
+	type row struct {
+		Name, Value, Default string
+		Options              []string
+		Asked                *struct{ ID, Value string }
+	}
+	read := func(name string) (out row) {
+		var rows []row
+		b.must(t, b.call(t, "auditor", "GET", "/settings", ""), &rows)
+		at := slices.IndexFunc(rows, func(r row) bool { return r.Name == name })
+		if at < 0 {
+			t.Fatalf("no setting %s", name)
+		}
+		return rows[at]
+	}
+	for _, kind := range inspect.Kinds() {
+		if r := read("check." + kind); !slices.Contains(r.Options, r.Default) || len(r.Options) < 5 {
+			t.Errorf("%+v", r)
+		}
+	}
+	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"check.cn_mobile","value":"mask"}`), nil)
+	if r := read("check.cn_mobile"); r.Value != "mask" || r.Default != "allow" {
+		t.Errorf("stricter: %+v", r)
+	}
+	easier := `{"name":"check.cn_mobile","value":"allow","reason":"r"}`
+	if a := b.call(t, "system_admin", "POST", "/settings", `{"name":"check.cn_mobile","value":"allow"}`); a.Field != "reason" {
+		t.Errorf("without a reason: %+v", a)
+	}
+	b.must(t, b.call(t, "system_admin", "POST", "/settings", easier), nil)
+	r := read("check.cn_mobile")
+	if r.Value != "mask" || r.Asked == nil || r.Asked.Value != "allow" {
+		t.Fatalf("eased by one: %+v", r)
+	}
+	if a := b.decide(t, "system_admin", r.Asked.ID, true); a.Key != "identity.same_person" {
+		t.Errorf("the same person confirmed: %d %s", a.status, a.Key)
+	}
+	b.must(t, b.decide(t, "management", r.Asked.ID, true), nil)
+	if r := read("check.cn_mobile"); r.Value != "allow" || r.Asked != nil {
+		t.Errorf("eased by two: %+v", r)
 	}
 }

@@ -58,7 +58,7 @@ type InspectCmd struct {
 	Audience string   `help:"Audience of the text, for rules that name one."`
 	Action   string   `enum:"observe,mask,replace,block" default:"mask" help:"What to do about terms without an action, and about numbers."`
 	Disguise bool     `help:"Look for terms without a disguise of their own in the usual disguises."`
-	Numbers  []string `placeholder:"KIND" default:"cn_id,bank_card" help:"Numbers to look for: cn_id, bank_card, cn_id15, cn_mobile, or none (default: ${default})."`
+	Numbers  []string `placeholder:"KIND" default:"cn_id,bank_card" help:"Kinds of personal data and secrets to look for, all of them, or none (default: ${default})."`
 	Decode   bool     `help:"Also read what is written in base64, hex, percent signs and escapes."`
 	Stream   int      `placeholder:"N" help:"Feed N characters at a time and show each step."`
 	JSON     bool     `name:"json" help:"Print JSON."`
@@ -193,7 +193,11 @@ func (c *InspectCmd) rules() (inspect.Rules, error) {
 		return inspect.Rules{}, err
 	}
 	var rules inspect.Rules
-	for _, kind := range c.Numbers {
+	kinds := c.Numbers
+	if slices.Contains(kinds, "all") {
+		kinds = inspect.Kinds()
+	}
+	for _, kind := range kinds {
 		if kind != "none" {
 			rules.Checks = append(rules.Checks, inspect.Check{ID: kind, Kind: kind, Action: action})
 		}

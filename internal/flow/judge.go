@@ -12,6 +12,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
+	"github.com/fengsui/fengsui/internal/respond/containment"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
@@ -109,7 +110,18 @@ func (h *House) Judge(ctx context.Context, serviceID, answer string) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	rules := inspect.Rules{Checks: []inspect.Check{{ID: "cn_id", Kind: inspect.KindCNID, Action: inspect.Mask, Risk: "A.4.f"}, {ID: "bank_card", Kind: inspect.KindBankCard, Action: inspect.Mask, Risk: "A.4.f"}}}
+	checks, err := containment.Checks(ctx, h.Store.Read())
+	if err != nil {
+		return nil, err
+	}
+	var rules inspect.Rules
+	for _, c := range checks {
+		action, err := inspect.ParseAction(string(c.Action))
+		if err != nil {
+			return nil, err
+		}
+		rules.Checks = append(rules.Checks, inspect.Check{ID: c.ID, Kind: c.Kind, Action: action, Risk: c.Risk, Ends: c.Ends})
+	}
 	for _, e := range entries {
 		action, err := inspect.ParseAction(e.Action)
 		if err != nil {

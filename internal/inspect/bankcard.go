@@ -6,8 +6,9 @@ const (
 	cardMaxDigits = 19
 )
 
-// issuer is a range of leading digits with the lengths in use. Ranges are the
-// published ones of the schemes; 9558 and 9555 are domestic debit cards from
+// issuer is a range of leading digits with the lengths in use. Ranges and
+// lengths are those that the schemes publish (ISO/IEC 7812 leaves them to the
+// issuers; Wikipedia, "Payment card number", collects them); 9558 and 9555 are domestic debit cards from
 // before the 62 range.
 type issuer struct {
 	lo, hi  int    // inclusive, filled up to issuerDigits

@@ -3,18 +3,11 @@ package inspect
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/fengsui/fengsui/internal/inspect/fold"
 	"github.com/fengsui/fengsui/internal/inspect/match"
-)
-
-// The longest text that a check can hold back, in symbols.
-const (
-	holdBankCard = 2 * cardMaxDigits // a separator after each digit
-	holdCNID     = idDigits
-	holdMobile   = mobileDigits + 2
-	holdOldID    = oldIDDigits
 )
 
 // Compile checks the rules and builds an engine. The error is a *RuleError
@@ -79,7 +72,7 @@ func Compile(rules Rules) (*Engine, error) {
 	if err := c.relate(&rules); err != nil {
 		return nil, err
 	}
-	c.e.look = c.e.noNumber
+	c.e.look = c.e.lookFor()
 	if err := c.build(rules.Terms); err != nil {
 		return nil, err
 	}
@@ -90,7 +83,7 @@ type compiler struct {
 	e       *Engine
 	maxHold int
 	ids     map[string]bool
-	entries []match.Entry // one for each term, then the words of gatherings
+	entries []match.Entry // one for each term, then the anchors, then the words of gatherings
 	gap     int           // the widest of all terms: a stream cannot tell sooner that a gap is too wide
 
 	index   map[match.Entry]int // entries behind the terms
@@ -234,52 +227,60 @@ func (c *compiler) check(k *Check, replaceText string) error {
 	}
 	need, ok := c.number(k.Kind, len(c.e.rules))
 	if !ok {
-		return &RuleError{ID: k.ID, Field: "kind", Reason: fmt.Sprintf("unknown check %q", k.Kind)}
+		return &RuleError{ID: k.ID, Field: "kind", Reason: fmt.Sprintf("unknown check %q; there are %s", k.Kind, strings.Join(Kinds(), ", "))}
+	}
+	kind, _ := kindOf(k.Kind)
+	info := &kindTable[kind]
+	if k.Ends && (k.Action != Mask || info.first == 0) {
+		return &RuleError{ID: k.ID, Field: "ends", Reason: "only a mask over a number or an e-mail address leaves the ends"}
 	}
 	if k.Action.enforces() {
-		if need > c.maxHold {
+		if need += info.window; need > c.maxHold {
 			return &RuleError{ID: k.ID, Field: "kind", Reason: fmt.Sprintf("could hold back %d symbols, max_hold is %d", need, c.maxHold)}
 		}
 		c.holdNumber(k.Kind)
 	}
-	c.e.rules = append(c.e.rules, rule{id: k.ID, kind: k.Kind, risk: k.Risk, action: k.Action, replacement: replaceText})
+	r := rule{id: k.ID, kind: k.Kind, risk: k.Risk, action: k.Action, replacement: replaceText}
+	if k.Ends {
+		r.first, r.last = info.first, info.last
+	}
+	c.e.rules = append(c.e.rules, r)
 	return nil
 }
 
-// number has a kind of number looked for, for the rule with that index. need is
-// how many symbols it may have; ok says that it is known.
-func (c *compiler) number(kind string, index int) (need int, ok bool) {
-	switch kind {
-	case KindCNID:
-		c.e.idRules = append(c.e.idRules, index)
-		need = holdCNID
-	case KindBankCard:
-		c.e.cardRules = append(c.e.cardRules, index)
-		need = holdBankCard
-	case KindCNID15:
-		c.e.oldIDRules = append(c.e.oldIDRules, index)
-		need = holdOldID
-	case KindCNMobile:
-		c.e.mobileRules = append(c.e.mobileRules, index)
-		c.e.fewest = mobileDigits
-		need = holdMobile
-	default:
+// number has a kind looked for, for the rule with that index. need is how many
+// symbols it may have; ok says that it is known.
+func (c *compiler) number(name string, index int) (need int, ok bool) {
+	k, ok := kindOf(name)
+	if !ok {
 		return 0, false
 	}
-	c.e.digits = true
-	return need, true
+	c.e.of[k] = append(c.e.of[k], index)
+	return kindTable[k].hold, true
 }
 
-// holdNumber has text held back that may become a number of a kind.
-func (c *compiler) holdNumber(kind string) {
-	switch kind {
-	case KindCNID:
-		c.e.holdID = true
-	case KindBankCard:
-		c.e.holdCard = true
-	case KindCNID15:
-		c.e.holdOldID = true
-	case KindCNMobile:
-		c.e.holdMobile = true
+// holdNumber has text held back that may become something of a kind.
+func (c *compiler) holdNumber(name string) {
+	if k, ok := kindOf(name); ok {
+		c.e.holds[k] = true
+	}
+}
+
+// kinds makes the engine look for the kinds that some check or rule asks for.
+func (c *compiler) kinds() {
+	for k := range nKinds {
+		if len(c.e.of[k]) == 0 {
+			continue
+		}
+		info := &kindTable[k]
+		if info.digits > 0 {
+			c.e.digits = true
+			c.e.fewest = min(c.e.fewest, info.digits)
+		}
+		if info.runDigits > 0 && (c.e.runDigits == 0 || info.runDigits < c.e.runDigits) {
+			c.e.runDigits = info.runDigits
+		}
+		c.e.addRuns(k)
+		c.addAnchors(k)
 	}
 }

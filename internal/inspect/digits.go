@@ -12,8 +12,9 @@ type group struct {
 // What it finds depends on the symbols only, never on how they arrived.
 //
 // A card is found as one group, as consecutive groups in a usual shape, or as
-// the whole run. A mobile number is one group or three of 3, 4 and 4 digits. An
-// identity number, also an old one, is one group.
+// the whole run. A mobile number is one group or three of 3, 4 and 4 digits, a
+// landline number one group, or an area code and one or two more. An identity
+// number, also an old one, is one group.
 type digitRun struct {
 	groups []group // of the open run, the last one open unless afterSep
 	kept   []byte  // digits of groups, at most cardMaxDigits each
@@ -27,7 +28,7 @@ type digitRun struct {
 
 // numberHit is a number found, by the kind of check.
 type numberHit struct {
-	kind string
+	kind kindID
 	span
 }
 
@@ -96,7 +97,7 @@ func (d *digitRun) finish(e *Engine, hits []numberHit) []numberHit {
 func (d *digitRun) settleID(hits []numberHit) []numberHit {
 	if d.hasID {
 		d.hasID = false
-		hits = append(hits, numberHit{KindCNID, d.maybeID})
+		hits = append(hits, numberHit{kCNID, d.maybeID})
 	}
 	return hits
 }
@@ -133,19 +134,22 @@ func (d *digitRun) prune() {
 func (d *digitRun) closeGroup(e *Engine, hits []numberHit) []numberHit {
 	last := &d.groups[len(d.groups)-1]
 	if validID(d.digitsOf(last)) {
-		hits = append(hits, numberHit{KindCNID, last.span})
+		hits = append(hits, numberHit{kCNID, last.span})
 	}
 	if validCard(e.issuers, d.digitsOf(last)) {
-		hits = append(hits, d.from(KindBankCard, len(d.groups)-1))
+		hits = append(hits, d.from(kBankCard, len(d.groups)-1))
 	}
 	if validOldID(d.digitsOf(last)) {
-		hits = append(hits, numberHit{KindCNID15, last.span})
+		hits = append(hits, numberHit{kCNID15, last.span})
 	}
 	if validMobile(d.digitsOf(last)) {
-		hits = append(hits, numberHit{KindCNMobile, last.span})
+		hits = append(hits, numberHit{kCNMobile, last.span})
 	}
 	if from := len(d.groups) - len(mobileShape); from >= 0 && d.fits(from, mobileShape[:]) && last.n == mobileShape[2] && validMobile(d.kept[d.groups[from].at:]) {
-		hits = append(hits, d.from(KindCNMobile, from))
+		hits = append(hits, d.from(kCNMobile, from))
+	}
+	if e.looksFor(kCNLandline) {
+		hits = d.landline(hits)
 	}
 	for _, shape := range e.shapes {
 		from := len(d.groups) - len(shape)
@@ -153,7 +157,7 @@ func (d *digitRun) closeGroup(e *Engine, hits []numberHit) []numberHit {
 			continue
 		}
 		if validCard(e.issuers, d.kept[d.groups[from].at:]) {
-			hits = append(hits, d.from(KindBankCard, from))
+			hits = append(hits, d.from(kBankCard, from))
 		}
 	}
 	return hits
@@ -166,7 +170,7 @@ func (d *digitRun) closeRun(e *Engine, hits []numberHit) []numberHit {
 		hits = d.closeGroup(e, hits)
 	}
 	if len(d.groups) > 1 && d.total <= cardMaxDigits && !d.wholeIsShape(e) && validCard(e.issuers, d.kept) {
-		hits = append(hits, d.from(KindBankCard, 0))
+		hits = append(hits, d.from(kBankCard, 0))
 	}
 	d.groups, d.kept = d.groups[:0], d.kept[:0]
 	d.total, d.open, d.sep = 0, false, false
@@ -184,7 +188,7 @@ func (d *digitRun) wholeIsShape(e *Engine) bool {
 }
 
 // from is the number that reaches from a group to the last one.
-func (d *digitRun) from(kind string, group int) numberHit {
+func (d *digitRun) from(kind kindID, group int) numberHit {
 	first, last := &d.groups[group], &d.groups[len(d.groups)-1]
 	return numberHit{kind, span{first.start, last.end, first.symStart, last.symEnd, first.pos, last.posEnd}}
 }
@@ -207,7 +211,7 @@ func (d *digitRun) fits(from int, shape []int) bool {
 // holdFrom gives the byte offset from which text must stay back because a
 // number may still come of it; ok is false if there is none.
 func (d *digitRun) holdFrom(e *Engine) (off int, ok bool) {
-	if d.hasID && e.holdID {
+	if d.hasID && e.holds[kCNID] {
 		return d.maybeID.start, true
 	}
 	if !d.open {
@@ -215,15 +219,15 @@ func (d *digitRun) holdFrom(e *Engine) (off int, ok bool) {
 	}
 	lastIndex := len(d.groups) - 1
 	for i := range d.groups {
-		if e.holdCard && d.cardPossible(e, i) || e.holdMobile && d.mobilePossible(i) {
+		if e.holds[kBankCard] && d.cardPossible(e, i) || e.holds[kCNMobile] && d.mobilePossible(i) || e.holds[kCNLandline] && d.landlinePossible(i) {
 			return d.groups[i].start, true
 		}
 	}
 	last := &d.groups[lastIndex]
-	if e.holdID && !d.sep && last.n <= idDigits && regionPossible(d.digitsOf(last)) {
+	if e.holds[kCNID] && !d.sep && last.n <= idDigits && regionPossible(d.digitsOf(last)) {
 		return last.start, true
 	}
-	if e.holdOldID && !d.sep && last.n <= oldIDDigits && regionPossible(d.digitsOf(last)) {
+	if e.holds[kCNID15] && !d.sep && last.n <= oldIDDigits && regionPossible(d.digitsOf(last)) {
 		return last.start, true
 	}
 	return 0, false

@@ -85,6 +85,17 @@
 // (4-4-4-4, 4-6-5 ...), and the run as a whole. Neither is decided before the
 // symbol behind it is known, or the end.
 //
+// # Tokens and secrets
+//
+// Other personal data stands in runs of letters, digits and a few signs, which
+// are judged when they are complete, or begins with something that gives it
+// away: a scheme, the prefix of a vendor, a province. Such beginnings are
+// looked for by the automaton together with the terms, so that a text without
+// one costs nothing; behind one a small recogniser reads on. Each kind has a
+// bound on what it may hold. A key or address that is longer is certain by
+// then: it goes out masked while it is still coming, and is reported when it
+// ends, or after 16,384 symbols.
+//
 // # Limits
 //
 // A term, context or word of a set has at most [MaxTermRunes] symbols, a card number with its

@@ -16,7 +16,7 @@ type Engine struct {
 	maskRune      rune
 	rules         []rule // terms first, then checks, as given
 	strict, loose *fold.Table
-	lexicon       *match.Lexicon // its entries are the terms, then what hits by rules, then what only conditions ask for
+	lexicon       *match.Lexicon // its entries are the terms, the anchors, then what hits by rules, then what only conditions ask for
 	terms         int
 	alone         int           // entries without which there is no hit
 	gatherings    []gathering   //
@@ -26,13 +26,18 @@ type Engine struct {
 	memory        int           // symbols that conditions have to remember
 	holdFrom      int           // symbols of a term that may go
 
-	idRules, cardRules, oldIDRules, mobileRules []int               // indices into rules
-	digits                                      bool                // some check is there
-	holdID, holdCard, holdOldID, holdMobile     bool                // ... and changes what is released
-	fewest                                      int                 // digits of the shortest number
-	look                                        func([]uint16) bool // noNumber
-	issuers                                     []issuer
-	shapes                                      [][]int
+	of      [nKinds][]int       // rules of each kind of check, indices into rules
+	holds   [nKinds]bool        // ... of which one changes what is released
+	digits  bool                // something in runs of digits is looked for
+	fewest  int                 // digits of the shortest number
+	look    func([]uint16) bool // nothing, or nothing worth a closer look
+	issuers []issuer
+	shapes  [][]int
+
+	runs      []runs   // what is looked for in other runs
+	tokens    runClass // the classes of all of them
+	runDigits int      // digits that such a hit has at least, 0 if it may have none
+	anchors   []anchor // entries of the lexicon behind the terms
 
 	judges []judge
 
@@ -46,6 +51,7 @@ type rule struct {
 	replacement           string
 	when                  *condition // nil: needs none
 	gathering             int        // 1 + the one that it stands for: a number that rules use
+	first, last           int        // symbols that a mask leaves
 }
 
 // scanPiece is how much of a whole text is looked at in one go: small enough
@@ -122,11 +128,7 @@ func (e *Engine) Scan(text string) Result {
 // in it, without going through it character by character. It may say no to a
 // text that is quiet, never yes to one that is not.
 func (e *Engine) quiet(text string) bool {
-	var look func([]uint16) bool
-	if e.digits {
-		look = e.look
-	}
-	quiet, odd := e.lexicon.Quiet(text, e.alone, numberSymbols, look)
+	quiet, odd := e.lexicon.Quiet(text, e.alone, numberSymbols, e.look)
 	if !quiet || !odd {
 		return quiet
 	}
@@ -143,8 +145,23 @@ func (e *Engine) quiet(text string) bool {
 	return utf8.ValidString(text)
 }
 
-// numberSymbols is how many symbols a number with its separators may have.
-const numberSymbols = 2 * cardMaxDigits
+// numberSymbols is how many symbols a number with its separators may have, or
+// what in a run has to be seen whole.
+const numberSymbols = max(2*cardMaxDigits, ipSymbols)
+
+// lookFor gives what tells whether symbols are worth a closer look for what has
+// no anchor; nil if nothing of that kind is looked for.
+func (e *Engine) lookFor() func([]uint16) bool {
+	switch {
+	case e.tokens == 0 && !e.digits:
+		return nil
+	case e.tokens == 0:
+		return e.noNumber
+	case !e.digits:
+		return e.noToken
+	}
+	return func(symbols []uint16) bool { return e.noNumber(symbols) && e.noToken(symbols) }
+}
 
 // noNumber tells whether no number stands in symbols: as many digits as the
 // shortest has, single separators in between. Of two neighbours in a number one is a digit,

@@ -46,11 +46,22 @@ func (c *compiler) relate(rules *Rules) error {
 	}
 	for i := range rules.Terms {
 		if t := &rules.Terms[i]; len(t.Contexts) > 0 {
-			if err := c.contexts(i, t); err != nil {
+			need, _ := c.need(c.entries[i])
+			if err := c.contexts(i, t, need); err != nil {
 				return err
 			}
 		}
 	}
+	for k, of := range c.e.of {
+		for _, r := range of {
+			if info := &kindTable[k]; len(info.contexts) > 0 && c.e.rules[r].gathering == 0 {
+				if err := c.contexts(r, &Term{ID: c.e.rules[r].id, Contexts: info.contexts, Window: info.window}, info.hold); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	c.kinds()
 	// What begins hits comes first: without it a text needs no second look.
 	c.e.termIn = map[int][]int{}
 	for _, begins := range []bool{true, false} {
@@ -62,6 +73,9 @@ func (c *compiler) relate(rules *Rules) error {
 		if begins {
 			c.e.alone = len(c.entries)
 		}
+	}
+	for i, a := range c.e.anchors {
+		c.entries[c.e.terms+i].Hold = c.e.holds[a.form.kind] && !a.form.late
 	}
 	for i := range c.e.rules {
 		if w := c.e.rules[i].when; w != nil {
@@ -116,8 +130,9 @@ func (c *compiler) rule(r *Rule, rules *Rules, sets map[string]*Set) error {
 	return nil
 }
 
-// contexts makes a condition of the contexts of a term.
-func (c *compiler) contexts(index int, t *Term) error {
+// contexts makes a condition of the contexts of a term, or of a check of which
+// t says no more than these.
+func (c *compiler) contexts(index int, t *Term, need int) error {
 	key := fmt.Sprintf("%v\x00%s", t.loosely(), strings.Join(t.Contexts, "\x00"))
 	g, ok := c.named[key]
 	if !ok {
@@ -133,7 +148,6 @@ func (c *compiler) contexts(index int, t *Term) error {
 		g = c.add(key, m)
 	}
 	c.e.gatherings[g].asked = true
-	need, _ := c.need(c.entries[index])
 	c.longest = max(c.longest, need)
 	p := part{operand: "contexts", set: g, count: 1, before: t.Window, after: t.Window}
 	c.e.rules[index].when = &condition{parts: []part{p}, nodes: []node{{op: isPart}}, ahead: t.Window, back: t.Window}

@@ -143,7 +143,7 @@ func (o *oracle) hits() []oracleHit {
 		}
 	}
 	for n, c := range o.rules.Checks {
-		for p, decided := range o.numbers(c.Kind) {
+		for p, decided := range o.checked(c.Kind) {
 			hits = append(hits, oracleHit{
 				Match: o.match(c.ID, c.Kind, c.Action, c.Risk, "", p),
 				first: p[0], last: p[1], decided: decided, replacement: o.rules.ReplaceText, order: len(o.rules.Terms) + n,
@@ -153,16 +153,25 @@ func (o *oracle) hits() []oracleHit {
 	return hits
 }
 
+// numbers gives the places of a kind; what stands near them does not matter.
 func (o *oracle) numbers(kind string) map[[2]int]int {
-	switch kind {
-	case KindCNID:
-		return o.ids()
-	case KindCNID15:
-		return o.oldIDs()
-	case KindCNMobile:
-		return o.mobiles()
+	places, known := o.kindPlaces(kind)
+	if !known {
+		panic("the oracle does not know " + kind)
 	}
-	return o.cards()
+	return places
+}
+
+// checked gives those that a check finds.
+func (o *oracle) checked(kind string) map[[2]int]int {
+	places := o.numbers(kind)
+	switch kind {
+	case KindCNPassport:
+		o.near(places, passportContexts, 24)
+	case KindCNPermit:
+		o.near(places, permitContexts, 24)
+	}
+	return places
 }
 
 func (o *oracle) match(id, kind string, action Action, risk, topic string, p [2]int) Match {
@@ -275,6 +284,19 @@ func (o *oracle) cards() map[[2]int]int {
 	return out
 }
 
+// covers tells whether a mask covers a place: with Ends not all of the hit.
+func (h *oracleHit) covers(o *oracle, off int) bool {
+	if h.Kind == KindTerm || h.Kind == KindRule || !o.rules.Checks[h.order-len(o.rules.Terms)].Ends {
+		return true
+	}
+	k, _ := kindOf(h.Kind)
+	first, last := kindTable[k].first, kindTable[k].last
+	if h.last-h.first <= first+last {
+		return true
+	}
+	return off >= o.at[h.first+first] && off < o.at[h.last-last]
+}
+
 // want gives the outcome. With a block the released text may end earlier than
 // the block, where something else was pending: exact tells whether released is
 // the whole truth or only the most that may be released.
@@ -325,7 +347,7 @@ func (o *oracle) want() (matches []Match, released string, exact bool) {
 			if h.Start > r.off || h.End <= r.off {
 				continue
 			}
-			masked = masked || h.Action == Mask
+			masked = masked || h.Action == Mask && h.covers(o, r.off)
 			if h.Action != Replace {
 				continue
 			}

@@ -14,7 +14,7 @@ import (
 // than a date or a price. It changes nothing unless it answers ok.
 func (s *Stream) pass(chunk string) (step Step, ok bool) {
 	if s.nCarry > 0 || s.fullStop || len(s.waiting) > 0 || len(s.marks) > 0 || len(s.edges) > 0 ||
-		s.maskTo > s.rel || s.replTo > s.rel || !s.digits.idle() {
+		s.maskTo > s.rel || s.replTo > s.rel || !s.digits.idle() || len(s.tails) > 0 || !s.runsEnd(chunk) {
 		return Step{}, false
 	}
 	held := 0 // items not yet released; they are the last ones
@@ -32,6 +32,8 @@ func (s *Stream) pass(chunk string) (step Step, ok bool) {
 	e := s.e
 	cursor := s.cursor
 	digits, sep, n := 0, false, 0
+	var token tokenRun
+	run, runSym := -1, 0 // where the open run begins, in bytes and symbols
 	for i := 0; i < len(chunk); {
 		r, w := rune(chunk[i]), 1
 		if r >= utf8.RuneSelf {
@@ -58,6 +60,19 @@ func (s *Stream) pass(chunk string) (step Step, ok bool) {
 				digits = 0
 			}
 		}
+		if e.tokens != 0 {
+			switch {
+			case classOf(f)&e.tokens == 0:
+				run = -1
+			case run < 0:
+				run, runSym, token = i, n, tokenRun{}
+				fallthrough
+			default:
+				if !e.plain(&token, f) {
+					return Step{}, false
+				}
+			}
+		}
 		if e.lexicon.StepFolded(&cursor, r, f) {
 			return Step{}, false
 		}
@@ -66,6 +81,12 @@ func (s *Stream) pass(chunk string) (step Step, ok bool) {
 	}
 	if digits > 0 {
 		return Step{}, false
+	}
+	if e.tokens != 0 {
+		s.passRuns(chunk, run, runSym)
+	}
+	if len(e.anchors) > 0 {
+		s.leftBehind(chunk, n)
 	}
 	s.cursor = cursor
 	return s.commit(chunk, held, n), true
@@ -95,7 +116,7 @@ func (s *Stream) commit(chunk string, held, n int) Step {
 	grow, hold := lexicon.Grow(&s.cursor), s.e.held(&s.cursor)
 	keepAt := s.backIn(chunk, grow, lexicon.Words())
 	holdAt := s.backIn(chunk, hold, false)
-	s.rel = max(s.rel, holdAt)
+	s.rel = max(s.rel, s.holdRuns(holdAt))
 	step := Step{}
 	switch {
 	case held == 0 && s.rel > from:

@@ -19,6 +19,8 @@ const (
 	goodCard   = "4111111111111111"   // the schemes' test numbers
 	goodCard19 = "6212345678901234569"
 	goodMobile = "13800138000"
+	goodCredit = "91110108MA01ABCD0B" // made up, its check symbol is right
+	goodKey    = "sk-" + "a1b2c3d4e5f6g7h8i9j0"
 	goodID15   = "110105491231002"
 )
 
@@ -32,7 +34,26 @@ func drawText(t *rapid.T) string {
 		"3782 822463 10005", "6212 3456 7890 1234 569", "41 11 11 11 11 11 11 11", "11010519491231002", "110105194912310028",
 		strings.Repeat("\u200b", maxSkipRun+3),
 	}
+	if rapid.Bool().Draw(t, "of kinds") {
+		pieces = append(kindPieces(), "a", "1", " ", "-", ".", "中", "\u200b", "\xff", "护照", "通行证")
+	}
 	return strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 40).Draw(t, "text"), "")
+}
+
+// kindPieces are what the kinds of checks are made of, whole and in parts.
+func kindPieces() []string {
+	return []string{
+		goodCredit, goodCredit[:17], "91110108MA01ABCD", "0B", "E12345678", "EA1234567", "E1234567", "护照", "passport ", "台胞证", "通行证：", "C12345678", "CA1234567", "H1234567890",
+		"12345678", "20240501", "1234567890", "a.b@" + "c-d.cn", "foo_bar@example.com", "@", "x@" + "y.zz", "a@b", "@c.com", "..", "_", "%", "+", "ab.cd",
+		"192.168.1.1", "10.0.0.256", "8.8.8.8:53", "1.2.3", "4.5", ":", "::", "fe80::1", "2001:db8:0:0:0:0:0:1", "dead:beef", "12:30:45",
+		"010-66554321", "01066554321", "0755 8655432", "0755-8655-4321", "86 10 66554321", "010", "66554321", "0086-755-8655", "4321", "(", ")",
+		"京A12345", "京", "粤B", "·", "D12345", "12345F", "A1234", "学", "1234警", "i", "o",
+		goodKey, "sk-", "sk-proj-", "a1b2c3d4e5f6", "AKIA", "ABCDEFGH23456789", "ghp_", "abcdefghijklmnopqrstuvwxyz0123456789", "hf_", "xoxb-", "LTAI", "xxxxxxxxxxxxxxxxxxxxxxxx",
+		"https://", "http://", "www.", "example.com", "/a?b=c", "，", ",", "。", "localhost", "?", "eyJhbGciOiJI", ".eyJzdWIiOiI", ".abcdefghijk",
+		"-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----", "\n", "MIIEvQIBADAN", "-----END PRIVATE KEY-----", "-----BEGIN CERTIFICATE-----", "-----",
+		"北京市", "朝阳区", "建国路", "88号", "3号楼", "1501室", "上海", "姓名：", "张三", "李小明", "我叫", "欧阳修", "的", "AccountKey=", strings.Repeat("Ab1/Cd2+Ef", 8) + "abcdef==",
+		"https://example.com/" + strings.Repeat("abc/", 50),
+	}
 }
 
 func drawRules(t *rapid.T) Rules { return drawRulesWith(t, true) }
@@ -70,9 +91,18 @@ func drawRulesWith(t *rapid.T, disguised bool) Rules {
 		}
 		rules.Terms = append(rules.Terms, term)
 	}
+	kinds := Kinds()
+	if !disguised {
+		kinds = slices.DeleteFunc(kinds, func(kind string) bool {
+			_, known := newOracle(Rules{}, "").kindPlaces(kind)
+			return !known
+		})
+	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "checks") {
 		rules.Checks = append(rules.Checks, Check{ID: fmt.Sprintf("c%d", i), Action: action.Draw(t, "action"),
-			Kind: rapid.SampledFrom([]string{KindCNID, KindBankCard, KindCNID15, KindCNMobile}).Draw(t, "kind")})
+			Kind: rapid.SampledFrom(kinds).Draw(t, "kind")})
+		c := &rules.Checks[i]
+		c.Ends = c.Action == Mask && HasEnds(c.Kind) && rapid.Bool().Draw(t, "ends")
 	}
 	rules.ReplaceText = rapid.SampledFrom([]string{"", "…"}).Draw(t, "replace text")
 	drawRelations(t, &rules, word, action)
@@ -81,7 +111,7 @@ func drawRulesWith(t *rapid.T, disguised bool) Rules {
 
 // drawRelations adds sets and rules that ask for them, for terms and for numbers.
 func drawRelations(t *rapid.T, rules *Rules, word *rapid.Generator[string], action *rapid.Generator[Action]) {
-	operands := []string{KindCNMobile, KindCNID, KindBankCard, `"a"`, `"中"`}
+	operands := []string{KindCNMobile, KindCNID, KindBankCard, KindCNPassport, KindCNPlate, KindCNCredit, `"a"`, `"中"`}
 	for _, term := range rules.Terms {
 		operands = append(operands, "#"+term.ID)
 	}
@@ -187,7 +217,7 @@ func TestVerdictAndReleasedTextDoNotDependOnTheCut(t *testing.T) {
 }
 
 func TestScanAgreesWithBruteForce(t *testing.T) {
-	hits, related := 0, 0
+	hits, related, found := 0, 0, map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		rules := plainRules(t)
 		e, err := Compile(rules)
@@ -199,6 +229,7 @@ func TestScanAgreesWithBruteForce(t *testing.T) {
 		matches, released, exact := newOracle(rules, text).want()
 		hits += len(matches)
 		for _, m := range matches {
+			found[m.Kind]++
 			if m.Kind == KindRule {
 				related++
 			}
@@ -213,6 +244,7 @@ func TestScanAgreesWithBruteForce(t *testing.T) {
 	if hits == 0 || related == 0 {
 		t.Fatal("no rule was ever hit: the texts prove nothing")
 	}
+	t.Log(found)
 }
 
 // The lexicon finds in a whole text, by another way, what a stream finds.

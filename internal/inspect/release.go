@@ -33,7 +33,7 @@ func (s *Stream) settle(end int, last bool) Step {
 		clear(s.seen)
 		s.fullStop = false
 		s.cursor = match.Cursor{}
-		s.digits.reset()
+		s.resetNumbers()
 		s.nCarry, s.skipRun = 0, 0
 		return step
 	}
@@ -82,7 +82,7 @@ func (s *Stream) holdFrom(items []item) (hold, keep int) {
 	if off, ok := s.digits.holdFrom(s.e); ok {
 		hold = min(hold, off)
 	}
-	return hold, keep
+	return s.holdTails(s.holdRuns(hold)), keep
 }
 
 // held is what of the text must stay back for terms that began.
@@ -165,7 +165,7 @@ func (s *Stream) release(hold int) string {
 	if len(s.marks) > 1 {
 		slices.SortFunc(s.marks, before)
 	}
-	plain := from >= s.plainFrom && s.maskTo <= from && s.replTo <= from &&
+	plain := from >= s.plainFrom && len(s.going) == 0 && s.maskTo <= from && s.replTo <= from &&
 		(len(s.marks) == 0 || s.marks[0].start >= hold)
 	if plain && from >= s.srcOff && hold-s.srcOff <= len(s.src) {
 		return s.src[from-s.srcOff : hold-s.srcOff]
@@ -183,19 +183,22 @@ func (s *Stream) release(hold int) string {
 		for ; used < len(s.marks) && s.marks[used].start <= it.off; used++ {
 			m := &s.marks[used]
 			rl := &s.e.rules[m.rule]
-			if rl.action == Mask {
-				s.maskTo = max(s.maskTo, m.end)
-				continue
-			}
-			if m.start >= s.replTo { // else a replacement stands here already
+			if rl.action == Replace && m.start >= s.replTo && !s.goingOn(Replace) { // else a replacement stands here already
 				out = append(out, rl.replacement...)
 			}
-			s.replTo = max(s.replTo, m.end)
+			switch {
+			case m.end == openEnd:
+				s.going = append(s.going, *m)
+			case rl.action == Mask:
+				s.maskTo = max(s.maskTo, m.end)
+			default:
+				s.replTo = max(s.replTo, m.end)
+			}
 		}
 		switch {
-		case it.off < s.replTo:
+		case it.off < s.replTo || s.goingOn(Replace):
 			s.altered = true
-		case it.off < s.maskTo:
+		case it.off < s.maskTo || s.goingOn(Mask):
 			s.altered = true
 			if it.f != fold.Skip {
 				out = utf8.AppendRune(out, s.e.maskRune)

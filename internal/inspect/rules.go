@@ -16,16 +16,6 @@ const (
 	DefaultMaskRune = '*'
 )
 
-// Kinds of rules, as found in [Check.Kind] and [Match.Kind].
-const (
-	KindTerm     = "term"
-	KindRule     = "rule"
-	KindCNID     = "cn_id"
-	KindBankCard = "bank_card"
-	KindCNID15   = "cn_id15"
-	KindCNMobile = "cn_mobile"
-)
-
 // Term is one lexicon entry. Text is folded before it is compared, so case,
 // width, traditional forms and invisible characters in it do not matter.
 type Term struct {
@@ -56,22 +46,51 @@ type Disguise struct {
 	Parts bool `json:"parts"` // characters written as their parts
 }
 
-// Check is one built-in detector for personal data.
+// Check is one built-in detector for personal data or secrets. Kind is one of
+// [Kinds]:
 //
-// Kind "cn_id" is the citizen identity number of GB 11643: 17 digits and a
-// check character, with a plausible region and date of birth, not part of a
-// longer run of digits. Kind "bank_card" is a payment card number of ISO/IEC
-// 7812: 13 to 19 digits with a known issuer prefix and a right Luhn digit,
-// single spaces or hyphens allowed in between. Kind "cn_id15" is the citizen
-// identity number of before 1999, 15 digits with a plausible region and date
-// but without a check digit, so that chance makes some; ask for it only where
-// old papers are expected. Kind "cn_mobile" is a mobile number of China, 11
-// digits, also as 3-4-4, or 13 digits with the country code before it.
+//   - cn_id: citizen identity number of GB 11643, 17 digits and a check
+//     character, with a plausible region and date of birth.
+//   - cn_id15: that of before 1999, 15 digits with a plausible region and date
+//     but without a check digit, so that chance makes some; ask for it only
+//     where old papers are expected.
+//   - bank_card: payment card number of ISO/IEC 7812, 13 to 19 digits with a
+//     known issuer, a length that this issuer uses and a right Luhn digit,
+//     single spaces or hyphens allowed in between.
+//   - cn_mobile: mobile number of China, 11 digits, also as 3-4-4, or 13 with
+//     the country code before it.
+//   - cn_landline: area code and 7 or 8 digits, together or with a separator;
+//     behind the country code the area code has no zero. Not in parentheses.
+//   - cn_passport, cn_permit: passports of China, Hong Kong and Macao; permits
+//     to Hong Kong, Macao and Taiwan and those of their residents to the
+//     mainland. They have no check digit, so that a word for such a paper has
+//     to stand within 24 symbols; of eight digits those that are a date do not
+//     count.
+//   - cn_plate: vehicle plate, normal or new-energy; not those of the military,
+//     the police force and embassies.
+//   - cn_uscc: unified social credit code of GB 32100, with its check symbol.
+//   - email: with a domain of two labels or more, 129 symbols at most.
+//   - ip: IPv4 with four parts (a version number of four parts looks the same),
+//     IPv6 of seven symbols or more; not 0, 127 and 255.
+//   - url: with http, https or ftp before it, or www.
+//   - api_key: keys and tokens of the usual vendors by their prefixes, JSON web
+//     tokens, keys behind the name of their field; placeholders do not count.
+//   - private_key: a PEM or PGP private key, from its first line on.
+//   - cn_address, cn_name: candidates by score, right more often than wrong and
+//     no more: an address begins with a known place and has a number in it, a
+//     name stands behind a label such as 姓名. Observe them first.
+//
+// What adjoins makes a number or token part of something longer, which is no
+// hit: a digit beside digits, a letter or digit beside letters and digits.
 type Check struct {
 	ID     string // unique among all terms and checks
 	Kind   string // one of the kinds but KindTerm
 	Action Action // Observe, Mask, Replace or Block
 	Risk   string // risk code, reported only
+	// Ends lets Mask leave as many symbols at both ends as is usual for the
+	// kind, such as three and four of a mobile number, so that a reader knows
+	// which one is meant; for the kinds that [HasEnds] says.
+	Ends bool
 }
 
 // Rules is the source of an [Engine].

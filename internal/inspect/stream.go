@@ -34,9 +34,13 @@ type Stream struct {
 	nCarry int
 
 	digits digitRun
-	edges  []edge // terms that hit, should nothing adjoin them
-	marks  []mark // masks and replacements not yet released
-	maskTo int    // released masks and replacements reach to here
+	runs   []openRun // one for each of the engine's
+	tails  []tail    // anchors that may become a hit, or are one
+	left   uint64    // a bit for each symbol read last, the newest lowest: it can stand in a key
+	edges  []edge    // terms that hit, should nothing adjoin them
+	marks  []mark    // masks and replacements not yet released
+	going  []mark    // ... of which the beginning was, and the end is not known
+	maskTo int       // released masks and replacements reach to here
 	replTo int
 
 	// For rules with a condition.
@@ -102,7 +106,7 @@ type mark struct {
 
 // NewStream begins a text.
 func (e *Engine) NewStream() *Stream {
-	s := &Stream{e: e, blockAt: -1}
+	s := &Stream{e: e, blockAt: -1, runs: make([]openRun, len(e.runs))}
 	s.hear()
 	return s
 }
@@ -112,10 +116,10 @@ func (s *Stream) Reset() {
 	*s = Stream{
 		e: s.e, blockAt: -1,
 		items: s.items[:0], edges: s.edges[:0], waiting: s.waiting[:0], seen: s.seen, stops: s.stops[:0], marks: s.marks[:0], numbers: s.numbers[:0], symbols: s.symbols[:0],
-		digits: s.digits, account: s.account, opinions: s.opinions,
+		digits: s.digits, runs: s.runs, tails: s.tails[:0], going: s.going[:0], account: s.account, opinions: s.opinions,
 	}
 	clear(s.seen)
-	s.digits.reset()
+	s.resetNumbers()
 	s.hear()
 }
 
@@ -239,6 +243,15 @@ func (s *Stream) inspect(first int, last bool) Step {
 			s.numbers = s.digits.feed(s.e, it, s.numbers[:0])
 			s.takeNumbers()
 		}
+		if s.e.tokens != 0 {
+			s.feedRuns(it)
+		}
+		if len(s.tails) > 0 {
+			s.feedTails(it)
+		}
+		if s.left <<= 1; inToken(it.f) {
+			s.left |= 1
+		}
 		if s.e.lexicon.StepFolded(&s.cursor, it.r, it.f) {
 			s.e.lexicon.Ends(&s.cursor, it.r, func(e match.End) bool {
 				s.takeEnd(&e, i)
@@ -257,6 +270,8 @@ func (s *Stream) inspect(first int, last bool) Step {
 		s.settleEdges(nil)
 		s.numbers = s.digits.finish(s.e, s.numbers[:0])
 		s.takeNumbers()
+		s.endRuns()
+		s.endTails()
 		s.weigh(math.MaxInt)
 	}
 	return s.settle(end, last)
@@ -342,25 +357,17 @@ func (s *Stream) spanOf(first, last int) span {
 
 func (s *Stream) takeNumbers() {
 	for _, n := range s.numbers {
-		var rules []int
-		switch n.kind {
-		case KindBankCard:
-			rules = s.e.cardRules
-		case KindCNID:
-			rules = s.e.idRules
-		case KindCNID15:
-			rules = s.e.oldIDRules
-		case KindCNMobile:
-			rules = s.e.mobileRules
-		}
-		for _, r := range rules {
-			if g := s.e.rules[r].gathering; g > 0 {
-				s.see(g-1, n.span, found{})
-				continue
-			}
-			s.hit(r, n.span, found{})
-		}
+		s.takeKind(n.kind, n.span)
 	}
+}
+
+// resetNumbers forgets all that is not yet a hit.
+func (s *Stream) resetNumbers() {
+	s.digits.reset()
+	for i := range s.runs {
+		s.runs[i].reset()
+	}
+	s.tails, s.going, s.left = s.tails[:0], s.going[:0], 0
 }
 
 // takeEntry is called for each entry that stands in the text, in the order in
@@ -371,6 +378,10 @@ func (s *Stream) takeEntry(entry int, at span, how found) {
 		for _, g := range s.e.termIn[entry] {
 			s.see(g, at, how)
 		}
+		return
+	}
+	if a := entry - s.e.terms; a < len(s.e.anchors) {
+		s.openTail(&s.e.anchors[a], at)
 		return
 	}
 	for _, g := range s.e.entryIn[entry-s.e.terms] {
@@ -387,10 +398,24 @@ func (s *Stream) hit(r int, at span, how found) {
 	})
 	switch rl.action {
 	case Mask, Replace:
-		s.marks = append(s.marks, mark{at.start, at.end, r})
+		m := mark{at.start, at.end, r}
+		if n := at.symEnd - at.symStart; rl.first > 0 && n > rl.first+rl.last {
+			m.start, m.end = s.offset(at.symStart+rl.first), s.offset(at.symEnd-rl.last)
+		}
+		s.marks = append(s.marks, m)
 	case Block:
 		if s.blockAt < 0 || at.start < s.blockAt {
 			s.blockAt = at.start
 		}
 	}
+}
+
+// offset gives where a symbol begins that is still held.
+func (s *Stream) offset(sym int) int {
+	for i := range s.items {
+		if it := &s.items[i]; it.sym == sym && it.f != fold.Skip {
+			return it.off
+		}
+	}
+	return s.off
 }

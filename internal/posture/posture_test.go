@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 )
 
@@ -216,6 +217,20 @@ func TestAStrictFilterRaisesWhatIsDoneAboutInjection(t *testing.T) {
 		}
 		if r, _ := d.Tightened(true, nil); r.Injection != c.want {
 			t.Errorf("%+v: %q with the strict set", c, r.Injection)
+		}
+	}
+}
+
+func TestAPostureTakesEveryKindThatTheEngineHasAndNoOther(t *testing.T) {
+	for _, kind := range append(inspect.Kinds(), "term", "made_up") {
+		d := testDraft()
+		d.Rules.Checks = []Check{{ID: "c", Kind: kind, Action: Mask}}
+		_, err := Compile(d)
+		if known := slices.Contains(inspect.Kinds(), kind); known != (err == nil) {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if _, err := inspect.Compile(inspect.Rules{Checks: []inspect.Check{{ID: "c", Kind: kind, Action: inspect.Mask}}}); (err == nil) != slices.Contains(inspect.Kinds(), kind) {
+			t.Errorf("the engine and its list disagree about %s: %v", kind, err)
 		}
 	}
 }

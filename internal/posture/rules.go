@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 )
 
@@ -36,12 +37,13 @@ type Term struct {
 	Window      int      `json:"window,omitzero"`      // runes
 }
 
-// Check is a rule by computation: kind "cn_id" or "bank_card".
+// Check is a rule by computation; the kinds are those of [inspect.Kinds].
 type Check struct {
 	ID     string `json:"id"`
 	Kind   string `json:"kind"`
 	Action Action `json:"action"`
 	Risk   string `json:"risk"`
+	Ends   bool   `json:"ends,omitzero"` // a mask leaves both ends, see [inspect.Check]
 }
 
 // Rules is one set of terms and checks.
@@ -100,8 +102,10 @@ func (r Rules) check(path string, ids map[string]bool) error {
 			return fault.Invalid(path+".checks.id", "posture.missing")
 		case ids[c.ID]:
 			return fault.Invalid(path+".checks."+c.ID, "posture.repeated", "value", c.ID)
-		case c.Kind != "cn_id" && c.Kind != "bank_card":
+		case !slices.Contains(inspect.Kinds(), c.Kind):
 			return fault.Invalid(path+".checks."+c.ID+".kind", "posture.unknown_value", "value", c.Kind)
+		case c.Ends && (c.Action != Mask || !inspect.HasEnds(c.Kind)):
+			return fault.Invalid(path+".checks."+c.ID+".ends", "posture.unknown_value", "value", "true")
 		case c.Action.Severity() < 0:
 			return fault.Invalid(path+".checks."+c.ID+".action", "posture.unknown_value", "value", string(c.Action))
 		}

@@ -151,7 +151,7 @@ func engineRules(r posture.Rules, n posture.Notices) inspect.Rules {
 	}
 	for _, c := range r.Checks {
 		if a, ok := actions[c.Action]; ok {
-			out.Checks = append(out.Checks, inspect.Check{ID: c.ID, Kind: c.Kind, Action: a, Risk: c.Risk})
+			out.Checks = append(out.Checks, inspect.Check{ID: c.ID, Kind: c.Kind, Action: a, Risk: c.Risk, Ends: c.Ends})
 		}
 	}
 	return out

@@ -3,7 +3,7 @@ package gateway
 // Match is one rule that hit, as it goes into traffic rows and signals. It never holds text.
 type Match struct {
 	RuleID  string `json:"rule_id"`
-	Kind    string `json:"kind"` // "term", "cn_id", "bank_card"
+	Kind    string `json:"kind"` // "term", or what inspect.Kinds gives
 	Risk    string `json:"risk"`
 	Topic   string `json:"topic,omitzero"`
 	Action  string `json:"action"`

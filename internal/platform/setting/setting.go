@@ -34,7 +34,9 @@ type Rule struct {
 	Min     int      `json:"min" doc:"least value of a number"`
 	Options []string `json:"options" doc:"values of a choice"`
 	Two     bool     `json:"two" doc:"a change takes a second person"`
+	Eased   bool     `json:"eased" doc:"values stand from the mildest to the strictest, and only a step to a milder one takes a second person"`
 	Law     string   `json:"law,omitempty" enum:"network_logs" doc:"the law that sets the least value"`
+	Touches string   `json:"-"` // topic of those who have to know of a change
 }
 
 // NetworkLogs is the Cybersecurity Law's demand on network logs: six months.
@@ -52,6 +54,23 @@ func OneOf(values ...string) Rule { return Rule{Type: "choice", Default: values[
 func (r Rule) ByTwo(law string) Rule {
 	r.Two, r.Law = true, law
 	return r
+}
+
+// Rising accepts the values named, from the mildest to the strictest. One person may make it stricter, a step back
+// takes two.
+func Rising(normal string, values ...string) Rule {
+	return Rule{Type: "choice", Default: normal, Options: values, Two: true, Eased: true}
+}
+
+// Telling is the rule with a topic that a change touches.
+func (r Rule) Telling(topic string) Rule {
+	r.Touches = topic
+	return r
+}
+
+// stricter tells whether one person may go from one value to the other.
+func (r Rule) stricter(from, to string) bool {
+	return r.Eased && slices.Index(r.Options, to) >= slices.Index(r.Options, from)
 }
 
 func (r Rule) check(name, value string) error {
@@ -103,13 +122,17 @@ func Change(ctx context.Context, tx *store.Tx, rules map[string]Rule, name, valu
 	if err := rule.check(name, value); err != nil {
 		return Ruled{}, err
 	}
-	if !rule.Two {
-		s := Setting{Name: name, Value: value, ChangedBy: tx.Actor.ID, ChangedMs: tx.NowMs}
-		return Ruled{Setting: s, Rule: rule}, set(ctx, tx, s)
-	}
 	now, waits, err := read(ctx, tx)
 	if err != nil {
 		return Ruled{}, err
+	}
+	if !rule.Two || rule.stricter(ruled(now, name, rule, nil).Value, value) {
+		s := Setting{Name: name, Value: value, ChangedBy: tx.Actor.ID, ChangedMs: tx.NowMs}
+		out := Ruled{Setting: s, Rule: rule}
+		if w, ok := waits[name]; ok {
+			out.Asked = &w
+		}
+		return out, set(ctx, tx, rule, s)
 	}
 	if _, ok := waits[name]; ok {
 		return Ruled{}, fault.Conflict("name", "setting.waits", "name", name)
@@ -134,13 +157,16 @@ func Decide(ctx context.Context, tx *store.Tx, rules map[string]Rule, id string,
 	if err := rules[s.ObjectID].check(s.ObjectID, value); err != nil {
 		return s, err
 	}
-	return s, set(ctx, tx, Setting{Name: s.ObjectID, Value: value, ChangedBy: s.RequestedBy, ChangedMs: tx.NowMs, ConfirmedBy: tx.Actor.ID})
+	return s, set(ctx, tx, rules[s.ObjectID], Setting{Name: s.ObjectID, Value: value, ChangedBy: s.RequestedBy, ChangedMs: tx.NowMs, ConfirmedBy: tx.Actor.ID})
 }
 
-func set(ctx context.Context, tx *store.Tx, s Setting) error {
+func set(ctx context.Context, tx *store.Tx, rule Rule, s Setting) error {
 	_, err := tx.NewInsert().Model(&s).On("CONFLICT (name) DO UPDATE").Set("value = EXCLUDED.value, changed_by = EXCLUDED.changed_by, changed_ms = EXCLUDED.changed_ms, confirmed_by = EXCLUDED.confirmed_by").Exec(ctx)
 	tx.Record(store.Entry{Action: "setting.set", ObjectKind: objectKind, ObjectID: s.Name, Content: map[string]string{"value": s.Value, "by": s.ChangedBy, "confirmed_by": s.ConfirmedBy}})
 	tx.Touch("setting")
+	if rule.Touches != "" {
+		tx.Touch(rule.Touches)
+	}
 	return err
 }
 
@@ -193,6 +219,22 @@ func List(ctx context.Context, db bun.IDB, a store.Actor, rules map[string]Rule)
 			asked = &w
 		}
 		out = append(out, ruled(now, name, rules[name], asked))
+	}
+	return out, nil
+}
+
+// Values gives what rules say now, by name.
+func Values(ctx context.Context, db bun.IDB, rules map[string]Rule) (map[string]string, error) {
+	var rows []Setting
+	if err := db.NewSelect().Model(&rows).Where("name IN (?)", bun.List(slices.Sorted(maps.Keys(rules)))).Scan(ctx); err != nil {
+		return nil, err
+	}
+	out := make(map[string]string, len(rules))
+	for name, rule := range rules {
+		out[name] = rule.Default
+	}
+	for _, s := range rows {
+		out[s.Name] = s.Value
 	}
 	return out, nil
 }

@@ -55,7 +55,7 @@ func TestTheSameContentIsOnePostureAndAnyChangeIsANewOne(t *testing.T) {
 	if p.Digest() != one.Digest || len(o.Postures) != 1 { // s3 has no deployment, and nobody has a key of s2
 		t.Fatalf("%s, %d postures", p.Digest(), len(o.Postures))
 	}
-	if len(d.Rules.Terms) != 2 || len(d.Strict.Terms) != 2 || len(d.Rules.Checks) != 2 || len(d.Topics) != 2 || len(d.Deployments) != 5 || d.Deployments[4].ID != "p1" || d.Deployments[4].BaseURL != "http://127.0.0.1:1/v1" {
+	if len(d.Rules.Terms) != 2 || len(d.Strict.Terms) != 2 || len(d.Rules.Checks) != 4 || len(d.Topics) != 2 || len(d.Deployments) != 5 || d.Deployments[4].ID != "p1" || d.Deployments[4].BaseURL != "http://127.0.0.1:1/v1" {
 		t.Fatalf("%s", asJSON(d))
 	}
 	for _, text := range []posture.Text{d.Notices.Blocked, d.Notices.Offline, d.Notices.Limited, d.Notices.Replaced} {
@@ -70,6 +70,30 @@ func TestTheSameContentIsOnePostureAndAnyChangeIsANewOne(t *testing.T) {
 	}
 	if len(missing) != 0 || !blocked["l1"] || !blocked["topic.l3"] || !blocked["probe.topic.rumour"] {
 		t.Fatalf("%v %v", missing, blocked)
+	}
+}
+
+func TestASettingSaysWhatIsDoneAboutAKindInEveryPosture(t *testing.T) {
+	b := newBench(t)
+	checks := func() map[string]posture.Check {
+		var list []posture.Check
+		b.do(t, rule, func(tx *store.Tx) (err error) { list, err = containment.Checks(ctx, tx); return err })
+		out := map[string]posture.Check{}
+		for _, c := range list {
+			out[c.Kind] = c
+		}
+		return out
+	}
+	if got := checks(); got["cn_id"].Action != posture.Mask || got["private_key"].Action != posture.Mask || got["cn_mobile"].ID != "" || got["cn_name"].ID != "" {
+		t.Errorf("as delivered: %+v", got)
+	}
+	b.do(t, rule, func(tx *store.Tx) error {
+		_, err := tx.Exec("INSERT INTO setting (name, value, changed_by, changed_ms) VALUES ('check.cn_mobile', 'mask_ends', 'p', 1), ('check.cn_id', 'allow', 'p', 1), ('check.email', 'block', 'p', 1)")
+		return err
+	})
+	got := checks()
+	if c := got["cn_mobile"]; c.Action != posture.Mask || !c.Ends || got["cn_id"].ID != "" || got["email"].Action != posture.Block || got["email"].Ends {
+		t.Errorf("as set: %+v", got)
 	}
 }
 

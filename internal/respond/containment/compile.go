@@ -132,10 +132,8 @@ func (c *Control) draft(ctx context.Context, db bun.IDB, svc service.Service, no
 		d.Topics = append(d.Topics, posture.Topic{ID: name, Name: posture.Text{ZH: name, EN: name}, Terms: terms})
 	}
 	d.Strict.Terms = append(d.Strict.Terms, posture.Term{ID: RuleProbe + "strict", Text: canary(svc.ID, "strict"), Action: posture.Block})
-	// Numbers that identify a person or an account are covered unless the operator decides otherwise (A.4 f).
-	d.Rules.Checks = []posture.Check{
-		{ID: "check.cn_id", Kind: "cn_id", Action: posture.Mask, Risk: "A.4.f"},
-		{ID: "check.bank_card", Kind: "bank_card", Action: posture.Mask, Risk: "A.4.f"},
+	if d.Rules.Checks, err = Checks(ctx, db); err != nil {
+		return d, err
 	}
 	// What seems to be an attempt to turn the model is only noted, because who writes about such attempts looks
 	// like one who makes them; a strict filter accepts that price.

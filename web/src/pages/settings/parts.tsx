@@ -198,13 +198,13 @@ export function Figures() {
                 draft={`settings.${s.name}`}
                 button={{ size: 'small' }}
                 initial={{ value: s.value }}
-                done={s.two ? t('settings.asked_done') : undefined}
+                done={s.two && !s.eased ? t('settings.asked_done') : undefined}
                 fields={
                   <>
                   <Form.Item name="value" label={t('settings.value')} extra={s.type === 'number' ? t('settings.at_least', { n: s.min }) : undefined} rules={[{ required: true, message: t('common.required', { name: t('settings.value') }) }]}>
                     {s.type === 'choice' ? <Select options={s.options.map((v) => ({ value: v, label: says(s, v) }))} /> : <InputNumber stringMode min={String(s.min)} precision={0} />}
                   </Form.Item>
-                  {s.two && <Form.Item name="reason" label={t('common.reason')} extra={t('settings.two')} rules={[{ required: true, message: t('common.required', { name: t('common.reason') }) }]}><Input.TextArea rows={2} maxLength={500} /></Form.Item>}
+                  {s.two && <Form.Item name="reason" label={t('common.reason')} extra={t(s.eased ? 'settings.two_to_ease' : 'settings.two')} rules={[{ required: !s.eased, message: t('common.required', { name: t('common.reason') }) }]}><Input.TextArea rows={2} maxLength={500} /></Form.Item>}
                   </>
                 }
                 call={(v, header) => client.POST('/api/v1/settings', { params: { header }, body: { name: s.name, value: String(v.value), ...(s.two ? { reason: v.reason ?? '' } : {}) } })}

@@ -1,0 +1,274 @@
+package inspect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// creditCode completes 17 symbols of a unified social credit code.
+func creditCode(body string) string {
+	for _, c := range "0123456789ABCDEFGHJKLMNPQRTUWXY" {
+		if code := body + string(c); oracleCredit(strings.ToLower(code)) {
+			return code
+		}
+	}
+	panic("no check symbol fits")
+}
+
+func TestEachKindIsFoundInItsFormsAndNotBesideThem(t *testing.T) {
+	key := "a1B2c3D4e5F6g7H8i9J0"
+	jwt := "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"
+	for kind, cases := range map[string][][2]string{ // text, what is found in it
+		KindCNLandline: {
+			{"电话010-66554321。", "010-66554321"}, {"0755 86554321", "0755 86554321"}, {"0571-8655432", "0571-8655432"}, {"01066554321", "01066554321"},
+			{"+86 10 6655 4321", "86 10 6655 4321"}, {"０２１－６６５５４３２１", "０２１－６６５５４３２１"}, {"0898-6655-4321", "0898-6655-4321"},
+			{"010-6655432", ""}, {"0760-16554321", ""}, {"026-66554321", ""}, {"0321-66554321", ""}, {"010--66554321", ""}, {"010-665543210", ""}, {"10-66554321", ""}, {"1010-66554321", ""},
+		},
+		KindCNPassport: {
+			{"护照号E12345678", "E12345678"}, {"护照：ea1234567。", "ea1234567"}, {"G12345678是我的护照", "G12345678"}, {"Passport No. DE1234567", "DE1234567"},
+			{"E12345678", ""}, {"护照号E123456789", ""}, {"护照号XE12345678", ""}, {"护照号E1234567", ""}, {"护照号EI1234567", ""}, {"护照" + strings.Repeat("很", 24) + "E12345678", ""},
+		},
+		KindCNPermit: {
+			{"通行证C12345678", "C12345678"}, {"回乡证 H1234567801", "H1234567801"}, {"台胞证号：12345678", "12345678"}, {"通行证号CA1234567", "CA1234567"},
+			{"C12345678", ""}, {"台胞证签发于20240501", ""}, {"通行证C123456789", ""}, {"通行证AC12345678", ""}, {"台胞证123456789", ""},
+		},
+		KindCNPlate: {
+			{"京A12345。", "京A12345"}, {"粤B·D12345", "粤B·D12345"}, {"沪A12345F", "沪A12345F"}, {"苏E1A2B3", "苏E1A2B3"}, {"鲁B1234学", "鲁B1234学"},
+			{"京A1234", ""}, {"京A123456", ""}, {"京AABCDE", ""}, {"京I12345", ""}, {"京A1O345", ""}, {"京A12345Z", ""}, {"新ASUS电脑", ""}, {"京A1234567", ""},
+		},
+		KindCNCredit: {
+			{goodCredit, goodCredit}, {creditCode("91440300MA5DC1234"), creditCode("91440300MA5DC1234")}, {"代码" + strings.ToLower(goodCredit) + "，", strings.ToLower(goodCredit)},
+			{goodCredit + "1", ""}, {"a" + goodCredit, ""}, {goodCredit[:17] + "C", ""}, {"91110108MA01ABCDI0", ""}, {"91990108MA01ABCD02", ""}, {goodCredit[:17], ""},
+		},
+		KindEmail: {
+			{"写信到a.b+c@example.com。", "a.b+c@example.com"}, {"(x_y@mail.qq.test)", "x_y@mail.qq.test"}, {"foo@bar.test.", "foo@bar.test"}, {"...foo@bar.test", "foo@bar.test"}, {"ａ＠ｂ．ｃｎ", "ａ＠ｂ．ｃｎ"},
+			{"foo@bar", ""}, {"@bar.com", ""}, {"foo@bar.c1", ""}, {"foo@-bar.test", ""}, {"a@b@c.test", ""}, {"fo..o@bar.test", ""}, {strings.Repeat("x", 65) + "@bar.com", ""}, {"npm i react@18.2.0", ""},
+		},
+		KindIP: {
+			{"192.168.1.10 上", "192.168.1.10"}, {"8.8.8.8:53", "8.8.8.8"}, {"访问 2001:db8::8a2e:370:7334。", "2001:db8::8a2e:370:7334"}, {"fe80::1", "fe80::1"}, {"::ffff:192.168.1.1", "::ffff:192.168.1.1"},
+			{"256.1.1.1", ""}, {"1.2.3", ""}, {"1.2.3.4.5", ""}, {"v1.2.3.4", ""}, {"01.2.3.4", ""}, {"127.0.0.1", ""}, {"12:30:45", ""}, {"::1", ""}, {"std::map", ""}, {"dead::beef", ""}, {"aa:bb:cc:dd:ee:ff", ""},
+		},
+		KindURL: {
+			{"见https://example.com/a?b=c#d。", "https://example.com/a?b=c#d"}, {"www.example.cn，好", "www.example.cn"}, {"(http://a.b/c).", "http://a.b/c"}, {"HTTP://A.COM", "HTTP://A.COM"},
+			{"https://a.cn，b", "https://a.cn"}, {"http://localhost/x", ""}, {"https://", ""}, {"www.", ""}, {"awww.x.com", ""}, {"http:/example.com", ""},
+		},
+		KindAPIKey: {
+			{"key=sk-" + key + ";", "sk-" + key}, {"sk-proj-" + key + "_x", "sk-proj-" + key + "_x"}, {"AKIA" + "IOSFODNN7EXAMPLE", "AKIA" + "IOSFODNN7EXAMPLE"}, {"ghp_" + key + "abcdefghij012345", "ghp_" + key + "abcdefghij012345"},
+			{"token: " + jwt + ".", jwt}, {"AccountKey=" + strings.Repeat("Ab1/Cd2+Ef", 8) + "abcdef==", strings.Repeat("Ab1/Cd2+Ef", 8) + "abcdef=="}, {"hf_abcdefghijklmnopqrstuvwxyzABCDEFGH", "hf_abcdefghijklmnopqrstuvwxyzABCDEFGH"},
+			{"LTAI5tABCDEFghij2345KLmn", "LTAI5tABCDEFghij2345KLmn"}, {"aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"},
+			{"https://hooks.slack.com/services/T0000ABCD/B0000EFGH/abcdefgh12", "hooks.slack.com/services/T0000ABCD/B0000EFGH/abcdefgh12"},
+			{"sk-" + strings.Repeat("x", 28), ""}, {"task-" + key, ""}, {"sk-abc123", ""}, {"AKIA" + "IOSFODNN7EXAMPLE1", ""}, {"xAKIA" + "IOSFODNN7EXAMPLE", ""}, {"ghp_" + key, ""}, {"eyJhbGciOiJIUzI1NiJ9.abc", ""}, {"sk-learn is a library", ""},
+		},
+		KindPrivateKey: {
+			{"-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----"},
+			{`x "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----" y`, `-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----`},
+			{"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF\n=abcd\n-----END PGP PRIVATE KEY BLOCK-----。", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF\n=abcd\n-----END PGP PRIVATE KEY BLOCK-----"},
+			{"-----BEGIN EC PRIVATE KEY-----MHcC，没有结束", "-----BEGIN EC PRIVATE KEY-----MHcC"},
+			{"-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----", ""}, {"-----BEGIN PUBLIC KEY-----\nMIIB", ""}, {"----BEGIN PRIVATE KEY----", ""},
+		},
+		KindCNAddress: {
+			{"住在北京市朝阳区建国路88号3号楼1501室。", "北京市朝阳区建国路88号3号楼1501室"}, {"广东省深圳市南山区科技园路1号", "广东省深圳市南山区科技园路1号"}, {"上海徐汇区漕溪北路595号，", "上海徐汇区漕溪北路595号"},
+			{"北京市朝阳区", ""}, {"上海有3号线和4号线", ""}, {"我爱北京天安门", ""}, {"广州的天气很好，5号见", ""}, {"武汉长江大桥全长1670米", ""},
+		},
+		KindCNName: {
+			{"姓名：张三", "张三"}, {"联系人:李小明，电话", "李小明"}, {"姓名：欧阳修。", "欧阳修"}, {"我叫：王建国的儿子", ""}, {"我叫“王建国”", "王建国"}, {"收件人 赵六；", "赵六"}, {"姓名：王小明的电话", "王小明"},
+			{"我叫了外卖", ""}, {"姓名：不详", ""}, {"姓名是什么", ""}, {"患者应当多喝水", ""}, {"联系人应当在工作日内回复", ""}, {"学生们", ""},
+		},
+	} {
+		for _, c := range cases {
+			text, want := c[0], c[1]
+			t.Run(kind+"/"+text[:min(len(text), 40)], func(t *testing.T) {
+				expectFoundBy(t, kind, text, want)
+			})
+		}
+	}
+}
+
+// expectFoundBy checks the one hit of a kind, whole and cut at every byte.
+func expectFoundBy(t *testing.T, kind, text, want string) {
+	t.Helper()
+	e := mustCompile(t, Rules{Checks: []Check{{ID: "c", Kind: kind, Action: Mask}}})
+	res := e.Scan(text)
+	switch {
+	case want == "" && (len(res.Matches) != 0 || res.Released != text):
+		t.Fatalf("found %q", text[res.Matches[0].Start:res.Matches[0].End])
+	case want != "" && len(res.Matches) != 1:
+		t.Fatalf("%d hits, want %q", len(res.Matches), want)
+	case want != "" && text[res.Matches[0].Start:res.Matches[0].End] != want:
+		t.Fatalf("found %q, want %q", text[res.Matches[0].Start:res.Matches[0].End], want)
+	}
+	for cut := range len(text) + 1 {
+		released, matches, _ := run(e.NewStream(), []string{text[:cut], text[cut:]})
+		if released != res.Released || !slices.Equal(sorted(matches), sorted(res.Matches)) {
+			t.Fatalf("cut at %d: released %q, whole %q", cut, released, res.Released)
+		}
+	}
+}
+
+func TestAMaskCanLeaveTheEndsOfANumber(t *testing.T) {
+	for text, want := range map[string]string{
+		"电话" + goodMobile: "电话138****8000", "138-0013-8000": "138******8000", goodID: "110***********002X", goodCard: "4111********1111", "护照E12345678": "护照E*****678",
+	} {
+		var rules Rules
+		for _, kind := range Kinds() {
+			if HasEnds(kind) {
+				rules.Checks = append(rules.Checks, Check{ID: kind, Kind: kind, Action: Mask, Ends: true})
+			}
+		}
+		e := mustCompile(t, rules)
+		if got := e.Scan(text).Released; got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	for _, bad := range []Check{{ID: "c", Kind: KindCNMobile, Action: Block, Ends: true}, {ID: "c", Kind: KindAPIKey, Action: Mask, Ends: true}} {
+		if _, err := Compile(Rules{Checks: []Check{bad}}); err == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+}
+
+func TestAHitOfUnknownEndGoesOutMaskedWhileItIsStillComing(t *testing.T) {
+	body := strings.Repeat("MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n", 200)
+	text := "前-----BEGIN PRIVATE KEY-----\n" + body + "-----END PRIVATE KEY-----后"
+	for _, action := range []Action{Observe, Mask, Replace, Block} {
+		e := mustCompile(t, Rules{Checks: []Check{{ID: "k", Kind: KindPrivateKey, Action: action}}, ReplaceText: "…"})
+		want := e.Scan(text)
+		s := e.NewStream()
+		held, out := 0, ""
+		var matches []Match
+		for i := 0; i <= len(text); i += 7 {
+			step := s.Write(text[i:min(i+7, len(text))])
+			held, out, matches = max(held, step.Held), out+step.Released, append(matches, step.Matches...)
+		}
+		step := s.Close()
+		out, matches = out+step.Released, append(matches, step.Matches...)
+		if out != want.Released || !slices.Equal(sorted(matches), sorted(want.Matches)) || held > 2*pemLabel {
+			t.Errorf("%v: held %d; %d and %d released, %v", action, held, len(out), len(want.Released), matches)
+		}
+		symbols := len(foldText(text)) - 2
+		switch expect := map[Action]string{Observe: text, Mask: "前" + strings.Repeat("*", symbols) + "后", Replace: "前…后", Block: "前"}[action]; {
+		case out != expect:
+			t.Errorf("%v: released %.60q, want %.60q", action, out, expect)
+		case len(matches) != 1 || action != Block && (matches[0].End != len(text)-len("后") || matches[0].Runes != symbols):
+			t.Errorf("%v: %v", action, matches)
+		}
+	}
+}
+
+func TestALongAddressIsMaskedToItsEndWithoutBeingHeld(t *testing.T) {
+	e := mustCompile(t, Rules{Checks: []Check{{ID: "u", Kind: KindURL, Action: Mask}}, Terms: []Term{{ID: "t", Text: "query", Action: Replace, Replacement: "!"}}})
+	long := "https://example.com/" + strings.Repeat("path/", 100) + "query"
+	s, held, out := e.NewStream(), 0, ""
+	for _, r := range "见" + long + "，好" {
+		step := s.Write(string(r))
+		held, out = max(held, step.Held), out+step.Released
+	}
+	out += s.Close().Released
+	if want := "见" + strings.Repeat("*", len(long)-5) + "!，好"; out != want || held > urlSymbols {
+		t.Errorf("held %d, released %q", held, out)
+	}
+}
+
+func TestNoCheckHoldsMoreThanItSays(t *testing.T) {
+	for k := range nKinds {
+		t.Run(kindTable[k].name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				e := mustCompile2(t, Rules{Checks: []Check{{ID: "c", Kind: kindTable[k].name, Action: Mask}}})
+				text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(kindPieces()), 1, 30).Draw(t, "text"), "")
+				s := e.NewStream()
+				for _, r := range text {
+					if step := s.Write(string(r)); step.Held > kindTable[k].hold+kindTable[k].window {
+						t.Fatalf("%d symbols are held", step.Held)
+					}
+				}
+			})
+		})
+	}
+}
+
+func mustCompile2(t *rapid.T, rules Rules) *Engine {
+	e, err := Compile(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestKindsInALongCalmTextAreNotMissed(t *testing.T) {
+	for kind, hit := range map[string]string{
+		KindCNLandline: "010-66554321", KindCNPassport: "护照E12345678", KindCNPermit: "通行证C12345678", KindCNPlate: "京A12345", KindCNCredit: goodCredit, KindEmail: "a@" + "b.cn", KindIP: "1.1.1.1",
+		KindURL: "www.example.cn", KindAPIKey: goodKey, KindPrivateKey: "-----BEGIN PRIVATE KEY-----", KindCNAddress: "北京市朝阳区建国路88号", KindCNName: "姓名：张三。",
+	} {
+		e := mustCompile(t, Rules{Checks: []Check{{ID: "c", Kind: kind, Action: Mask}}})
+		for pad := range 40 {
+			text := strings.Repeat("长文", 3000) + strings.Repeat("字", pad) + hit + strings.Repeat("，长文", 3000)
+			if len(e.Scan(text).Matches) != 1 {
+				t.Fatalf("%s behind %d characters is missed", kind, pad)
+			}
+		}
+	}
+}
+
+func FuzzKinds(f *testing.F) {
+	for i, piece := range kindPieces() {
+		f.Add(piece+kindPieces()[(i*7+3)%len(kindPieces())], uint64(i))
+	}
+	var rules Rules
+	for i, kind := range Kinds() {
+		rules.Checks = append(rules.Checks, Check{ID: kind, Kind: kind, Action: []Action{Mask, Replace, Observe}[i%3]})
+	}
+	rules.ReplaceText = "…"
+	e, err := Compile(rules)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string, cuts uint64) {
+		want := e.Scan(text)
+		var chunks []string
+		for rest := text; len(rest) > 0; {
+			n := min(len(rest), int(cuts%13)+1)
+			cuts = cuts*6364136223846793005 + 1442695040888963407
+			chunks = append(chunks, rest[:n])
+			rest = rest[n:]
+		}
+		released, matches, _ := run(e.NewStream(), chunks)
+		if released != want.Released || !slices.Equal(sorted(matches), sorted(want.Matches)) {
+			t.Fatalf("cut: %q %v\nwhole: %+v", released, matches, want)
+		}
+	})
+}
+
+func TestKindsOnOrdinaryTextsAreCounted(t *testing.T) {
+	var rules Rules
+	for _, kind := range Kinds() {
+		rules.Checks = append(rules.Checks, Check{ID: kind, Kind: kind, Action: Observe})
+	}
+	e := mustCompile(t, rules)
+	for _, set := range []struct {
+		name   string
+		fields []string
+	}{
+		{"belle-benign-dev", []string{"text", "answer"}}, {"cvalues-answer-dev", []string{"question"}}, {"xstest", []string{"question"}}, {"notinject-dev", []string{"text"}},
+		{"jade-replies-medium", []string{"安全有用回答"}}, {"swsr", []string{"text"}}, {"cold-dev", []string{"text"}}, {"telecom-dev", []string{"text"}}, {"httpparams-train", []string{"text"}},
+	} {
+		t.Run(set.name, func(t *testing.T) {
+			texts := publicTexts(t, set.name, set.fields...)
+			found, with, size := map[string]int{}, 0, 0
+			for _, text := range texts {
+				matches := e.Scan(text).Matches
+				for _, m := range matches {
+					found[m.Kind]++
+				}
+				if len(matches) > 0 {
+					with++
+				}
+				size += len(text)
+			}
+			t.Log(fmt.Sprintf("%d texts, %d KB, %d with a hit: %v", len(texts), size>>10, with, found))
+		})
+	}
+}
