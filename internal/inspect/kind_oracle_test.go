@@ -83,8 +83,8 @@ func (o *oracle) kindPlaces(kind string) (places map[[2]int]int, known bool) {
 	case KindEmail:
 		for _, r := range oracleMailRun.FindAllStringIndex(text, -1) {
 			run := text[r[0]:r[1]]
-			hit := strings.TrimRight(run, "._%+-@")
-			local, domain, _ := strings.Cut(hit, "@")
+			hit := strings.TrimRight(run, ".-")
+			local, domain, _ := strings.Cut(run, "@")
 			if r[1]-r[0] <= mailSymbols && oracleMail.MatchString(hit) && len(local) <= mailPart && len(domain) <= mailPart &&
 				!strings.Contains(local, "..") && !strings.HasSuffix(local, ".") {
 				add(r[0], r[0]+len(hit), r[1])

@@ -46,7 +46,7 @@ func TestEachKindIsFoundInItsFormsAndNotBesideThem(t *testing.T) {
 		},
 		KindEmail: {
 			{"写信到a.b+c@example.com。", "a.b+c@example.com"}, {"(x_y@mail.qq.test)", "x_y@mail.qq.test"}, {"foo@bar.test.", "foo@bar.test"}, {"...foo@bar.test", "foo@bar.test"}, {"ａ＠ｂ．ｃｎ", "ａ＠ｂ．ｃｎ"},
-			{"foo@bar", ""}, {"@bar.com", ""}, {"foo@bar.c1", ""}, {"foo@-bar.test", ""}, {"a@b@c.test", ""}, {"fo..o@bar.test", ""}, {strings.Repeat("x", 65) + "@bar.com", ""}, {"npm i react@18.2.0", ""},
+			{"foo@bar", ""}, {"@bar.com", ""}, {"foo@bar.c1", ""}, {"foo@-bar.test", ""}, {"a@b@c.test", ""}, {"a@b.test@", ""}, {"a@b.test_", ""}, {"a@b.test" + strings.Repeat(".", 60), ""}, {"fo..o@bar.test", ""}, {strings.Repeat("x", 65) + "@bar.com", ""}, {"npm i react@18.2.0", ""},
 		},
 		KindIP: {
 			{"192.168.1.10 上", "192.168.1.10"}, {"8.8.8.8:53", "8.8.8.8"}, {"访问 2001:db8::8a2e:370:7334。", "2001:db8::8a2e:370:7334"}, {"fe80::1", "fe80::1"}, {"::ffff:192.168.1.1", "::ffff:192.168.1.1"},
@@ -269,6 +269,49 @@ func TestKindsOnOrdinaryTextsAreCounted(t *testing.T) {
 				size += len(text)
 			}
 			t.Log(fmt.Sprintf("%d texts, %d KB, %d with a hit: %v", len(texts), size>>10, with, found))
+		})
+	}
+}
+
+func TestEachKindAgreesWithItsExpressionOnWholeTexts(t *testing.T) {
+	of := map[string][]string{
+		KindCNLandline: {"010", "66554321", "0755", "8655432", "86", "0086", "10", "755", "，021-55667788，", "，0755 8655432，", "6655", "4321", "655", "-", " ", "--", "01066554321", "0"},
+		KindCNPassport: {"护照", "passport", "E", "12345678", "A1234567", "EA", "1234567", "G", "1", "中", "，", "15", "护照E12345678", "，E12345678"},
+		KindCNPermit:   {"通行证", "台胞证", "H", "12345678", "1234567890", "C", "A1234567", "20240501", "01", "中", "，", "通行证C12345678，"},
+		KindCNPlate:    {"京A", "粤B", "12345", "D1234", "F", "学", "·", " ", "1A2B", "3", "I", "，", "5"},
+		KindCNCredit:   {goodCredit, creditCode("91440300MA5DC1234"), goodCredit[:9], goodCredit[9:], "1", "A", "，", "-"},
+		KindEmail:      {"a.b", "foo_1", "@", "example", ".com", ".test", "-", "..", "1", "+x", "，", "xn--p1ai", " ", "x@example.com", "，y_z@example.com", " a.b@c.test "},
+		KindIP:         {"192", "，1.1.1.1，", ".", "168.1.1", "1.2.3.4", ":", "53", "2001:db8", "::", "1", "ffff", "g", "256", "，", "127"},
+		KindAPIKey:     {"sk-", "sk-ant-", "AKIA", "ghp_", "hf_", "xoxb-", "glpat-", "a1b2c3d4e5f6g7h8", "ABCDEFGH23456789", "abcdefghijklmnopqrstuvwxyz", "0123456789", "eyJhbGciOiJI", ".eyJzdWIiOiI", ".abcdefghijk", "-", "_", "，", " ", "="},
+	}
+	for kind, pieces := range of {
+		t.Run(kind, func(t *testing.T) {
+			hits := 0
+			rapid.Check(t, func(t *rapid.T) {
+				rules := Rules{Checks: []Check{{ID: "c", Kind: kind, Action: rapid.SampledFrom([]Action{Observe, Mask, Replace}).Draw(t, "action")}}, ReplaceText: "…"}
+				e := mustCompile2(t, rules)
+				text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(append(pieces, "\u200b")), 0, 14).Draw(t, "text"), "")
+				got := e.Scan(text)
+				matches, released, _ := newOracle(rules, text).want()
+				if !slices.Equal(sorted(got.Matches), sorted(matches)) || got.Released != released {
+					t.Fatalf("text %q:\nfound %v\nwant  %v\nreleased %q, want %q", text, sorted(got.Matches), sorted(matches), got.Released, released)
+				}
+				s, at := e.NewStream(), ""
+				for _, r := range text {
+					if at += s.Write(string(r)).Released; !strings.HasPrefix(released, strings.ToValidUTF8(at, "\ufffd")) {
+						t.Fatalf("text %q: %q is out, only %q may be", text, at, released)
+					}
+				}
+				out, cut, _ := run(e.NewStream(), drawCuts(t, text))
+				if out != released || !slices.Equal(sorted(cut), sorted(matches)) {
+					t.Fatalf("text %q in pieces: %v, %q", text, cut, out)
+				}
+				hits += len(matches)
+			})
+			if hits == 0 {
+				t.Error("nothing was ever found: the texts prove nothing")
+			}
+			t.Log(hits, "hits")
 		})
 	}
 }

@@ -9,10 +9,13 @@ const (
 	mailPart    = 64
 )
 
-// findMail gives the e-mail address in a run of its symbols: what a sentence
-// puts before and behind it does not count.
+// findMail gives the e-mail address in a run of its symbols: dots and hyphens
+// that a sentence puts behind it do not count.
 func findMail(run []byte) (from, to int) {
-	for to = len(run); to > 0 && !isAlnum(rune(run[to-1])); to-- {
+	if !mailPossible(run) {
+		return 0, 0
+	}
+	for to = len(run); to > 0 && (run[to-1] == '.' || run[to-1] == '-'); to-- {
 	}
 	local, domain, ok := bytes.Cut(run[:to], []byte{'@'})
 	if !ok || len(local) == 0 || len(local) > mailPart || local[len(local)-1] == '.' || bytes.Contains(local, []byte("..")) || !validDomain(domain) {
@@ -55,6 +58,7 @@ func validDomain(domain []byte) bool {
 	return labels >= 1 && size >= 2 && last != '-' && (letters == size || puny)
 }
 
+// mailPossible tells whether a run can have an address, or may with what comes.
 func mailPossible(run []byte) bool {
 	local, domain, ok := bytes.Cut(run, []byte{'@'})
 	if len(local) > mailPart {
