@@ -137,6 +137,15 @@ func TestALongTextDoesNotPileUpWhatConditionsMayAskFor(t *testing.T) {
 	}
 }
 
+func TestATextOfNothingButTriggersCostsNoMemoryForEach(t *testing.T) {
+	e := mustCompile(t, Rules{Sets: []Set{{Name: "a", Words: []string{"甲"}}, {Name: "b", Words: []string{"乙"}}},
+		Rules: []Rule{{ID: "r", Find: "a", When: `b within 100 and "丙" within 100`, Action: Observe}}})
+	text := strings.Repeat("甲乙", 5000)
+	if n := testing.AllocsPerRun(3, func() { e.Scan(text) }); n > 200 {
+		t.Errorf("%.0f allocations for 5,000 places", n)
+	}
+}
+
 func TestCompileNamesTheRuleAndTheFieldThatIsWrong(t *testing.T) {
 	sets := []Set{{Name: "s", Words: []string{"测试违禁词甲"}}, {Name: "empty", Words: []string{"\u200b"}}}
 	good := Rule{ID: "good", Find: "s", Action: Mask}
