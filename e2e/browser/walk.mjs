@@ -29,8 +29,11 @@ class Walk {
 
   /** act presses a button of a panel, fills in the form that opens, and sends it. Fields are by label: text, or {pick} of choices. */
   async act(where, button, fields = {}, submit = zh('common.submit')) {
-    await where.getByRole('button', { name: button instanceof RegExp ? button : said(button) }).first().click()
+    const opens = where.getByRole('button', { name: button instanceof RegExp ? button : said(button) }).first()
     const form = this.page.locator('.ant-modal').filter({ visible: true }).last() // panels are drawers, forms are not
+    await opens.click()
+    // The page may be drawn anew under the finger; whoever sees no form presses again.
+    if (!(await form.waitFor({ timeout: 5000 }).then(() => true, () => false))) await opens.click()
     for (const [label, value] of Object.entries(fields)) {
       if (typeof value === 'string') await form.getByLabel(label, { exact: true }).fill(value)
       else await this.pick(form, label, value.pick)
