@@ -241,7 +241,7 @@ func TestScanAgreesWithBruteForce(t *testing.T) {
 			t.Fatalf("text %q: released %q, want %q (exact %v)", text, got.Released, released, exact)
 		}
 	})
-	if hits == 0 || related == 0 {
+	if hits == 0 || related == 0 && !testing.Short() { // which draws a fifth
 		t.Fatal("no rule was ever hit: the texts prove nothing")
 	}
 	t.Log(found)
