@@ -218,7 +218,7 @@ func TestVerdictAndReleasedTextDoNotDependOnTheCut(t *testing.T) {
 
 func TestScanAgreesWithBruteForce(t *testing.T) {
 	hits, related, found := 0, 0, map[string]int{}
-	rapid.Check(t, func(t *rapid.T) {
+	agree := func(t *rapid.T) {
 		rules := plainRules(t)
 		e, err := Compile(rules)
 		if err != nil {
@@ -240,8 +240,11 @@ func TestScanAgreesWithBruteForce(t *testing.T) {
 		if exact && got.Released != released || !strings.HasPrefix(released, got.Released) {
 			t.Fatalf("text %q: released %q, want %q (exact %v)", text, got.Released, released, exact)
 		}
-	})
-	if hits == 0 || related == 0 && !testing.Short() { // which draws a fifth
+	}
+	for n := 0; n == 0 || n < 20 && (hits == 0 || related == 0); n++ { // hits by a rule are rare
+		rapid.Check(t, agree)
+	}
+	if hits == 0 || related == 0 {
 		t.Fatal("no rule was ever hit: the texts prove nothing")
 	}
 	t.Log(found)
@@ -250,6 +253,7 @@ func TestScanAgreesWithBruteForce(t *testing.T) {
 // The lexicon finds in a whole text, by another way, what a stream finds.
 func TestStreamFindsWhatTheLexiconFinds(t *testing.T) {
 	found := map[match.Via]int{}
+	planted, draws := []string{"", "，zhongwen", "，氵去中", "，种文中", "，zhōng wén "}, 0
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
 		rules.Checks, rules.Rules = nil, nil
@@ -262,7 +266,8 @@ func TestStreamFindsWhatTheLexiconFinds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := drawText(t) + rapid.SampledFrom([]string{"", "", "zhongwen", "氵去中", "种文中", "zhōng wén "}).Draw(t, "planted")
+		text := drawText(t) + planted[draws%len(planted)]
+		draws++
 		var want []string
 		for _, h := range e.lexicon.Scan(nil, text) {
 			want = append(want, fmt.Sprint(h.Start, h.End, rules.Terms[h.Entry].ID, h.Gap, h.Via))
