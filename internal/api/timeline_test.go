@@ -31,7 +31,8 @@ func (b *bench) storyOf(t testing.TB, role, incident, query string) (s story) {
 func TestATimelineTellsWhatHangsOnTheIncidentToWhoMayReadIt(t *testing.T) {
 	b := newBench(t)
 	b.world(t)
-	b.exec(t, "UPDATE anomaly SET state = 'promoted', incident_id = 'RWinc' WHERE id = 'RWanomaly'",
+	// No gateway acknowledges an order that has ended, which would be one entry more.
+	b.exec(t, "UPDATE disposal_order SET state = 'lifted' WHERE id = 'RWorder'", "UPDATE anomaly SET state = 'promoted', incident_id = 'RWinc' WHERE id = 'RWanomaly'",
 		`INSERT INTO anomaly (id, number, kind, service_id, rule_id, fingerprint, state, first_ms, last_ms, opened_ms, merged_into) VALUES ('RWmerged', 'AN-Y', 'real', '`+b.svc+`', 'r', 'f2', 'merged', 1, 1, 1, 'RWanomaly')`)
 	say := func(kind, id, scope string, content any) {
 		b.write(t, func(tx *store.Tx) error {
