@@ -52,15 +52,24 @@ func (l *Leases) Run(ctx context.Context) error {
 		return nil
 	}
 	defer end()
-	// While every control was down nobody could renew a lease; whoever lives has one lease's time to say so.
-	judge := clock.Ms(l.st.Clock()) + LeaseMs
+	// While control was down, the store away or the clock stepped nobody could renew a lease; whoever lives has one lease's time
+	// to say so.
+	was := clock.Ms(l.st.Clock())
+	judge := was + LeaseMs
 	for {
+		now := clock.Ms(l.st.Clock())
+		if now-was > 2*LeaseMs {
+			judge = now + LeaseMs
+		}
+		was = now
 		if err := l.renew(ctx); err != nil && ctx.Err() == nil {
 			l.log.Error("the leases of gateways could not be renewed", "error", err)
+			judge = now + LeaseMs
 		}
-		if clock.Ms(l.st.Clock()) >= judge {
+		if now >= judge {
 			if err := l.expire(ctx); err != nil && ctx.Err() == nil {
 				l.log.Error("ended leases of gateways could not be written down", "error", err)
+				judge = now + LeaseMs
 			}
 		}
 		select {
