@@ -55,7 +55,7 @@ func TestTheSameContentIsOnePostureAndAnyChangeIsANewOne(t *testing.T) {
 	if p.Digest() != one.Digest || len(o.Postures) != 1 { // s3 has no deployment, and nobody has a key of s2
 		t.Fatalf("%s, %d postures", p.Digest(), len(o.Postures))
 	}
-	if len(d.Rules.Terms) != 2 || len(d.Strict.Terms) != 2 || len(d.Rules.Checks) != 4 || len(d.Topics) != 2 || len(d.Deployments) != 5 || d.Deployments[4].ID != "p1" || d.Deployments[4].BaseURL != "http://127.0.0.1:1/v1" {
+	if len(d.Rules.Terms) != 2 || len(d.Strict.Terms) != 2 || len(d.Rules.Checks) != 2 || len(d.Topics) != 2 || len(d.Deployments) != 5 || d.Deployments[4].ID != "p1" || d.Deployments[4].BaseURL != "http://127.0.0.1:1/v1" {
 		t.Fatalf("%s", asJSON(d))
 	}
 	for _, text := range []posture.Text{d.Notices.Blocked, d.Notices.Offline, d.Notices.Limited, d.Notices.Replaced} {
@@ -84,7 +84,7 @@ func TestASettingSaysWhatIsDoneAboutAKindInEveryPosture(t *testing.T) {
 		}
 		return out
 	}
-	if got := checks(); got["cn_id"].Action != posture.Mask || got["private_key"].Action != posture.Mask || got["cn_mobile"].ID != "" || got["cn_name"].ID != "" {
+	if got := checks(); got["cn_id"].Action != posture.Mask || got["bank_card"].Action != posture.Mask || got["private_key"].ID != "" || got["cn_mobile"].ID != "" || got["cn_name"].ID != "" {
 		t.Errorf("as delivered: %+v", got)
 	}
 	b.do(t, rule, func(tx *store.Tx) error {

@@ -135,9 +135,6 @@ func (c *Control) draft(ctx context.Context, db bun.IDB, svc service.Service, no
 	if d.Rules.Checks, err = Checks(ctx, db); err != nil {
 		return d, err
 	}
-	// What seems to be an attempt to turn the model is only noted, because who writes about such attempts looks
-	// like one who makes them; a strict filter accepts that price.
-	d.Rules.Injection, d.Strict.Injection = posture.Observe, posture.Block
 	d.Sources = []posture.Source{{Kind: "lexicon", ID: "live", Edition: hex.EncodeToString(edition.Sum(nil)[:8])}}
 	return d, nil
 }
