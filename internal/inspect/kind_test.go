@@ -228,14 +228,7 @@ func FuzzKinds(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, cuts uint64) {
 		want := e.Scan(text)
-		var chunks []string
-		for rest := text; len(rest) > 0; {
-			n := min(len(rest), int(cuts%13)+1)
-			cuts = cuts*6364136223846793005 + 1442695040888963407
-			chunks = append(chunks, rest[:n])
-			rest = rest[n:]
-		}
-		released, matches, _ := run(e.NewStream(), chunks)
+		released, matches, _ := run(e.NewStream(), pieces(text, cuts, 13))
 		if released != want.Released || !slices.Equal(sorted(matches), sorted(want.Matches)) {
 			t.Fatalf("cut: %q %v\nwhole: %+v", released, matches, want)
 		}

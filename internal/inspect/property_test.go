@@ -343,6 +343,16 @@ func TestLeakCheckCatchesAStreamThatHoldsNothing(t *testing.T) {
 	}
 }
 
+// pieces cuts a text into such of one byte to most, as a seed says.
+func pieces(text string, seed, most uint64) (out []string) {
+	for len(text) > 0 {
+		n := min(len(text), int(seed%most)+1)
+		seed = seed*6364136223846793005 + 1442695040888963407
+		out, text = append(out, text[:n]), text[n:]
+	}
+	return out
+}
+
 func FuzzStream(f *testing.F) {
 	f.Add("你好测试违禁词甲！", uint64(1))
 	f.Add("甲乙甲乙丙 4111 1111 1111 1111, "+goodID, uint64(0x0102030405))
@@ -363,14 +373,7 @@ func FuzzStream(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, cuts uint64) {
 		want := e.Scan(text)
-		var chunks []string
-		for rest := text; len(rest) > 0; {
-			n := min(len(rest), int(cuts%11)+1)
-			cuts = cuts*6364136223846793005 + 1442695040888963407
-			chunks = append(chunks, rest[:n])
-			rest = rest[n:]
-		}
-		released, matches, blocked := run(e.NewStream(), chunks)
+		released, matches, blocked := run(e.NewStream(), pieces(text, cuts, 11))
 		if released != want.Released || blocked != (want.Action == Block) || !slices.Equal(sorted(matches), sorted(want.Matches)) {
 			t.Fatalf("cut: %q %v %v\nwhole: %+v", released, matches, blocked, want)
 		}
