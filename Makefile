@@ -2,7 +2,7 @@
 # Every target installs what it needs or says in one sentence what is missing; see scripts/need.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build console check test screens torture bench model lint clean need-go need-node need-browser need-postgres engines tally
+.PHONY: help run build console vet check test screens torture bench model lint clean need-go need-node need-browser need-postgres engines tally
 
 # Caches go to HOME as usual, or into the clone where there is no HOME that can be written.
 ifneq ($(shell d="$$HOME"; [ -n "$$d" ] && { [ -w "$$d" ] || mkdir -p "$$d" 2>/dev/null; } && [ -w "$$d" ] && echo yes),yes)
@@ -34,19 +34,20 @@ run: build ## build, then start a simulated model, Fengsui in front of it and ge
 	@exec bin/fengsui demo $(ARGS)
 
 build: need-go console ## build bin/fengsui, with the console where Node.js 20 is there
-	@go build -o bin/fengsui ./cmd/fengsui
+	@GOGC=400 go build -o bin/fengsui ./cmd/fengsui
 
 console: need-go ## build the console into web/dist; without Node.js 20 it says so and goes on
 	@scripts/console
 
-check: need-go need-node tally ## the quick round before a commit: vet, gofmt, build, short tests
-	@go vet ./...
+vet: need-go ## gofmt and vet of everything, the torture tests too
 	@$(gofmt)
+	@go vet -tags torture ./...
+
+check: need-node vet tally ## the quick round before a commit: gofmt, vet, build, short tests
 	@go build ./...
 	@bin/tally -- -short -p $(strip $(JOBS)) -timeout 2m ./...
 
 test: need-go need-node need-browser need-postgres console tally ## the whole suite: the platform on both databases, the official OpenAI clients for Go and Node, and the console in a browser
-	@go -C tools test ./tally ./deploy
 	@scripts/suite -p $(strip $(JOBS)) -timeout 9m
 
 engines: need-go need-postgres tally ## every test that opens a store, on SQLite and on PostgreSQL, as many on both
@@ -66,11 +67,9 @@ bench: need-go console ## measure; every figure in the documents comes from here
 	@go run ./bench $(ARGS)
 
 model: need-go ## train the classifiers that ship again, from the public samples in SAMPLES, and say how right they are
-	@go run ./bench -only accuracy -samples $(strip $(SAMPLES)) -model internal/inspect/classify/shipped/shipped.model
+	@go run ./bench -only accuracy -samples $(strip $(SAMPLES)) -model internal/inspect/classify/shipped/shipped.model -card docs/models/shipped.md
 
-lint: need-go ## gofmt, vet, the pinned staticcheck, and the pins of stack-critical modules
-	@$(gofmt)
-	@go vet ./...
+lint: vet ## gofmt, vet, the pinned staticcheck, and the pins of stack-critical modules
 	@go -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	@bin/staticcheck ./...
 	@cd tools && ../bin/staticcheck ./...

@@ -26,7 +26,29 @@ func accuracyPart(ctx context.Context, b *bench) ([]table, error) {
 			return nil, err
 		}
 	}
-	return a.tables, nil
+	return a.tables, a.writeCard()
+}
+
+// writeCard puts the tables below the heading Scores of the model card.
+func (a *accuracy) writeCard() error {
+	if a.card == "" {
+		return nil
+	}
+	const heading = "\n## Scores\n"
+	card, err := os.ReadFile(a.card)
+	if err != nil {
+		return err
+	}
+	before, _, found := strings.Cut(string(card), heading)
+	if !found {
+		return fmt.Errorf("-card: %s has no heading Scores", a.card)
+	}
+	var b strings.Builder
+	b.WriteString(before + heading)
+	for _, t := range a.tables {
+		t.section(&b)
+	}
+	return os.WriteFile(a.card, []byte(b.String()), 0o644)
 }
 
 type accuracy struct {
@@ -82,7 +104,7 @@ var measured = []string{"found, own threshold", "false alarms, own threshold", "
 
 // across trains without the set that is tested.
 func (a *accuracy) across() error {
-	registers := []string{"BELLE", "BELLE answers", "JADE safe answers"}
+	registers := []string{"BELLE", "BELLE answers", "JADE safe answers", "own plain", "own plain, to choose by"}
 	injections := append([]string{"JADE questions", "PurpleLlama system", "XSTest safe", "XSTest unsafe"}, registers...)
 	t := table{Part: "accuracy", Title: "Accuracy across sets: trained without the set that is tested", Keys: append([]string{"head", "learned from", "tested on"}, measured...)}
 	for _, c := range []struct {
@@ -109,7 +131,7 @@ func (a *accuracy) across() error {
 		t.Rows = append(t.Rows, row{Keys: append([]string{c.head, strings.Join(c.from, ", "), strings.Join(c.on, ", ")}, keys...), Figures: figures})
 		a.say("       %s from %s", c.head, strings.Join(c.from, ", "))
 	}
-	t.Notes = []string{"Beside the set that is named each learned from harmless text of other registers (BELLE, safe answers of JADE; for injections questions of JADE and XSTest and the system prompts too), never from the set that is tested.",
+	t.Notes = []string{"Beside the set that is named each learned from harmless text of other registers (BELLE, safe answers of JADE, own; for injections questions of JADE and XSTest and the system prompts too), never from the set that is tested.",
 		"Threshold, curve and probabilities were chosen on a tenth of the sets learned from, kept apart by a hash of the text. Calibration error: mean distance of probability and share of right answers.",
 		"Head sex on COLD dev: offensive texts on race and region count as not it."}
 	a.tables = append(a.tables, t)
@@ -119,9 +141,32 @@ func (a *accuracy) across() error {
 // within trains on COLD and tests on its other file, beside plain models of the same file.
 func (a *accuracy) within() error {
 	cold, dev := a.all.of("COLD"), a.all.of("COLD dev")
-	t := table{Part: "accuracy", Title: "Accuracy within a set: COLD, learned from its training file, tested on its other file", Keys: []string{"model", "right at 0.5"}}
-	add := func(name string, f train.Figures) {
-		t.Rows = append(t.Rows, row{Keys: []string{name, train.Share(f.Hits+f.No-f.Alarms, f.Yes+f.No)},
+	t := table{Part: "accuracy", Title: "Accuracy within a set: COLD, learned from its training file, tested on its other file", Keys: []string{"model", "right at 0.5", "only this right : only ours right"}}
+	want := heads("discrimination")
+	m, err := a.fit(cold, want, "")
+	if err != nil {
+		return err
+	}
+	var yes []bool
+	var ours []float64
+	for _, s := range dev {
+		ours, yes = append(ours, m.Scores(nil, s.text)[0]), append(yes, !s.benign)
+	}
+	add := func(name string, of []float64) {
+		f, versus := train.Measure(of, yes, 0.5), "–"
+		only, back := 0, 0
+		for i := range of {
+			switch right, wrong := (of[i] >= 0.5) == yes[i], (ours[i] >= 0.5) != yes[i]; {
+			case right && wrong:
+				only++
+			case !right && !wrong:
+				back++
+			}
+		}
+		if only+back > 0 {
+			versus = fmt.Sprintf("%d : %d, p = %.2g", only, back, train.McNemar(only, back))
+		}
+		t.Rows = append(t.Rows, row{Keys: []string{name, train.Share(f.Hits+f.No-f.Alarms, f.Yes+f.No), versus},
 			Figures: []figure{newFigure("AUC", "", []float64{f.AUC}), newFigure("F1", "", []float64{f.F1()}), newFigure("calibration error", "", []float64{f.Calibration})}})
 	}
 	for _, p := range []struct {
@@ -130,18 +175,13 @@ func (a *accuracy) within() error {
 	}{{"plain: each two characters in a row", []int{2}}, {"plain: characters and each two in a row", []int{1, 2}}} {
 		m := learnPlain(cold, "discrimination", p.rows)
 		var of []float64
-		var yes []bool
 		for _, s := range dev {
-			of, yes = append(of, m.probability(s.text)), append(yes, !s.benign)
+			of = append(of, m.probability(s.text))
 		}
-		add(p.name, train.Measure(of, yes, 0.5))
+		add(p.name, of)
 	}
-	m, err := a.fit(cold, heads("discrimination"), "")
-	if err != nil {
-		return err
-	}
-	add("ours", try(m, "discrimination", dev, 0.5))
-	t.Notes = []string{"Right answers of all, at one half. Plain: logistic regression over exact n-grams of the unfolded text as they are, no hashing, with the strength of its pull chosen on a tenth of the training file."}
+	add("ours", ours)
+	t.Notes = []string{"Right answers of all, at one half; then the texts on which one of both is right, and how likely such a difference is between two that are equally good (McNemar's exact test). Plain: logistic regression over exact n-grams of the unfolded text as they are, no hashing, with the strength of its pull chosen on a tenth of the training file."}
 	a.tables = append(a.tables, t)
 	return nil
 }

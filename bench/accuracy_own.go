@@ -6,22 +6,29 @@ import (
 	"strings"
 )
 
-//go:embed own/injection.txt
-var ownInjections string
+var (
+	//go:embed own/injection.txt
+	ownInjections string
+	//go:embed own/plain.txt
+	ownPlain string
+)
 
 // ownTexts makes texts of the lines written for this project, about thirty of each line as far as there are alternatives.
-func ownTexts(lines string, put func(text string, attack bool)) {
+// What is made of one line stays together: number is that of its line.
+func ownTexts(lines string, put func(text string, number int, attack bool)) {
 	rng := rand.New(rand.NewPCG(modelSeed, 1))
+	number := -1
 	for line := range strings.Lines(lines) {
 		kind, pattern, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if kind != "+" && kind != "-" {
 			continue
 		}
+		number++
 		seen := map[string]bool{}
 		for range 30 {
 			if text := draw(rng, pattern); !seen[text] {
 				seen[text] = true
-				put(text, kind == "+")
+				put(text, number, kind == "+")
 			}
 		}
 	}

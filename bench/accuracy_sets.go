@@ -26,7 +26,7 @@ func questions() []asked {
 		{"gambling", "A.1.h", 0.005},
 		{"fraud", "A.1.h", 0.005},
 		{"black-market", "A.1.h", 0.005},
-		{"injection", "", 0.005},
+		{"injection", "", 0.01},
 	}
 }
 
@@ -58,7 +58,7 @@ type sample struct {
 }
 
 func (s sample) answers(heads []train.Head) train.Sample {
-	out := train.Sample{Text: s.text, Answer: make([]int8, len(heads))}
+	out := train.Sample{Text: s.text, Answer: make([]int8, len(heads)), Register: s.set}
 	for i, h := range heads {
 		switch {
 		case slices.Contains(s.yes, h.ID):
@@ -177,12 +177,19 @@ func readMixture(dir string) (mixture, error) {
 			return nil, absent{fmt.Errorf("public samples: %w", err)}
 		}
 	}
-	ownTexts(ownInjections, func(text string, attack bool) {
+	ownTexts(ownInjections, func(text string, _ int, attack bool) {
 		t := harmless
 		if attack {
 			t = told{yes: []string{"injection"}}
 		}
 		all = append(all, sample{"own", text, t, !attack})
+	})
+	ownTexts(ownPlain, func(text string, number int, _ bool) {
+		set := "own plain"
+		if number%5 == 4 {
+			set = "own plain, to choose by"
+		}
+		all = append(all, sample{set, text, harmless, true})
 	})
 	return all, nil
 }
@@ -212,8 +219,10 @@ func (m mixture) answers(heads []train.Head) []train.Sample {
 func (m mixture) parts() (fit, choose, report mixture) {
 	for _, s := range m {
 		switch part := train.Part(s.text); {
-		case s.set == "own":
+		case s.set == "own", s.set == "own plain":
 			fit = append(fit, s) // what is made of one line would be on both sides
+		case s.set == "own plain, to choose by":
+			choose = append(choose, s)
 		case part == 7:
 			choose = append(choose, s)
 		case part < 7 || s.set == "COLD":
@@ -228,5 +237,5 @@ func (m mixture) parts() (fit, choose, report mixture) {
 // shipping is what the model that ships is made of.
 func shipping() []string {
 	return []string{"COLD", "SWSR", "ChineseHarm", "BELLE", "BELLE answers", "JADE safe answers", "JADE questions", "NotInject",
-		"PurpleLlama en", "PurpleLlama multilingual", "PurpleLlama system", "own"}
+		"PurpleLlama en", "PurpleLlama multilingual", "PurpleLlama system", "own", "own plain", "own plain, to choose by"}
 }

@@ -1,7 +1,7 @@
 // Command bench measures what Fengsui promises and prints one report: medians of several runs with their
 // spread, beside a peer in the same run where there is one.
 //
-//	go run ./bench [-only gateway,sse,inspect,match,accuracy,order,due,record,console,flood,growth] [-runs 5] [-json]
+//	go run ./bench [-only gateway,sse,tiers,inspect,match,accuracy,order,due,record,console,flood,growth] [-runs 5] [-json]
 //
 // The report goes to standard output and nothing else does; progress goes to standard error. Nothing here
 // asserts a time: a slow machine gives a slow report, not a failed one. A run fails only when what was measured
@@ -52,6 +52,7 @@ type bench struct {
 	samples    string        // public texts, if any (match)
 	vectorscan string        // harness of tools/vectorscan, if any (match)
 	model      string        // where the model that ships is written, if anywhere (accuracy)
+	card       string        // its card, whose scores are written anew, if any (accuracy)
 	log        io.Writer
 }
 
@@ -64,7 +65,7 @@ type part struct {
 
 func parts() []part {
 	return []part{
-		{"gateway", gatewayPart}, {"sse", ssePart}, {"inspect", inspectPart}, {"match", matchPart}, {"accuracy", accuracyPart},
+		{"gateway", gatewayPart}, {"sse", ssePart}, {"tiers", tiersPart}, {"inspect", inspectPart}, {"match", matchPart}, {"accuracy", accuracyPart},
 		{"order", orderPart}, {"due", duePart}, {"record", recordPart}, {"console", consolePart}, {"flood", floodPart}, {"growth", growthPart},
 	}
 }
@@ -84,6 +85,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	f.StringVar(&b.samples, "samples", "../shared/data", "folder of public texts; without it texts are made (match) or the part is left out (accuracy)")
 	f.StringVar(&b.vectorscan, "vectorscan", "", "program built from tools/vectorscan (match)")
 	f.StringVar(&b.model, "model", "", "file to write the model that ships to (accuracy)")
+	f.StringVar(&b.card, "card", "", "card of that model, whose scores are written anew (accuracy)")
 	tmp := f.String("dir", "", "where temporary data goes (default: the system's temporary folder)")
 	if err := f.Parse(args); err != nil {
 		return err

@@ -151,20 +151,25 @@ func (r report) writeMarkdown(w io.Writer) error {
 	fmt.Fprintf(&b, "`%s` · %s\n\n", r.Command, r.Machine)
 	fmt.Fprintf(&b, "Median of %d runs (smallest–largest). Ratios are taken inside each run. The whole took %.0f s.\n", r.Runs, r.TookS)
 	for _, t := range r.Tables {
-		fmt.Fprintf(&b, "\n### %s\n\n", t.Title)
-		t.write(&b)
-		for i, n := range t.Notes {
-			if i == 0 {
-				b.WriteByte('\n')
-			}
-			fmt.Fprintf(&b, "- %s\n", n)
-		}
+		t.section(&b)
 	}
 	for _, why := range r.LeftOut {
 		fmt.Fprintf(&b, "\nLeft out: %s.\n", why)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// section is the table with its title and notes.
+func (t table) section(b *strings.Builder) {
+	fmt.Fprintf(b, "\n### %s\n\n", t.Title)
+	t.write(b)
+	for i, n := range t.Notes {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(b, "- %s\n", n)
+	}
 }
 
 func (t table) write(b *strings.Builder) {

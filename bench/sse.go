@@ -14,14 +14,13 @@ import (
 	"strings"
 )
 
-// ssePart runs the gateway's own benchmarks, which reach inside it: one server-sent event from the upstream's
-// bytes to the client's.
-func ssePart(ctx context.Context, b *bench) ([]table, error) {
+// gatewayBenchmarks runs benchmarks of the gateway itself, which reach inside it.
+func gatewayBenchmarks(ctx context.Context, b *bench, pattern string) (map[string]*series, error) {
 	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
 		return nil, fmt.Errorf("go env GOMOD: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkEvent(Unchanged|Masked|Decoded)$", "-benchmem", "-benchtime", "300ms",
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", pattern, "-benchmem", "-benchtime", "300ms",
 		"-count", strconv.Itoa(b.runs), "./internal/monitor/gateway")
 	cmd.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
 	if !filepath.IsAbs(cmd.Dir) || cmd.Dir == string(filepath.Separator) {
@@ -33,7 +32,12 @@ func ssePart(ctx context.Context, b *bench) ([]table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("go test -bench: %w\n%s", err, out)
 	}
-	cells, err := parseBenchmarks(out)
+	return parseBenchmarks(out)
+}
+
+// ssePart is one server-sent event from the upstream's bytes to the client's.
+func ssePart(ctx context.Context, b *bench) ([]table, error) {
+	cells, err := gatewayBenchmarks(ctx, b, "^BenchmarkEvent(Unchanged|Masked|Decoded)$")
 	if err != nil {
 		return nil, err
 	}

@@ -307,7 +307,7 @@ func (h *house) stream(t *testing.T, address, prompt string) *stream {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+h.key)
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := client.Transport.RoundTrip(req) // the connection is used again as soon as the stream ends
 	if err != nil {
 		t.Fatal(err)
 	}

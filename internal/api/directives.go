@@ -55,11 +55,19 @@ func (a *API) directives() {
 	}) (directive.Directive, error) {
 		return directive.Answer(ctx, tx, in.ID, in.Body.Answer)
 	})
-	get(a, operation{path: "/settings", id: "list-settings", room: "status", summary: "Every setting with its value, its default and what it may be"}, func(ctx context.Context, actor store.Actor, _ *none) ([]setting.Ruled, error) {
-		return setting.List(ctx, a.Store.Read(), actor, flow.SettingRules())
+	get(a, operation{path: "/settings", id: "list-settings", room: "status", summary: "Every setting with its value, its default and what it may be"}, func(ctx context.Context, actor store.Actor, in *settingsOf) ([]setting.Ruled, error) {
+		rules, err := flow.SettingRulesFor(ctx, a.Store.Read(), in.name())
+		if err != nil {
+			return nil, err
+		}
+		return setting.List(ctx, a.Store.Read(), actor, a.NowMs(), rules)
 	})
 	post(a, operation{path: "/settings", id: "change-setting", room: "status", summary: "Change a setting, or ask for it where a second person is needed"}, func(ctx context.Context, tx *store.Tx, in *settingBody) (setting.Ruled, error) {
-		return setting.Change(ctx, tx, flow.SettingRules(), in.Body.Name, in.Body.Value, in.Body.Reason)
+		rules, err := flow.SettingRulesFor(ctx, tx, in.Body.Name)
+		if err != nil {
+			return setting.Ruled{}, err
+		}
+		return setting.Change(ctx, tx, rules, in.Body.Name, in.Body.Value, in.Body.Reason)
 	})
 	post(a, operation{path: "/incidents/{id}/hold", id: "hold-incident", room: "incident", summary: "Put an incident under legal hold: nothing of it can be erased"}, func(ctx context.Context, tx *store.Tx, in *reasonBody) (done, error) {
 		return done{true}, a.Hold(ctx, tx, in.ID, in.Body.Reason)
@@ -67,4 +75,16 @@ func (a *API) directives() {
 	post(a, operation{path: "/incidents/{id}/release-hold", id: "ask-release-hold", room: "incident", summary: "Ask to end the legal hold; needs a second person"}, func(ctx context.Context, tx *store.Tx, in *reasonBody) (identity.SecondSignature, error) {
 		return a.AskReleaseHold(ctx, tx, in.ID, in.Body.Reason)
 	})
+}
+
+type settingsOf struct {
+	ServiceID string `query:"service_id" doc:"the settings of this service; none: those of all services"`
+}
+
+// name is what the names of these settings end with.
+func (s *settingsOf) name() string {
+	if s.ServiceID == "" {
+		return ""
+	}
+	return "@" + s.ServiceID
 }

@@ -109,6 +109,14 @@ func NewReference(book *standard.Book, catalog *locale.Catalog) Reference {
 			r.Words["setting."+name+"."+option] = standard.Name(t)
 		}
 	}
+	if own, err := containment.ServiceSettings(); err == nil {
+		for name := range own {
+			for _, option := range r.Lists["setting."+name] {
+				t, _ := catalog.Text("judge_action." + option)
+				r.Words["setting."+name+"."+option] = standard.Name(t)
+			}
+		}
+	}
 	for list, values := range r.Lists {
 		for _, v := range values {
 			key := list + "." + v
@@ -287,6 +295,11 @@ func enumerations() map[string][]string {
 		lists["setting"] = append(lists["setting"], name)
 		if len(rule.Options) > 0 {
 			lists["setting."+name] = rule.Options
+		}
+	}
+	if own, err := containment.ServiceSettings(); err == nil { // compiling needs the model too, and fails
+		for name, rule := range own {
+			lists["setting"], lists["setting."+name] = append(lists["setting"], name), rule.Options
 		}
 	}
 	slices.Sort(lists["setting"])

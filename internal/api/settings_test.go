@@ -4,9 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/fengsui/fengsui/internal/app"
 	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/identity"
+	"github.com/fengsui/fengsui/internal/respond/containment"
 )
 
 func TestSettingsAreListedWithTheirDefaultsUntilOneIsChanged(t *testing.T) {
@@ -26,16 +30,42 @@ func TestSettingsAreListedWithTheirDefaultsUntilOneIsChanged(t *testing.T) {
 		}
 		return out
 	}
-	if got := read(); len(got) != 2+len(inspect.Kinds()) || got["telemetry.capture"].Value != "flagged" || got["telemetry.capture"].ChangedMs != 0 || got["telemetry.retention_days"].Min < 180 {
+	if got := read(); len(got) != 2+len(inspect.Kinds())+len(containment.GuardSettings()) || got["guard.action"].Value != "off" || got["guard.address"].Type != "text" || got["telemetry.capture"].Value != "flagged" || got["telemetry.capture"].ChangedMs != 0 || got["telemetry.retention_days"].Min < 180 {
 		t.Errorf("as delivered: %+v", got)
 	}
 	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"telemetry.capture","value":"all"}`), nil)
 	if got := read()["telemetry.capture"]; got.Value != "all" || got.Default != "flagged" || got.ChangedMs == 0 {
 		t.Errorf("changed: %+v", got)
 	}
-	for _, bad := range []string{`{"name":"telemetry.capture","value":"none"}`, `{"name":"telemetry.retention_days","value":"179"}`, `{"name":"telemetry.retention_days","value":"x"}`} {
+	for _, bad := range []string{`{"name":"telemetry.capture","value":"none"}`, `{"name":"telemetry.retention_days","value":"179"}`, `{"name":"telemetry.retention_days","value":"x"}`,
+		`{"name":"guard.address","value":"ftp://guard.example.com","reason":"r"}`} {
 		if a := b.call(t, "system_admin", "POST", "/settings", bad); a.status != 422 && a.status != 400 {
 			t.Errorf("%s: %d", bad, a.status)
+		}
+	}
+}
+
+func TestWherePromptsAreShownToAGuardModelIsSaidByTwoPersons(t *testing.T) {
+	b := newBench(t)
+	if a := b.call(t, "system_admin", "POST", "/settings", `{"name":"guard.secret","value":"sk-pasted","reason":"r"}`); a.Key != "secret.not_for_upstream" {
+		t.Errorf("a key that is in no store: %d %s", a.status, a.Key)
+	}
+	for _, name := range []string{"guard.address", "guard.model"} {
+		value := map[string]string{"guard.address": "https://guard.example.com/v1"}[name]
+		if value == "" {
+			value = "some-name"
+		}
+		var asked struct {
+			Value string
+			Asked *struct{ ID string }
+		}
+		b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"`+name+`","value":"`+value+`","reason":"r"}`), &asked)
+		if asked.Value != "" || asked.Asked == nil {
+			t.Fatalf("%s by one person: %+v", name, asked)
+		}
+		b.must(t, b.decide(t, "management", asked.Asked.ID, true), nil)
+		if n := b.count(t, "SELECT COUNT(*) FROM setting WHERE name = ? AND value = ? AND confirmed_by <> ''", name, value); n != 1 {
+			t.Errorf("%s by two persons: %d rows", name, n)
 		}
 	}
 }
@@ -189,24 +219,199 @@ func TestACheckIsMadeStricterByOneAndEasedByTwo(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"check.cn_mobile","value":"mask"}`), nil)
-	if r := read("check.cn_mobile"); r.Value != "mask" || r.Default != "allow" {
+	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"check.bank_card","value":"block"}`), nil)
+	if r := read("check.bank_card"); r.Value != "block" || r.Default != "mask" {
 		t.Errorf("stricter: %+v", r)
 	}
-	easier := `{"name":"check.cn_mobile","value":"allow","reason":"r"}`
-	if a := b.call(t, "system_admin", "POST", "/settings", `{"name":"check.cn_mobile","value":"allow"}`); a.Field != "reason" {
+	easier := `{"name":"check.bank_card","value":"observe","reason":"r"}`
+	if a := b.call(t, "system_admin", "POST", "/settings", `{"name":"check.bank_card","value":"observe"}`); a.Field != "reason" {
 		t.Errorf("without a reason: %+v", a)
 	}
 	b.must(t, b.call(t, "system_admin", "POST", "/settings", easier), nil)
-	r := read("check.cn_mobile")
-	if r.Value != "mask" || r.Asked == nil || r.Asked.Value != "allow" {
+	r := read("check.bank_card")
+	if r.Value != "block" || r.Asked == nil || r.Asked.Value != "observe" {
 		t.Fatalf("eased by one: %+v", r)
 	}
 	if a := b.decide(t, "system_admin", r.Asked.ID, true); a.Key != "identity.same_person" {
 		t.Errorf("the same person confirmed: %d %s", a.status, a.Key)
 	}
 	b.must(t, b.decide(t, "management", r.Asked.ID, true), nil)
-	if r := read("check.cn_mobile"); r.Value != "allow" || r.Asked != nil {
+	if r := read("check.bank_card"); r.Value != "observe" || r.Asked != nil {
 		t.Errorf("eased by two: %+v", r)
+	}
+}
+
+func TestWhoAloneMadeACheckStricterMayTakeThatBackAloneForAQuarterOfAnHourAndNobodyElse(t *testing.T) {
+	now := clock.NewFake(time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC))
+	b := newBenchWith(t, app.Options{Clock: now})
+	type row struct {
+		Name, Value, Undo string
+		Asked             *struct{ ID, Value string }
+	}
+	read := func(role string) (out row) {
+		var rows []row
+		b.must(t, b.call(t, role, "GET", "/settings", ""), &rows)
+		return rows[slices.IndexFunc(rows, func(r row) bool { return r.Name == "check.email" })]
+	}
+	set := func(role, value string) answer {
+		return b.call(t, role, "POST", "/settings", `{"name":"check.email","value":"`+value+`"}`)
+	}
+	const other = "another"
+	var err error
+	if b.person[other], b.tokens[other], err = b.app.AddPerson(t.Context(), other, "system_admin"); err != nil {
+		t.Fatal(err)
+	}
+	b.must(t, set("system_admin", "block"), nil)
+	now.Advance(15 * time.Minute)
+	if r := read("system_admin"); r.Value != "block" || r.Undo != "allow" {
+		t.Errorf("who did it: %+v", r)
+	}
+	if r := read(other); r.Undo != "" {
+		t.Errorf("another: %+v", r)
+	}
+	if a := set(other, "allow"); a.Field != "reason" { // a second person is needed, and that wants a reason
+		t.Errorf("another took it back: %d %s", a.status, a.body)
+	}
+	b.must(t, set("system_admin", "allow"), nil)
+	if r := read("system_admin"); r.Value != "allow" || r.Undo != "" || r.Asked != nil {
+		t.Errorf("taken back: %+v", r)
+	}
+	b.must(t, set("system_admin", "block"), nil)
+	now.Advance(15*time.Minute + time.Millisecond)
+	if r := read("system_admin"); r.Undo != "" {
+		t.Errorf("what others rely on: %+v", r)
+	}
+	if a := set("system_admin", "allow"); a.Field != "reason" {
+		t.Errorf("taken back late: %d %s", a.status, a.body)
+	}
+	var late row
+	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"check.email","value":"allow","reason":"r"}`), &late)
+	if late.Value != "block" || late.Asked == nil {
+		t.Fatalf("taken back late, with a reason: %+v", late)
+	}
+	b.must(t, b.decide(t, "management", late.Asked.ID, true), nil)
+	// One step is taken back, the newest: no row of small steps keeps the first one open.
+	b.must(t, set("system_admin", "observe"), nil)
+	now.Advance(14 * time.Minute)
+	b.must(t, set("system_admin", "block"), nil)
+	if r := read("system_admin"); r.Undo != "observe" {
+		t.Errorf("two steps: %+v", r)
+	}
+	if a := set("system_admin", "allow"); a.Field != "reason" {
+		t.Errorf("behind the newest step: %d %s", a.status, a.body)
+	}
+	b.must(t, set("system_admin", "block"), nil) // once more: it is meant
+	if a := set("system_admin", "observe"); a.Field != "reason" {
+		t.Errorf("what was said twice: %d %s", a.status, a.body)
+	}
+	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"check.email","value":"allow","reason":"r"}`), &late)
+	b.must(t, b.decide(t, "management", late.Asked.ID, true), nil)
+	// Nobody goes alone behind what another did meanwhile.
+	b.must(t, set("system_admin", "mask"), nil)
+	b.must(t, set(other, "block"), nil)
+	if a := set("system_admin", "allow"); a.Field != "reason" {
+		t.Errorf("behind another's step: %d %s", a.status, a.body)
+	}
+	if r := read(other); r.Undo != "mask" {
+		t.Errorf("another's own step: %+v", r)
+	}
+	if a := set(other, "observe"); a.Field != "reason" {
+		t.Errorf("further than one's own step: %d %s", a.status, a.body)
+	}
+	b.must(t, set(other, "mask"), nil)
+	if a := b.call(t, "system_admin", "POST", "/settings", `{"name":"check.bank_card","value":"observe"}`); a.Field != "reason" {
+		t.Errorf("milder than delivered: %d %s", a.status, a.body)
+	}
+}
+
+func TestAnEasingThatWaitsEndsWhenOnePersonChangesTheSettingMeanwhile(t *testing.T) {
+	b := newBench(t)
+	type row struct {
+		Name, Value string
+		Asked       *struct{ ID, Value string }
+	}
+	read := func() (out row) {
+		var rows []row
+		b.must(t, b.call(t, "auditor", "GET", "/settings", ""), &rows)
+		return rows[slices.IndexFunc(rows, func(r row) bool { return r.Name == "check.bank_card" })]
+	}
+	ask := func() string {
+		b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"check.bank_card","value":"allow","reason":"r"}`), nil)
+		return read().Asked.ID
+	}
+	id := ask()
+	var tightened row
+	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"check.bank_card","value":"block"}`), &tightened)
+	if r := read(); tightened.Asked != nil || r.Value != "block" || r.Asked != nil {
+		t.Errorf("%+v, answered %+v", r, tightened)
+	}
+	if a := b.decide(t, "management", id, true); a.Key != "identity.second_decided" || read().Value != "block" {
+		t.Errorf("an easing was confirmed over what came later: %d %s", a.status, a.body)
+	}
+	if b.count(t, "SELECT COUNT(*) FROM second_signature WHERE id = ? AND state = 'lapsed' AND lapsed_by = 'setting.set'", id) != 1 {
+		t.Error("the request did not lapse")
+	}
+	// A server of an older version ends no request: then the request does not fit any more.
+	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"check.bank_card","value":"mask"}`), nil)
+	id = ask()
+	b.exec(t, "UPDATE setting SET value = 'block', changed_ms = changed_ms + 60000 WHERE name = 'check.bank_card'")
+	if a := b.decide(t, "management", id, true); a.Key != "setting.moved" || read().Value != "block" {
+		t.Errorf("%d %s, now %s", a.status, a.body, read().Value)
+	}
+	b.must(t, b.decide(t, "management", id, false), nil)
+}
+
+func TestAServicesOwnSettingsAreItsOwn(t *testing.T) {
+	b := newBench(t)
+	type row struct {
+		Name, Value, Default string
+		Options              []string
+		Asked                *struct{ ID, Value string }
+	}
+	name := "injection@" + b.svc
+	read := func() (out row) {
+		var rows []row
+		b.must(t, b.call(t, "auditor", "GET", "/settings?service_id="+b.svc, ""), &rows)
+		for _, r := range rows {
+			if !strings.HasSuffix(r.Name, "@"+b.svc) || r.Default != "allow" || len(r.Options) != 3 {
+				t.Errorf("%+v", r)
+			}
+			if r.Name == name {
+				out = r
+			}
+		}
+		if len(rows) < 11 {
+			t.Errorf("%d settings", len(rows))
+		}
+		return out
+	}
+	if r := read(); r.Value != "allow" {
+		t.Errorf("as delivered: %+v", r)
+	}
+	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"`+name+`","value":"block"}`), nil)
+	if r := read(); r.Value != "block" || r.Asked != nil {
+		t.Errorf("stricter: %+v", r)
+	}
+	const other = "another"
+	var err error
+	if b.person[other], b.tokens[other], err = b.app.AddPerson(t.Context(), other, "system_admin"); err != nil {
+		t.Fatal(err)
+	}
+	b.must(t, b.call(t, other, "POST", "/settings", `{"name":"`+name+`","value":"observe","reason":"r"}`), nil)
+	r := read()
+	if r.Value != "block" || r.Asked == nil {
+		t.Fatalf("eased by one: %+v", r)
+	}
+	b.must(t, b.decide(t, "management", r.Asked.ID, true), nil)
+	if r := read(); r.Value != "observe" {
+		t.Errorf("eased by two: %+v", r)
+	}
+	for _, bad := range []string{"injection", "injection@none", "check.email@" + b.svc, "classifier.none@" + b.svc} {
+		if a := b.call(t, "system_admin", "POST", "/settings", `{"name":"`+bad+`","value":"observe"}`); a.status < 400 || a.status >= 500 {
+			t.Errorf("%s: %d", bad, a.status)
+		}
+	}
+	if a := b.call(t, "auditor", "GET", "/settings?service_id=none", ""); a.status != 404 {
+		t.Errorf("a service that is none: %d", a.status)
 	}
 }

@@ -215,6 +215,12 @@ func (a *Apart) watched() error {
 		}
 		return nil
 	})
+	a.checks.Add("classifiers", func(context.Context) error {
+		if g := a.gw.Load(); g != nil {
+			return unjudged(g.Status())
+		}
+		return nil
+	})
 	a.checks.Add("spool", func(context.Context) error {
 		if waiting, _, _, _ := a.spool.Numbers(); waiting >= a.spool.Bound() {
 			return fmt.Errorf("%d bytes wait for control, limit %d; what comes is folded", waiting, a.spool.Bound())
@@ -240,6 +246,12 @@ func (a *Apart) watched() error {
 	}
 	for _, c := range []prometheus.Collector{
 		a.certs,
+		guards{func() (gateway.Status, bool) {
+			if g := a.gw.Load(); g != nil {
+				return g.Status(), true
+			}
+			return gateway.Status{}, false
+		}},
 		gauge("fengsui_gateway_effective", "1 while the gateway obeys a bundle and control is in touch.", status(func(s gateway.Status) float64 {
 			if s.Effective {
 				return 1
@@ -315,7 +327,8 @@ func (a *Apart) Run(ctx context.Context) error {
 	mux.Handle("GET /metrics", a.metrics.Handler())
 	quiet := slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)
 	ops := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet}
-	gw := &http.Server{Handler: a, ConnContext: gateway.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: quiet}
+	open := newConnections(a.o.Clock)
+	gw := &http.Server{Handler: a, ConnContext: gateway.ConnContext, ConnState: open.note, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: quiet}
 	for srv, l := range map[*http.Server]net.Listener{ops: a.ops, gw: a.gwl} {
 		working.Go(func() {
 			if srv == gw { // a socket that others hold too must not give us requests before we can take them
@@ -335,7 +348,7 @@ func (a *Apart) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	a.drain(gw)
+	a.drain(gw, open)
 	stop()
 	ops.Close()
 	working.Wait()
@@ -345,10 +358,11 @@ func (a *Apart) Run(ctx context.Context) error {
 // made is how long clients may wait for a gateway that starts; then they are told that it passes nothing yet.
 const made = 5 * time.Second
 
-// turnover is how long connections that are kept open get to be told, with an answer, that they end.
-const turnover = 2 * time.Second
+// turnover is how long a client may leave a connection alone before a drain closes it. Common clients close one themselves
+// after 4 or 5 s.
+const turnover = 6 * time.Second
 
-func (a *Apart) drain(gw *http.Server) {
+func (a *Apart) drain(gw *http.Server, open *connections) {
 	a.draining.Store(true)
 	if a.o.DrainWait > 0 {
 		<-a.o.Clock.After(a.o.DrainWait)
@@ -364,11 +378,8 @@ func (a *Apart) drain(gw *http.Server) {
 		case <-limit.Done():
 		}
 	}()
-	select {
-	case <-a.o.Clock.After(min(turnover, a.o.Drain)):
-	case <-limit.Done():
-	}
-	_ = gw.Shutdown(limit) // idle connections end, busy ones may go on
+	open.wait(turnover, limit.Done())
+	_ = gw.Shutdown(limit)
 	if g := a.gw.Load(); g != nil {
 		short, done := context.WithTimeout(context.Background(), 3*time.Second)
 		defer done()
@@ -427,7 +438,7 @@ func (a *Apart) link(ctx context.Context) error {
 	work.Go(func() { _ = a.agent.HandIn(ctx, a.spool) })
 	report := func() gatelink.Report {
 		waiting, folded, lost, _ := a.spool.Numbers()
-		return gatelink.Report{SpoolBytes: waiting, Folded: folded, Lost: lost, Streams: int64(g.Status().OpenStreams), Unkept: g.Status().Unkept}
+		return gatelink.Report{SpoolBytes: waiting, Folded: folded, Lost: lost, Streams: int64(g.Status().OpenStreams), Unkept: g.Status().Unkept, Unjudged: g.Status().Missing()}
 	}
 	if err := a.agent.Follow(ctx, g, report); err != nil {
 		return err

@@ -43,7 +43,7 @@ type Options struct {
 	TLS            TLSFiles       // of API and pages [plain http]
 	GatewayTLS     TLSFiles       // of the gateway [plain http]
 	NodeListen     string         // control's end for gateways that are processes of their own [none]
-	ProbeCA        string         // whose certificate gateways that are processes of their own must show to probes, PEM [the system's]
+	ProbeCA        string         // authorities of gateways that are processes of their own, for probes, PEM, beside the system's [none]
 	NodeTLS        TLSFiles       // of that listener [plain http, on loopback only]
 	ControlOnly    bool           // no gateway in this process
 	GatewayURL     string         // where clients reach the gateways, if none is in this process

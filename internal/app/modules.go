@@ -5,6 +5,8 @@ import (
 
 	"github.com/fengsui/fengsui/internal/platform/node"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/posture"
+	"github.com/fengsui/fengsui/internal/respond/containment"
 )
 
 // modules are the parts whose rows an older program may misread. Whoever changes what such a row means raises the
@@ -14,7 +16,7 @@ func modules() []node.Module {
 		{Name: "due", Version: 1, Beside: 1},
 		{Name: "outbox", Version: 1, Beside: 1},
 		{Name: "anomaly", Version: 1, Beside: 1},
-		{Name: "posture", Version: 1, Beside: 1}, // both are raised when the same rules compile to other bytes
+		{Name: containment.Module, Version: posture.Understands, Beside: 1}, // what it needs follows what is compiled
 		{Name: "evaluation", Version: 1, Beside: 1},
 	}
 }

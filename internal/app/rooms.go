@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -15,6 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/monitor/behaviour"
+	"github.com/fengsui/fengsui/internal/monitor/gateway"
 	"github.com/fengsui/fengsui/internal/monitor/intake"
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/due"
@@ -87,7 +89,8 @@ func (a *App) rooms(ctx context.Context, st *store.Store, log *record.Log, vault
 			return epoch, db.NewRaw("SELECT epoch FROM record_head").Scan(ctx, &epoch)
 		},
 		Traffic: counts{a},
-		May:     func() bool { return a.node == nil || a.node.May("posture") },
+		Version: health.ReadBuild("").Version,
+		May:     func() bool { return a.node == nil || a.node.May(containment.Module) },
 	})
 	if err != nil {
 		return nil, err
@@ -174,6 +177,33 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 		return nil
 	})
 	a.checks.Add("modules", func(context.Context) error { return health.Note(a.node.Behind()) })
+	a.checks.Add("gateways", func(ctx context.Context) error {
+		old, err := containment.TooOld(ctx, a.House.Store)
+		if err != nil || len(old) == 0 {
+			return err
+		}
+		names := make([]string, len(old))
+		for i, m := range old {
+			names[i] = m.ID + " " + m.Version
+		}
+		return health.Note(fmt.Errorf("too old for the rules in force, so that they obey older ones and no newer order: %s", strings.Join(names, ", ")))
+	})
+	a.checks.Add("classifiers", func(ctx context.Context) error {
+		if a.Gateway != nil {
+			if err := unjudged(a.Gateway.Status()); err != nil {
+				return err
+			}
+		}
+		lacking, err := containment.Unjudged(ctx, a.House.Store)
+		if err != nil || len(lacking) == 0 {
+			return err
+		}
+		names := make([]string, len(lacking))
+		for i, m := range lacking {
+			names[i] = m.ID + " " + m.Version
+		}
+		return health.Note(fmt.Errorf("of a version without the model that a posture names, so that its classifiers judge nothing there: %s", strings.Join(names, ", ")))
+	})
 	a.checks.Add("telemetry", func(context.Context) error { // tries again each second, so this clears by itself
 		if why := h.Telemetry.Status().Failing; why != "" {
 			return errors.New(why)
@@ -192,7 +222,13 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 			return err
 		}
 	}
-	for _, c := range []prometheus.Collector{figures{h}, a.certs} {
+	own := guards{func() (gateway.Status, bool) {
+		if a.Gateway == nil {
+			return gateway.Status{}, false
+		}
+		return a.Gateway.Status(), true
+	}}
+	for _, c := range []prometheus.Collector{figures{h}, a.certs, own} {
 		if err := a.metrics.Registerer().Register(c); err != nil {
 			return err
 		}

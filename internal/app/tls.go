@@ -46,12 +46,14 @@ func (f TLSFiles) server(now func() time.Time, log *slog.Logger) (*tls.Config, *
 	return c, r, nil
 }
 
-func certPool(file string) (*x509.CertPool, error) {
+func certPool(file string) (*x509.CertPool, error) { return certPoolWith(x509.NewCertPool(), file) }
+
+// certPoolWith adds the authorities in a file to others.
+func certPoolWith(pool *x509.CertPool, file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fault.Invalid("tls-ca", "app.tls_files", "file", file).Because(err)
 	}
-	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fault.Invalid("tls-ca", "app.tls_files", "file", file)
 	}
@@ -141,12 +143,17 @@ func (r *reloaded) scheme() string {
 }
 
 // probes is a client for gateways at the addresses that they stated: anywhere a gateway may stand, but never where a redirect
-// or the address of a machine's own metadata would lead.
+// or the address of a machine's own metadata would lead. It goes there directly, past any HTTPS_PROXY: a proxy resolves names where
+// the guard cannot see, and an order is proven on the gateway itself, not on what answers in its place. ProbeCA comes beside
+// the system's authorities, because of several gateways some may have a public certificate.
 func (o Options) probes() (*http.Client, error) {
 	c := outgoing.Guard{AllowPrivate: true}.Client(10 * time.Second)
 	if o.ProbeCA != "" {
-		pool, err := certPool(o.ProbeCA)
-		if err != nil {
+		pool, err := x509.SystemCertPool()
+		if err != nil { // there are none to add to
+			pool = x509.NewCertPool()
+		}
+		if pool, err = certPoolWith(pool, o.ProbeCA); err != nil {
 			return nil, err
 		}
 		c.Transport.(*http.Transport).TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}

@@ -105,11 +105,31 @@ func TestProbesTrustTheAuthorityThatIsNamedAndFollowNoRedirect(t *testing.T) {
 		}
 		c.CloseIdleConnections()
 	}
+	c, err := Options{ProbeCA: f.Cert}.probes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := x509.SystemCertPool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, err := certPool(f.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if with, err = certPoolWith(with, f.Cert); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Transport.(*http.Transport).TLSClientConfig.RootCAs; !got.Equal(with) || !with.Equal(alone) && got.Equal(alone) {
+		t.Error("the authority that is named stands in the place of the system's")
+	}
+	if c.Transport.(*http.Transport).Proxy != nil {
+		t.Error("probes go through a proxy, which resolves names where the guard cannot see")
+	}
 	if _, err := (Options{ProbeCA: f.Key + "x"}).probes(); !fault.Is(err, "app.tls_files") {
 		t.Errorf("an authority that is not there: %v", err)
 	}
-	c, err := Options{}.probes()
-	if err != nil {
+	if c, err = (Options{}).probes(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Get("http://169.254.169.254/"); !fault.Is(err, "outgoing.refused") {

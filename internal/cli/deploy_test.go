@@ -314,6 +314,7 @@ func TestEveryMetricInAlertsAndDashboardIsOneThatARunningServerPrints(t *testing
 	if err := a.House.Store.Write(t.Context(), store.System("test"), func(tx *store.Tx) error {
 		for _, q := range []string{
 			`INSERT INTO incident (id, number, kind, operator_id, service_id, title, state, restricted, editions, declared_by, declared_ms) SELECT 'I', 'IN-1', 'test', operator_id, id, 't', 'declared', FALSE, '[]', 'x', 1 FROM service`,
+			`INSERT INTO setting (name, value, changed_by, changed_ms) VALUES ('guard.address', 'http://127.0.0.1:1/v1', 'x', 1), ('guard.model', 'g', 'x', 1), ('guard.action', 'observe', 'x', 1)`,
 			`INSERT INTO anomaly (id, number, kind, service_id, rule_id, fingerprint, state, first_ms, last_ms, opened_ms) SELECT 'A', 'AN-1', 'test', id, 'r', 'f', 'open', 1, 1, 1 FROM service`,
 			`INSERT INTO disposal_order (id, seq, kind, service_id, cause, cause_id, incident_id, rung, measure, scope, params, release_mode, state, issued_by, issued_ms)
 				SELECT 'O', 901, 'real', id, 'anomaly', 'A', '', 'strict_filter', 'adjust', '{"service_id":"' || id || '"}', '{}', 'review', 'in_force', 'x', 1 FROM service`} {
@@ -354,7 +355,7 @@ func TestEveryMetricInAlertsAndDashboardIsOneThatARunningServerPrints(t *testing
 				maps.Copy(have[name], l)
 			}
 		}
-		if have["fengsui_store_write_seconds_bucket"]["le"] && have["fengsui_gateways"]["state"] {
+		if have["fengsui_store_write_seconds_bucket"]["le"] && have["fengsui_gateways"]["state"] && have["fengsui_guard_resting"]["service"] {
 			break
 		}
 		time.Sleep(25 * time.Millisecond)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"github.com/fengsui/fengsui/internal/inspect/fold"
 	"github.com/fengsui/fengsui/internal/inspect/injection"
 	"github.com/fengsui/fengsui/internal/inspect/match"
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 )
 
@@ -35,6 +37,9 @@ import (
 //	{
 //	  "action":   "mask",               // allow, observe, mask, replace, block: the worst
 //	  "released": "…",                  // what may go out
+//	  "risks":    [{"risk": "A.2.e", "action": "mask", "score": 1, "hits": 2, "rules": ["t1"], "texts": ["input"]}],  // the worst first; 1: a rule says so
+//	  "held":     2,                    // with --stream: most characters that were held back at once
+//	  "cost_us":  12,                   // microseconds in the engine
 //	  "matches":  [{"id": "t1", "kind": "term", "action": "mask", "risk": "A.2.e", "topic": "",
 //	                "start": 3, "end": 9, "first_rune": 1, "end_rune": 3, "gap": 0, "via": "text",
 //	                "encoding": "base64", "about": {"zh": "…", "en": "…"}}],            // with --decode; of rules that say it
@@ -69,7 +74,11 @@ type InspectCmd struct {
 type inspectReport struct {
 	Action     inspect.Action     `json:"action"`
 	Released   string             `json:"released"`
+	Risks      []inspect.Risk     `json:"risks"`
+	Held       int                `json:"held,omitempty"`
+	CostUs     int64              `json:"cost_us"`
 	Matches    []inspectMatch     `json:"matches"`
+	Unread     int                `json:"unread,omitempty"` // bytes said in encodings that were too many or too deep to be read
 	Steps      []inspectStep      `json:"steps,omitempty"`
 	Strict     string             `json:"strict,omitempty"`
 	Loose      string             `json:"loose,omitempty"`
@@ -142,10 +151,17 @@ func (c *InspectCmd) run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r := c.look(engine, text)
+	began := clock.Running()
+	r, verdict := c.look(engine, text)
 	if c.Decode {
-		r.take(engine.ScanEncoded(text))
+		encoded, unread := engine.ScanEncoded(text)
+		verdict.Add(c.Channel, encoded)
+		r.take(encoded)
+		r.Unread = unread
 	}
+	r.CostUs = (clock.Running() - began).Microseconds()
+	r.Action, r.Held = verdict.Action, verdict.Held
+	r.Risks = append([]inspect.Risk{}, verdict.Risks...)
 	for i := range r.Matches {
 		at := slices.IndexFunc(rules.Rules, func(rule inspect.Rule) bool { return rule.ID == r.Matches[i].ID })
 		if r.Matches[i].Kind == inspect.KindRule && at >= 0 {
@@ -334,24 +350,25 @@ func setDisguise(t *inspect.Term, d string) (err error) {
 
 func (r *inspectReport) take(matches []inspect.Match) {
 	for _, m := range matches {
-		r.Action = max(r.Action, m.Action)
 		r.Matches = append(r.Matches, inspectMatch{ID: m.RuleID, Kind: m.Kind, Action: m.Action, Risk: m.Risk, Topic: m.Topic,
 			Start: m.Start, End: m.End, FirstRune: m.FirstRune, EndRune: m.EndRune, Gap: m.Gap, Via: m.Via.String(), Score: m.Score, Encoding: m.Encoding})
 	}
 }
 
-func (c *InspectCmd) look(engine *inspect.Engine, text string) inspectReport {
-	r := inspectReport{Matches: []inspectMatch{}}
+func (c *InspectCmd) look(engine *inspect.Engine, text string) (r inspectReport, verdict inspect.Verdict) {
+	r.Matches = []inspectMatch{}
 	if c.Stream == 0 {
 		res := engine.Scan(text)
 		r.Released = res.Released
 		r.take(res.Matches)
-		return r
+		verdict.Add(c.Channel, res.Matches)
+		return r, verdict
 	}
 	s := engine.NewStream()
 	var released strings.Builder
 	step := func(in string, st inspect.Step) {
 		r.take(st.Matches)
+		verdict.AddStep(c.Channel, st)
 		released.WriteString(st.Released)
 		r.Steps = append(r.Steps, inspectStep{in, st.Released, st.Held, st.Blocked})
 	}
@@ -366,7 +383,7 @@ func (c *InspectCmd) look(engine *inspect.Engine, text string) inspectReport {
 	}
 	step("", s.Close())
 	r.Released = released.String()
-	return r
+	return r, verdict
 }
 
 func foldedText(t *fold.Table, text string) string {
@@ -463,12 +480,18 @@ func (r inspectReport) print(out io.Writer, text string) error {
 		}
 		fmt.Fprintf(w, "score\t%s\t%.3f\tthreshold %.3f%s\n", s.Head, s.Probability, s.Threshold, reached)
 	}
+	for _, k := range r.Risks {
+		fmt.Fprintf(w, "risk\t%s\t%s\tscore %.3f\thits %d\t%s\n", cmp.Or(k.Risk, "-"), k.Action, k.Score, k.Hits, strings.Join(k.Rules, ", "))
+	}
 	for _, m := range r.Matches {
 		via := m.Via
 		if m.Encoding != "" {
 			via += " in " + m.Encoding
 		}
 		fmt.Fprintf(w, "%s\t%s\t%q\tcharacters %d–%d\tgap %d\tvia %s\n", m.Action, m.ID, text[m.Start:m.End], m.FirstRune, m.EndRune, m.Gap, via)
+	}
+	if r.Unread > 0 {
+		fmt.Fprintf(w, "unread\t%d bytes said in encodings\n", r.Unread)
 	}
 	fmt.Fprintf(w, "%s\t%q\n", r.Action, r.Released)
 	return w.Flush()

@@ -23,6 +23,7 @@ import (
 // RecordCmd is `fengsui record …`, all about the record (存证日志).
 type RecordCmd struct {
 	Verify     RecordVerifyCmd     `cmd:"" help:"Verify the record of a data folder, or an export of it. Exit code 1 if anything is wrong."`
+	Proof      RecordProofCmd      `cmd:"" help:"Prove one entry: that a signed checkpoint covers it, and nothing about the others. Exit code 1 if it does not hold."`
 	Export     RecordExportCmd     `cmd:"" help:"Write the record as one file that can be verified elsewhere."`
 	Checkpoint RecordCheckpointCmd `cmd:"" help:"Sign the record as it is now and send the checkpoint out of the data folder."`
 	Signer     RecordSignerCmd     `cmd:"" help:"Print the fingerprint of the signing key, to be pinned elsewhere."`

@@ -69,9 +69,9 @@ func recordRun(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-func TestTheRecordCommandsSignVerifyRotateAndExport(t *testing.T) {
-	data := recordFolder(t)
-	run := func(args ...string) string {
+// recordRuns gives what runs commands that have to succeed.
+func recordRuns(t *testing.T) func(args ...string) string {
+	return func(args ...string) string {
 		t.Helper()
 		out, err := recordRun(t, args...)
 		if err != nil {
@@ -79,6 +79,11 @@ func TestTheRecordCommandsSignVerifyRotateAndExport(t *testing.T) {
 		}
 		return out
 	}
+}
+
+func TestTheRecordCommandsSignVerifyRotateAndExport(t *testing.T) {
+	data := recordFolder(t)
+	run := recordRuns(t)
 	fp := strings.TrimSpace(run("record", "signer", "--data", data))
 	if !strings.Contains(run("record", "verify", "--data", data, "--lang", "en"), "signer unknown") {
 		t.Error("unpinned, it does not say that the signer is unknown")
@@ -112,6 +117,48 @@ func TestTheRecordCommandsSignVerifyRotateAndExport(t *testing.T) {
 		t.Error("the export lacks the contents it was asked for")
 	}
 	run("record", "verify", "--file", full, "--signer", fp)
+}
+
+func TestOneEntryIsProvenAndItsProofIsCheckedElsewhere(t *testing.T) {
+	data := recordFolder(t)
+	run := recordRuns(t)
+	if out, err := recordRun(t, "record", "proof", "99", "--data", data); err == nil || !strings.Contains(err.Error(), "99") {
+		t.Errorf("an entry that is not there: %v %s", err, out)
+	}
+	run("record", "checkpoint", "--data", data)
+	fp := strings.TrimSpace(run("record", "signer", "--data", data))
+	if out := run("record", "proof", "2", "--data", data, "--lang", "en"); !strings.Contains(out, "signer unknown") || !strings.Contains(out, "Entry 2") {
+		t.Errorf("unpinned: %s", out)
+	}
+	if out := run("record", "proof", "2", "--data", data, "--signer", fp); !strings.Contains(out, "校验通过") || !strings.Contains(out, fp) {
+		t.Errorf("pinned: %s", out)
+	}
+	js := run("record", "proof", "2", "--data", data, "--json")
+	if strings.Contains(js, "违禁词") || strings.Contains(js, "salt") {
+		t.Error("the proof discloses contents")
+	}
+	file := filepath.Join(t.TempDir(), "p.json")
+	keep := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keep(js)
+	run("record", "proof", "--file", file, "--signer", fp)
+	if _, err := recordRun(t, "record", "proof", "--file", file, "--signer", strings.Repeat("0", 64)); !errors.Is(err, ErrNotVerified) {
+		t.Errorf("another's fingerprint: %v", err)
+	}
+	keep(strings.Replace(js, "person-a", "person-b", 1))
+	if out, err := recordRun(t, "record", "proof", "--file", file, "--signer", fp); !errors.Is(err, ErrNotVerified) {
+		t.Errorf("an altered entry: %v %s", err, out)
+	}
+	keep("{}")
+	if _, err := recordRun(t, "record", "proof", "--file", file); !errors.Is(err, ErrNotVerified) {
+		t.Errorf("nothing at all: %v", err)
+	}
+	if _, err := recordRun(t, "record", "proof", "--data", data); err == nil {
+		t.Error("without a number")
+	}
 }
 
 func TestVerifyFailsWithAnErrorWhenSomethingIsWrong(t *testing.T) {

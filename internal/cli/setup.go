@@ -21,7 +21,7 @@ type setup struct {
 	NodeTLSCert          string        `help:"Certificate of that address (PEM); read again when it changes." type:"path"`
 	NodeTLSKey           string        `help:"Its key (PEM)." type:"path"`
 	NodeClientCA         string        `help:"Whose certificates gateways must show there (PEM); with it, TLS is mutual." type:"path"`
-	ProbeCA              string        `help:"Whose certificate gateways that are processes of their own must show to probes (PEM). Default: the system's." type:"path"`
+	ProbeCA              string        `help:"Authorities, beside the system's, whose certificate gateways that are processes of their own may show to probes (PEM)." type:"path"`
 	GatewayURL           string        `help:"Where clients reach the gateways, if none is in this process; for the status page and drills."`
 	Control              []string      `help:"Of a gateway: address of a control node, such as https://control-a:8082; more than once or separated by commas." placeholder:"URL"`
 	Join                 string        `help:"Of a gateway: file with its join token, needed until control let it in." type:"path"`

@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 
+	"github.com/uptrace/bun"
+
+	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/prepare/drill"
+	"github.com/fengsui/fengsui/internal/respond/dispatch"
+	"github.com/fengsui/fengsui/internal/respond/gatereview"
 	"github.com/fengsui/fengsui/internal/respond/incident"
+	"github.com/fengsui/fengsui/internal/respond/obligation"
 	"github.com/fengsui/fengsui/internal/service"
 )
 
@@ -57,7 +63,7 @@ func noneReal(ctx context.Context, tx *store.Tx) error {
 // pausesDrills: an incident of 三级 or above, and none that has no level yet.
 func pausesDrills(level int) bool { return level >= 1 && level <= 3 }
 
-// FinishDrill ends a drill and leaves nothing of it in force: its orders end, its gateway keys and the
+// FinishDrill ends a drill and leaves nothing of it in force: its orders end, its incidents close, its gateway keys and the
 // stand-ins' tokens are good no longer. Error: invalid incident_id if the incident is not the drill's.
 func (h *House) FinishDrill(ctx context.Context, tx *store.Tx, id, stages string, state drill.State, incidentID string) (drill.Drill, error) {
 	if incidentID != "" {
@@ -78,9 +84,34 @@ func (h *House) FinishDrill(ctx context.Context, tx *store.Tx, id, stages string
 	if err := tx.NewRaw("SELECT k.id FROM gateway_key k JOIN service s ON s.id = k.service_id WHERE s.drill_id = ? AND k.revoked_ms = 0 ORDER BY k.id", id).Scan(ctx, &keys); err != nil {
 		return d, err
 	}
-	errs := []error{h.Control.EndDrill(ctx, tx, id), identity.EndStandIns(ctx, tx, id)}
+	errs := []error{h.Control.EndDrill(ctx, tx, id), h.closeDrill(ctx, tx, id), identity.EndStandIns(ctx, tx, id)}
 	for _, k := range keys {
 		errs = append(errs, service.RevokeKey(ctx, tx, k))
 	}
 	return d, errors.Join(errs...)
+}
+
+// closeDrill closes what a drill left open and stops the clocks of it.
+func (h *House) closeDrill(ctx context.Context, tx *store.Tx, drillID string) error {
+	closed, err := incident.EndDrill(ctx, tx, drillID)
+	if err != nil || len(closed) == 0 {
+		return err
+	}
+	for _, c := range []struct{ kind, query string }{
+		{obligation.DueKind, "SELECT id FROM obligation WHERE incident_id IN (?)"},
+		{dispatch.DueTask, "SELECT id FROM task WHERE incident_id IN (?)"},
+		{dispatch.DueEscalate, "SELECT id FROM plan_run WHERE incident_id IN (?)"},
+		{gatereview.DueRatify, "SELECT id FROM gate_review WHERE incident_id IN (?)"},
+	} {
+		var ids []string
+		if err := tx.NewRaw(c.query, bun.List(closed)).Scan(ctx, &ids); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := due.Cancel(ctx, tx, c.kind, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

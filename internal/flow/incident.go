@@ -116,7 +116,7 @@ func (h *House) DecideSecond(ctx context.Context, tx *store.Tx, id string, confi
 		}
 		return s, err
 	case "setting":
-		return setting.Decide(ctx, tx, SettingRules(), id, confirm)
+		return setting.Decide(ctx, tx, func(name string) (map[string]setting.Rule, error) { return SettingRulesFor(ctx, tx, name) }, id, confirm)
 	case obligation.FactKind, obligation.CACKind:
 		if s, err = obligation.Decide(ctx, tx, h.Book, id, confirm); err == nil && confirm {
 			err = h.Reckon(ctx, tx, s.IncidentID)

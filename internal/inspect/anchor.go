@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/fengsui/fengsui/internal/inspect/fold"
@@ -51,8 +52,10 @@ type tail struct {
 	open bool // the hit is certain and its beginning may have been released, masked
 	// The rest belongs to the form.
 	state, count, score, gap int
-	seen                     uint64
+	seen, last               uint64
 	text                     [plateSymbols]byte
+	pair                     [surprises][2]byte // of which there are pairs
+	pairs                    int
 }
 
 // begin makes the hit of a late form begin with a symbol.
@@ -84,10 +87,16 @@ func (c *compiler) addAnchors(k kindID) {
 // openTail is called for each anchor in the text.
 func (s *Stream) openTail(a *anchor, at span) {
 	f := a.form
-	if f.token && s.left>>(at.symEnd-at.symStart)&1 != 0 || f.once && s.goesOn(f, at) {
+	if f.token && s.left>>(at.symEnd-at.symStart)&1 != 0 || f.once && s.goesOn(f, at) || f.late && s.beginsHere(f, at) {
 		return
 	}
 	s.tails = append(s.tails, tail{form: f, at: at, held: !f.late})
+}
+
+// beginsHere tells whether another anchor of a form ended at the same symbol: of 真实姓名 and 姓名 one is enough, because
+// the hit begins behind both.
+func (s *Stream) beginsHere(f *tailForm, at span) bool {
+	return slices.ContainsFunc(s.tails, func(t tail) bool { return t.form == f && t.n == 0 && t.at.symEnd == at.symEnd })
 }
 
 // goesOn tells whether an anchor belongs to a tail of its own form, or of one

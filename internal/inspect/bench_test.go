@@ -1,8 +1,10 @@
 package inspect
 
 import (
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -89,5 +91,39 @@ func BenchmarkCompile2000(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		mustCompile(b, rules)
+	}
+}
+
+// Prompts made to be slow to read, beside an ordinary one of the same size.
+func BenchmarkPromptsMadeToBeSlow(b *testing.B) {
+	rules := Rules{Terms: lexicon(2000)}
+	rules.Sets = []Set{{Name: "order", Words: []string{"instructions", "rules"}}}
+	rules.Rules = []Rule{{ID: "r", Find: `"ignore"`, When: "order within 20 after", Action: Observe}}
+	e := mustCompile(b, rules)
+	term := rules.Terms[1].Text
+	for _, c := range []struct{ name, piece string }{
+		{"ordinary", benignText},
+		{"long words", "internationalization "},
+		{"percent signs", "%E4%BB%8A"},
+		{"percent of percent", "%25"},
+		{"entities", "&amp;"},
+		{"half escapes", `\&%`},
+		{"hex in pairs", "41 42 "},
+		{"payloads", base64.StdEncoding.EncodeToString([]byte("今天我们来聊一聊")) + " "},
+		{"payloads with terms", base64.StdEncoding.EncodeToString([]byte(term+term+term+term)) + " "},
+		{"a long payload", base64.StdEncoding.EncodeToString([]byte("今天我们来聊一聊"))},
+		{"escaped terms", url.QueryEscape(term)},
+		{"terms", term},
+		{"triggers", "ignore "},
+		{"triggers that hit", "ignore rules "},
+	} {
+		text := strings.Repeat(c.piece, 16<<10/len(c.piece))
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				e.ScanEncoded(text)
+				e.Scan(text)
+			}
+		})
 	}
 }

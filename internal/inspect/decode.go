@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"html"
 	"slices"
 	"sort"
@@ -17,13 +16,14 @@ import (
 
 // Limits of what is decoded.
 const (
-	decodeBlock   = 8 << 10 // bytes that are decoded at once, and that a Decoder keeps
-	decodeDepth   = 3       // encodings in one another
-	decodeWork    = 4       // times its own length that a block may be decoded to, all in all
-	payloadMin    = 16      // characters of a payload in base64 or hex
-	payloadSays   = 6       // bytes that it must say
-	wrappedMin    = 40      // characters of a line that goes on in the next
-	escapeLongest = 12      // bytes of one escape
+	decodeBlock   = 16 << 10 // bytes that are decoded at once, and that a Decoder keeps
+	decodeAgain   = 2 << 10  // bytes of a block that are read again with the next, so that nothing is lost between them
+	decodeDepth   = 3        // encodings in one another
+	decodeWork    = 4        // times its own length that a block may be decoded to, all in all
+	payloadMin    = 16       // characters of a payload in base64 or hex
+	payloadSays   = 6        // bytes that it must say
+	wrappedMin    = 40       // characters of a line that goes on in the next
+	escapeLongest = 12       // bytes of one escape
 )
 
 // Decoder reads what a text says in an encoding: base64 and hex of 16
@@ -32,17 +32,20 @@ const (
 // rules of the engine.
 //
 // A decoder changes nothing and holds nothing back: it tells of a hit at the
-// end of the line in which it stands, or after 8 KB of one that does not end,
-// where a payload is judged in two halves. By then a stream has released it.
-// What it finds depends on the text and the rules only, never on the cut. Each
-// block of text is decoded to at most four times its length; what goes beyond
-// is left unread.
+// end of the line in which it stands, or after 16 KB of one that does not end;
+// a payload longer than that is read in parts that overlap. By then a stream has
+// released it. What it finds depends on the text and the rules only, never on
+// the cut. Each block of text is decoded to at most four times its length; what
+// goes beyond, or deeper, is left unread, and [Decoder.Unread] says so.
 type Decoder struct {
-	e    *Engine
-	buf  []byte // the line that is being read
-	off  int    // where it begins in the text
-	pos  int    // characters before it
-	left int    // bytes that may still be decoded of it
+	e      *Engine
+	buf    []byte // the line that is being read
+	seen   int    // bytes of it that were read before
+	within bool   // it begins within a payload, where a new one could begin
+	off    int    // where it begins in the text
+	pos    int    // characters before it
+	left   int    // bytes that may still be decoded of it
+	unread int
 }
 
 // NewDecoder begins a text.
@@ -60,20 +63,34 @@ func (d *Decoder) Write(piece string) (found []Match) {
 		}
 		d.buf = append(d.buf, piece[:n]...)
 		piece = piece[n:]
-		if len(d.buf) == decodeBlock || end && !wrapped(d.buf) {
-			found = append(found, d.read()...)
+		switch {
+		case end && !wrapped(d.buf):
+			found = append(found, d.Close()...)
+		case len(d.buf) == decodeBlock:
+			found = append(found, d.readOn()...)
 		}
 	}
 	return found
 }
 
 // Close ends the text, or a part of it behind which something new begins.
-func (d *Decoder) Close() []Match { return d.read() }
+func (d *Decoder) Close() []Match {
+	found := d.read(len(d.buf))
+	d.drop(len(d.buf))
+	d.seen, d.within = 0, false
+	return found
+}
+
+// Unread is how many bytes of what the text says in encodings were not read,
+// because they were too many or too deep in one another.
+func (d *Decoder) Unread() int { return d.unread }
 
 // ScanEncoded reads what a whole text says in an encoding; see [Decoder].
-func (e *Engine) ScanEncoded(text string) []Match {
+// unread is as in [Decoder.Unread].
+func (e *Engine) ScanEncoded(text string) (found []Match, unread int) {
 	d := e.NewDecoder()
-	return append(d.Write(text), d.Close()...)
+	found = append(d.Write(text), d.Close()...)
+	return found, d.unread
 }
 
 // wrapped tells whether the last line is so long and so much of one piece that
@@ -91,10 +108,89 @@ func wrapped(block []byte) bool {
 	return true
 }
 
-func (d *Decoder) read() (found []Match) {
-	text := string(d.buf)
+// readOn reads a block that is full in the middle of a line. What is encoded at
+// its end may go on, so it is left to the next block, or, where there is too much
+// of it, read as far as it goes.
+func (d *Decoder) readOn() []Match {
+	open := openFrom(d.buf)
+	if len(d.buf)-open < decodeBlock-2*decodeAgain {
+		found := d.read(open)
+		from := max(0, open-decodeAgain)
+		for from < open && !utf8.RuneStart(d.buf[from]) {
+			from++
+		}
+		d.drop(from)
+		d.seen, d.within = open-from, false
+		return found
+	}
+	found := d.read(len(d.buf))
+	from := resume(d.buf, len(d.buf)-decodeAgain)
+	d.drop(from)
+	d.seen, d.within = len(d.buf), true
+	return found
+}
+
+// drop forgets the beginning of the block.
+func (d *Decoder) drop(n int) {
+	d.off += n
+	d.pos += utf8.RuneCount(d.buf[:n])
+	d.buf = d.buf[:copy(d.buf, d.buf[n:])]
+}
+
+// openFrom gives where at the end of a block something begins that may be an
+// encoding and go on.
+func openFrom(block []byte) int {
+	i := len(block)
+	for ; i > 0; i-- {
+		switch c := block[i-1]; c {
+		case '%', '\\', '&', '#', ';', '{', '}', '\r', '\n':
+		case ' ', ',', ':': // between pairs of hex digits
+			if i < 3 || !isHex(block[i-2]) || !isHex(block[i-3]) || i > 3 && inBase64(block[i-4]) {
+				return i
+			}
+		default:
+			if !inBase64(c) {
+				return i
+			}
+		}
+	}
+	return 0
+}
+
+// resume gives the first place from at on where what is encoded up to the end
+// of a block can be read again.
+func resume(block []byte, at int) int {
+	if i := bytes.IndexAny(block[at:], `%\&`); i >= 0 {
+		return at + i
+	}
+	if i := bytes.IndexAny(block[at:], " ,:"); i >= 0 {
+		return at + i + 1
+	}
+	start := at
+	for start > 0 && (inBase64(block[start-1]) || block[start-1] == '\r' || block[start-1] == '\n') {
+		start--
+	}
+	if i := bytes.LastIndexByte(block[start:], '='); i >= 0 {
+		start += i + 1 // name=payload
+	}
+	for n := 0; start < len(block); start++ {
+		if c := block[start]; c == '\r' || c == '\n' {
+			continue
+		}
+		if start >= at && n%4 == 0 {
+			return start // behind a whole number of groups of four
+		}
+		n++
+	}
+	return len(block)
+}
+
+// read gives what is found in the block up to a place, but for what was found
+// there before.
+func (d *Decoder) read(to int) (found []Match) {
+	text := string(d.buf[:to])
 	d.left = decodeWork * len(text)
-	all := d.decoded(text, 0)
+	all := slices.DeleteFunc(d.decoded(text, 0), func(m Match) bool { return m.End <= d.seen })
 	slices.SortStableFunc(all, func(a, b Match) int {
 		return cmp.Or(strings.Compare(a.RuleID, b.RuleID), a.Start-b.Start)
 	})
@@ -120,43 +216,58 @@ func (d *Decoder) read() (found []Match) {
 		m.Start += d.off
 		m.End += d.off
 	}
-	d.off += len(text)
-	d.pos += utf8.RuneCountInString(text)
-	d.buf = d.buf[:0]
 	return found
+}
+
+// spend tells whether so many bytes may still be decoded.
+func (d *Decoder) spend(bytes, depth int) bool {
+	if depth == decodeDepth || bytes > d.left {
+		d.unread += bytes
+		return false
+	}
+	d.left -= bytes
+	return true
 }
 
 // decoded gives the hits in what text says in an encoding, at their places in
 // text.
 func (d *Decoder) decoded(text string, depth int) (found []Match) {
-	if depth == decodeDepth {
-		return nil
+	before := 0
+	if depth == 0 && d.within {
+		before = d.seen
 	}
-	for _, p := range payloads(text) {
-		if d.left -= len(p.says); d.left < 0 {
-			return found
+	for _, p := range payloads(text, before) {
+		if !d.spend(len(p.says), depth) {
+			continue
 		}
 		for _, m := range append(d.e.Scan(p.says).Matches, d.decoded(p.says, depth+1)...) {
+			if m.End <= p.old {
+				continue
+			}
 			m.Start, m.End = p.start, p.end
 			found = append(found, under(p.encoding, m))
 		}
 	}
 	plain, at, encoding := unescape(text)
-	if encoding == "" {
+	if encoding == "" || !d.spend(len(plain), depth) {
 		return found
 	}
-	if d.left -= len(plain); d.left < 0 {
+	hits := append(d.e.Scan(plain).Matches, d.decoded(plain, depth+1)...)
+	if len(hits) == 0 {
 		return found
 	}
 	// What stands there without decoding is no news.
-	known := map[string]bool{}
-	place := func(m *Match) string { return fmt.Sprint(m.RuleID, " ", m.Start, " ", m.End) }
-	for _, m := range d.e.Scan(text).Matches {
-		known[place(&m)] = true
+	type place struct {
+		rule       string
+		start, end int
 	}
-	for _, m := range append(d.e.Scan(plain).Matches, d.decoded(plain, depth+1)...) {
+	stands := map[place]bool{}
+	for _, m := range d.e.Scan(text).Matches {
+		stands[place{m.RuleID, m.Start, m.End}] = true
+	}
+	for _, m := range hits {
 		m.Start, m.End = original(at, m.Start, false), original(at, m.End, true)
-		if !known[place(&m)] {
+		if !stands[place{m.RuleID, m.Start, m.End}] {
 			found = append(found, under(encoding, m))
 		}
 	}
@@ -175,9 +286,12 @@ func under(encoding string, m Match) Match {
 type payload struct {
 	start, end     int
 	encoding, says string
+	old            int // bytes that a part of it said which was read before
 }
 
-func payloads(text string) (out []payload) {
+// payloads finds base64 and hex in text. Of one at its beginning so many bytes
+// were read before, as the end of a part of it.
+func payloads(text string, before int) (out []payload) {
 	for i := 0; i < len(text); {
 		if !inBase64(text[i]) {
 			i++
@@ -200,81 +314,125 @@ func payloads(text string) (out []payload) {
 			}
 			break
 		}
-		if run := text[i:last]; len(run) >= payloadMin {
-			if says, ok := fromHex(run); ok {
-				out = append(out, payload{i, last, "hex", says})
-			} else if says, ok := fromBase64(run); ok {
-				out = append(out, payload{i, last, "base64", says})
+		if last-i >= payloadMin {
+			out = appendPayload(out, text, i, last, before, fromHex, "hex")
+			if len(out) == 0 || out[len(out)-1].start != i {
+				out = appendPayload(out, text, i, last, before, fromBase64, "base64")
 			}
 		}
 		i = max(end, i+1)
 	}
-	return append(out, spacedHex(text)...)
+	return spacedHex(out, text, before)
 }
 
-func inBase64(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '+' || c == '/' || c == '-' || c == '_' || c == '='
+// appendPayload appends what stands from start to end, if it says something.
+func appendPayload(out []payload, text string, start, end, before int, decode func(string) []byte, encoding string) []payload {
+	p := payload{start: start, end: end, encoding: encoding}
+	says := decode(text[start:end])
+	part := start == 0 && before > 0
+	if part {
+		p.old = len(decode(text[:min(before, end)]))
+		for n := 0; n < utf8.UTFMax-1 && len(says) > 0 && !utf8.RuneStart(says[0]); n++ { // cut in the middle of a character
+			says = says[1:]
+			p.old--
+		}
+	}
+	if end == len(text) { // perhaps too
+		for n := 1; n < utf8.UTFMax && n <= len(says); n++ {
+			if tail := says[len(says)-n:]; utf8.RuneStart(tail[0]) {
+				if !utf8.FullRune(tail) {
+					says = says[:len(says)-n]
+				}
+				break
+			}
+		}
+	}
+	if !sensible(says) {
+		return out
+	}
+	p.says = string(says)
+	return append(out, p)
 }
 
-var oneAlphabet = strings.NewReplacer("-", "+", "_", "/", "\r", "", "\n", "")
+var base64Bytes = func() (in [256]bool) {
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=" {
+		in[c] = true
+	}
+	return in
+}()
 
-func fromBase64(run string) (string, bool) {
-	run = strings.TrimRight(oneAlphabet.Replace(run), "=")
+func inBase64(c byte) bool { return base64Bytes[c] }
+
+// fromBase64 gives what run says by either alphabet, line breaks not counted;
+// nothing if it is not base64.
+func fromBase64(run string) []byte {
+	run = strings.TrimRight(run, "=\r\n")
 	if i := strings.LastIndexByte(run, '='); i >= 0 {
 		run = run[i+1:] // name=payload
 	}
-	if len(run)%4 == 1 {
-		run = run[:len(run)-1]
-	}
-	says, err := base64.RawStdEncoding.DecodeString(run)
-	if err != nil { // bits left over at the end
-		if says, err = base64.RawStdEncoding.DecodeString(run[:len(run)/4*4]); err != nil {
-			return "", false
+	plain := make([]byte, 0, len(run))
+	for i := range len(run) {
+		switch c := run[i]; c {
+		case '\r', '\n':
+		case '-':
+			plain = append(plain, '+')
+		case '_':
+			plain = append(plain, '/')
+		default:
+			plain = append(plain, c)
 		}
 	}
-	return sensible(says)
+	if len(plain)%4 == 1 {
+		plain = plain[:len(plain)-1]
+	}
+	says := make([]byte, base64.RawStdEncoding.DecodedLen(len(plain)))
+	n, err := base64.RawStdEncoding.Decode(says, plain)
+	if err != nil { // bits left over at the end
+		if n, err = base64.RawStdEncoding.Decode(says, plain[:len(plain)/4*4]); err != nil {
+			return nil
+		}
+	}
+	return says[:n]
 }
 
-func fromHex(run string) (string, bool) {
-	if len(run)%2 == 1 {
-		return "", false
+func fromHex(run string) []byte {
+	for i := range len(run) {
+		if !isHex(run[i]) {
+			return nil
+		}
 	}
-	says, err := hex.DecodeString(run)
-	if err != nil {
-		return "", false
-	}
-	return sensible(says)
+	says, _ := hex.DecodeString(run[:len(run)/2*2]) // it is hex
+	return says
 }
 
 // spacedHex finds pairs of hex digits with one blank, comma or colon between.
-func spacedHex(text string) (out []payload) {
+func spacedHex(out []payload, text string, before int) []payload {
 	pair := func(i int) bool { return i+2 <= len(text) && isHex(text[i]) && isHex(text[i+1]) }
 	for i := 0; i < len(text); i++ {
 		if !pair(i) || i > 0 && inBase64(text[i-1]) {
 			continue
 		}
-		says, end := []byte{}, i
-		for k := i; pair(k); {
-			says = append(says, unhex(text[k])<<4|unhex(text[k+1]))
-			end = k + 2
-			if k = end; k < len(text) && strings.IndexByte(" ,:", text[k]) >= 0 {
-				k++
-			} else {
-				break
-			}
+		end := i + 2
+		for end < len(text) && strings.IndexByte(" ,:", text[end]) >= 0 && pair(end+1) {
+			end += 3
 		}
 		if end < len(text) && inBase64(text[end]) {
 			i = end
 			continue
 		}
-		if len(says) >= payloadMin/2 {
-			if s, ok := sensible(says); ok {
-				out = append(out, payload{i, end, "hex", s})
-			}
+		if (end-i+1)/3 >= payloadMin/2 {
+			out = appendPayload(out, text, i, end, before, fromPairs, "hex")
 		}
 		i = end
 	}
 	return out
+}
+
+func fromPairs(run string) (says []byte) {
+	for i := 0; i+1 < len(run); i += 3 {
+		says = append(says, unhex(run[i])<<4|unhex(run[i+1]))
+	}
+	return says
 }
 
 func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
@@ -287,16 +445,16 @@ func unhex(c byte) byte {
 }
 
 // sensible tells whether decoded bytes are text, not what any long word gives.
-func sensible(says []byte) (string, bool) {
+func sensible(says []byte) bool {
 	if len(says) < payloadSays || !utf8.Valid(says) {
-		return "", false
+		return false
 	}
 	for _, r := range string(says) {
 		if !unicode.IsPrint(r) && r != '\n' && r != '\r' && r != '\t' && !unicode.Is(unicode.Cf, r) {
-			return "", false
+			return false
 		}
 	}
-	return string(says), true
+	return true
 }
 
 // origin is where a stretch of unescaped text comes from.
@@ -312,14 +470,15 @@ func unescape(text string) (plain string, at []origin, encoding string) {
 	if strings.IndexAny(text, `%\&`) < 0 {
 		return text, nil, ""
 	}
-	out := make([]byte, 0, len(text))
+	var out []byte
+	var room [2 * utf8.UTFMax]byte
 	from := 0 // of the stretch that is copied
 	for i := 0; i < len(text); {
 		if c := text[i]; c != '%' && c != '\\' && c != '&' {
 			i++
 			continue
 		}
-		r, n := escapeAt(text[i:])
+		says, n := escapeAt(room[:0], text[i:])
 		if n == 0 {
 			i++
 			continue
@@ -328,13 +487,14 @@ func unescape(text string) (plain string, at []origin, encoding string) {
 			if encoding = "escape"; text[i] == '%' {
 				encoding = "percent"
 			}
+			out = make([]byte, 0, len(text))
 		}
 		if from < i {
 			at = append(at, origin{len(out), from, i, false})
 			out = append(out, text[from:i]...)
 		}
 		at = append(at, origin{len(out), i, i + n, true})
-		out = append(out, r...)
+		out = append(out, says...)
 		i += n
 		from = i
 	}
@@ -369,15 +529,15 @@ func original(at []origin, place int, end bool) int {
 	}
 }
 
-// escapeAt gives what the escape at the beginning of text stands for, as bytes,
-// and its length, 0 if there is none.
-func escapeAt(text string) (says []byte, length int) {
-	number := func(digits string, base int) []byte {
+// escapeAt appends to dst what the escape at the beginning of text stands for
+// and gives its length, 0 if there is none.
+func escapeAt(dst []byte, text string) (says []byte, length int) {
+	number := func(digits string, base, length int) ([]byte, int) {
 		n, err := strconv.ParseUint(digits, base, 32)
 		if err != nil || n > unicode.MaxRune || n == 0 {
-			return nil
+			return dst, 0
 		}
-		return utf8.AppendRune(nil, rune(n))
+		return utf8.AppendRune(dst, rune(n)), length
 	}
 	hexAt := func(i, n int) string {
 		if i+n > len(text) {
@@ -393,47 +553,45 @@ func escapeAt(text string) (says []byte, length int) {
 	switch {
 	case text[0] == '%':
 		if d := hexAt(1, 2); d != "" {
-			return []byte{unhex(d[0])<<4 | unhex(d[1])}, 3
+			return append(dst, unhex(d[0])<<4|unhex(d[1])), 3
 		}
 		if strings.HasPrefix(text, "%u") || strings.HasPrefix(text, "%U") {
 			if d := hexAt(2, 4); d != "" {
-				return number(d, 16), 6
+				return number(d, 16, 6)
 			}
 		}
 	case strings.HasPrefix(text, `\x`):
 		if d := hexAt(2, 2); d != "" {
-			return []byte{unhex(d[0])<<4 | unhex(d[1])}, 4
+			return append(dst, unhex(d[0])<<4|unhex(d[1])), 4
 		}
 	case strings.HasPrefix(text, `\u{`):
 		if i := strings.IndexByte(text[:min(len(text), escapeLongest)], '}'); i > 3 {
-			if b := number(text[3:i], 16); b != nil {
-				return b, i + 1
-			}
+			return number(text[3:i], 16, i+1)
 		}
 	case strings.HasPrefix(text, `\u`):
 		d := hexAt(2, 4)
 		if d == "" {
-			return nil, 0
+			return dst, 0
 		}
 		high, _ := strconv.ParseUint(d, 16, 16)
 		if high&0xFC00 == 0xD800 && strings.HasPrefix(text[6:], `\u`) {
 			if d := hexAt(8, 4); d != "" {
 				if low, _ := strconv.ParseUint(d, 16, 16); low&0xFC00 == 0xDC00 {
-					return utf8.AppendRune(nil, rune(high&0x3FF<<10|low&0x3FF)+0x10000), 12
+					return utf8.AppendRune(dst, rune(high&0x3FF<<10|low&0x3FF)+0x10000), 12
 				}
 			}
 		}
-		return number(d, 16), 6
+		return number(d, 16, 6)
 	case strings.HasPrefix(text, `\U`):
 		if d := hexAt(2, 8); d != "" {
-			return number(d, 16), 10
+			return number(d, 16, 10)
 		}
 	case text[0] == '&':
 		if i := strings.IndexByte(text[:min(len(text), escapeLongest)], ';'); i > 1 {
 			if s := html.UnescapeString(text[:i+1]); s != text[:i+1] {
-				return []byte(s), i + 1
+				return append(dst, s...), i + 1
 			}
 		}
 	}
-	return nil, 0
+	return dst, 0
 }

@@ -12,18 +12,25 @@ import (
 	"pgregory.net/rapid"
 )
 
-func escaped(format, text string) (out string) {
+func escaped(format, text string) string {
+	var out strings.Builder
 	for _, r := range text {
-		out += fmt.Sprintf(format, r)
+		fmt.Fprintf(&out, format, r)
 	}
-	return out
+	return out.String()
 }
 
-func bytewise(format, text string) (out string) {
+func bytewise(format, text string) string {
+	var out strings.Builder
 	for i := range len(text) {
-		out += fmt.Sprintf(format, text[i])
+		fmt.Fprintf(&out, format, text[i])
 	}
-	return out
+	return out.String()
+}
+
+func decodedFrom(e *Engine, text string) []Match {
+	found, _ := e.ScanEncoded(text)
+	return found
 }
 
 func TestWhatIsSaidInAnEncodingIsRead(t *testing.T) {
@@ -67,7 +74,7 @@ func TestWhatIsSaidInAnEncodingIsRead(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, m := range e.ScanEncoded(c.text) {
+			for _, m := range decodedFrom(e, c.text) {
 				got = append(got, m.RuleID+" "+m.Encoding)
 				if m.Start < 0 || m.End > len(c.text) || m.Start >= m.End || m.FirstRune != len([]rune(c.text[:m.Start])) || m.EndRune != len([]rune(c.text[:m.End])) {
 					t.Errorf("%+v is no place of the text", m)
@@ -78,7 +85,7 @@ func TestWhatIsSaidInAnEncodingIsRead(t *testing.T) {
 			}
 		})
 	}
-	m := e.ScanEncoded(`前测试违\u7981词后`)
+	m := decodedFrom(e, `前测试违\u7981词后`)
 	if len(m) != 1 || m[0].Start != len("前") || m[0].End != len(`前测试违\u7981词`) {
 		t.Errorf("the place of an escaped hit: %+v", m)
 	}
@@ -95,7 +102,7 @@ func TestWhatADecoderFindsDoesNotDependOnTheCut(t *testing.T) {
 		}), 0, 20).Draw(t, "text") {
 			text += p
 		}
-		want := e.ScanEncoded(text)
+		want, unread := e.ScanEncoded(text)
 		found += len(want)
 		d := e.NewDecoder()
 		var got []Match
@@ -103,8 +110,8 @@ func TestWhatADecoderFindsDoesNotDependOnTheCut(t *testing.T) {
 			got = append(got, d.Write(chunk)...)
 		}
 		got = append(got, d.Close()...)
-		if !slices.Equal(sorted(got), sorted(want)) {
-			t.Fatalf("text %q: cut %v, whole %v", text, sorted(got), sorted(want))
+		if !slices.Equal(sorted(got), sorted(want)) || d.Unread() != unread {
+			t.Fatalf("text %q: cut %v, whole %v; unread %d and %d", text, sorted(got), sorted(want), d.Unread(), unread)
 		}
 	})
 	if found == 0 {
@@ -128,13 +135,78 @@ func TestDecodingIsBounded(t *testing.T) {
 		}
 	}
 	// Much in one block is one hit for each place that lies apart.
-	if got := e.ScanEncoded(strings.Repeat("%E6%B5%8B%E8%AF%95", 3000)); len(got) < 2900 || got[0].Encoding != "percent" {
+	if got := decodedFrom(e, strings.Repeat("%E6%B5%8B%E8%AF%95", 3000)); len(got) < 2900 || got[0].Encoding != "percent" {
 		t.Errorf("%d hits", len(got))
 	}
 	// A payload that stands behind the first block is still read.
 	text := strings.Repeat("x ", decodeBlock) + base64.StdEncoding.EncodeToString([]byte("这是测试的文字"))
-	if got := e.ScanEncoded(text); len(got) != 1 || got[0].End != len(text) {
+	if got := decodedFrom(e, text); len(got) != 1 || got[0].End != len(text) {
 		t.Errorf("behind a long line: %+v", got)
+	}
+}
+
+// What is encoded may lie anywhere in a line, blocks of the decoder or not.
+func TestWhatLiesAcrossABlockIsRead(t *testing.T) {
+	e := mustCompile(t, Rules{Terms: []Term{{ID: "t", Text: "测试违禁词", Action: Mask}}})
+	said := "前文测试违禁词后文"
+	b64 := base64.StdEncoding.EncodeToString
+	calm := strings.Repeat("平常的话。", decodeBlock/8)
+	for name, text := range map[string]string{
+		"base64": b64([]byte(said)), "hex": hex.EncodeToString([]byte(said)), "hex in pairs": bytewise("%02x ", said),
+		"percent": url.QueryEscape(said), "escapes": escaped(`\u%04x`, said), "one character": `测试违\u7981词`,
+	} {
+		for _, with := range []string{"x ", "平，"} {
+			for by := 0; by < 120; by += 7 {
+				pad := strings.Repeat(with, (decodeBlock-by)/len(with))
+				pad += strings.Repeat(" ", decodeBlock-by-len(pad))
+				if got := decodedFrom(e, pad+text+" "+calm); len(got) != 1 || got[0].Start < len(pad) || got[0].End > len(pad)+len(text) {
+					t.Fatalf("%s, %d bytes before the end of a block: %+v", name, by, got)
+				}
+			}
+		}
+	}
+	// A payload of several blocks is read to its end, and nothing in it twice.
+	for _, n := range []int{1, 2, 3} {
+		for by := range 12 {
+			whole := strings.Repeat("x", by) + strings.Repeat(calm, n) + said + calm[:by/3*3]
+			for name, text := range map[string]string{
+				"base64": b64([]byte(whole)), "base64 behind a name": "data=" + b64([]byte(whole)), "hex": hex.EncodeToString([]byte(whole)),
+				"hex in pairs": strings.TrimSpace(bytewise("%02x ", whole)), "percent": bytewise("%%%02x", whole), "escapes": escaped("&#%d;", whole),
+			} {
+				if by > 1 && name != "base64" { // the rest is slow to make
+					continue
+				}
+				if got := decodedFrom(e, text); len(got) != 1 {
+					t.Fatalf("%s of %d bytes: %+v", name, len(whole), got)
+				}
+			}
+		}
+	}
+}
+
+func TestWhatIsLeftUnreadIsSaid(t *testing.T) {
+	e := mustCompile(t, Rules{Terms: []Term{{ID: "t", Text: "测试", Action: Mask}}})
+	nested := func(deep int) string {
+		text := "这是一段测试的文字"
+		for range deep {
+			text = base64.StdEncoding.EncodeToString([]byte(text))
+		}
+		return text
+	}
+	wide := strings.Repeat(nested(3)+" ", 200)
+	for _, c := range []struct {
+		name, text string
+		unread     bool
+	}{
+		{"nothing encoded", strings.Repeat("平常的话。", 10_000), false},
+		{"one in the other", nested(decodeDepth), false},
+		{"too deep", nested(decodeDepth + 1), true},
+		{"much, side by side", wide, false},
+		{"much in much", bytewise("%%%02x", bytewise("%%%02x", wide)), true},
+	} {
+		if _, unread := e.ScanEncoded(c.text); unread > 0 != c.unread {
+			t.Errorf("%s: %d bytes unread", c.name, unread)
+		}
 	}
 }
 
@@ -145,7 +217,7 @@ func FuzzDecoder(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, text string, cut uint8) {
-		want := e.ScanEncoded(text)
+		want, unread := e.ScanEncoded(text)
 		d := e.NewDecoder()
 		var got []Match
 		for rest := text; rest != ""; {
@@ -153,8 +225,8 @@ func FuzzDecoder(f *testing.F) {
 			got = append(got, d.Write(rest[:n])...)
 			rest = rest[n:]
 		}
-		if got = append(got, d.Close()...); !slices.Equal(sorted(got), sorted(want)) {
-			t.Fatalf("cut %v, whole %v", sorted(got), sorted(want))
+		if got = append(got, d.Close()...); !slices.Equal(sorted(got), sorted(want)) || d.Unread() != unread {
+			t.Fatalf("cut %v, whole %v; unread %d and %d", sorted(got), sorted(want), d.Unread(), unread)
 		}
 	})
 }

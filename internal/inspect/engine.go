@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -83,6 +84,7 @@ func (e *Engine) Scan(text string) Result {
 	building := false
 	take := func(from int, step Step) {
 		res.Matches = append(res.Matches, step.Matches...)
+		s.matches = step.Matches[:0] // nobody else has them
 		// As long as nothing was altered, what is released is the text itself.
 		if s.altered && !building {
 			building = true
@@ -112,16 +114,14 @@ func (e *Engine) Scan(text string) Result {
 	for i := range res.Matches {
 		res.Action = max(res.Action, res.Matches[i].Action)
 	}
-	slices.SortStableFunc(res.Matches, func(a, b Match) int {
-		if a.Start != b.Start {
-			return a.Start - b.Start
-		}
-		if a.End != b.End {
-			return a.End - b.End
-		}
-		return strings.Compare(a.RuleID, b.RuleID)
-	})
+	if !slices.IsSortedFunc(res.Matches, byPlace) { // they nearly always are, and are large to move
+		slices.SortStableFunc(res.Matches, byPlace)
+	}
 	return res
+}
+
+func byPlace(a, b Match) int {
+	return cmp.Or(a.Start-b.Start, a.End-b.End, strings.Compare(a.RuleID, b.RuleID))
 }
 
 // quiet tells whether nothing can be found in text and nothing is to be changed

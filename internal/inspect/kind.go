@@ -89,7 +89,7 @@ var kindTable = [nKinds]kindInfo{
 	kIP:         {name: KindIP, hold: ipSymbols, run: runIP, runDigits: 4},
 	kURL:        {name: KindURL, hold: urlSymbols, anchors: urlAnchors},
 	kAPIKey:     {name: KindAPIKey, hold: secretSymbols, anchors: secretAnchors},
-	kPrivateKey: {name: KindPrivateKey, hold: 2 * pemLabel, anchors: pemAnchors},
+	kPrivateKey: {name: KindPrivateKey, hold: pemHold, anchors: pemAnchors},
 	kCNAddress:  {name: KindCNAddress, hold: addressSymbols + 8, anchors: addressAnchors},
 	kCNName:     {name: KindCNName, hold: nameSymbols, anchors: nameAnchors},
 }
@@ -99,6 +99,9 @@ func HasEnds(kind string) bool {
 	k, ok := kindOf(kind)
 	return ok && kindTable[k].first > 0
 }
+
+// IsKey tells whether a kind opens a door instead of naming a person.
+func IsKey(kind string) bool { return kind == KindAPIKey || kind == KindPrivateKey }
 
 func kindOf(name string) (kindID, bool) {
 	for i := range kindTable {

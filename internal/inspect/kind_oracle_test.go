@@ -110,6 +110,20 @@ func (o *oracle) kindPlaces(kind string) (places map[[2]int]int, known bool) {
 				add(r[0], r[0]+len(run), r[1])
 			}
 		}
+	case KindCNName:
+		for label, score := range oracleLabels() {
+			for from := 0; ; {
+				at := strings.Index(text[from:], label)
+				if at < 0 {
+					break
+				}
+				from += at + len(label)
+				if first, last, ok := oracleName(text, from, score); ok {
+					_, w := utf8.DecodeRuneInString(text[last:])
+					add(first, last, last+w)
+				}
+			}
+		}
 	case KindCNPlate:
 		for _, m := range overlapping(oraclePlate, text) {
 			if n := utf8.RuneCountInString(text[m[2]:m[3]]); text[m[3]-1] >= utf8.RuneSelf && n != 5 {
@@ -129,7 +143,7 @@ func (o *oracle) kindPlaces(kind string) (places map[[2]int]int, known bool) {
 						kinds[c] = true
 					}
 				}
-				if (m[0] == 0 || !inToken(rune(text[m[0]-1]))) && len(body) >= k.min && len(body) <= k.max && len(kinds) >= variety {
+				if (m[0] == 0 || !inToken(rune(text[m[0]-1]))) && len(body) >= k.min && len(body) <= k.max && len(kinds) >= variety && !oraclePlaceholder(body) {
 					add(m[0], m[3], m[3])
 				}
 			}
@@ -140,7 +154,7 @@ func (o *oracle) kindPlaces(kind string) (places map[[2]int]int, known bool) {
 			}
 		}
 		for _, m := range overlapping(oracleAzure, text) {
-			if n := m[3] - m[2]; (m[0] == 0 || !inToken(rune(text[m[0]-1]))) && n >= 86 && n <= 90 {
+			if n := m[3] - m[2]; (m[0] == 0 || !inToken(rune(text[m[0]-1]))) && n >= 86 && n <= 90 && !oraclePlaceholder(text[m[2]:m[3]]) {
 				add(m[2], m[3], m[3])
 			}
 		}
@@ -148,6 +162,73 @@ func (o *oracle) kindPlaces(kind string) (places map[[2]int]int, known bool) {
 		return nil, false
 	}
 	return out, true
+}
+
+func oracleLabels() map[string]int {
+	out := map[string]int{}
+	for _, l := range strings.Fields(formLabels) {
+		out[foldedText(l)] = 2
+	}
+	for _, l := range strings.Fields(sentenceLabels) {
+		out[foldedText(l)] = 1
+	}
+	return out
+}
+
+func foldedText(text string) string {
+	text, _ = newOracle(Rules{}, text).folded()
+	return text
+}
+
+var (
+	oracleNameSigns = regexp.MustCompile(`^[:"「“= 是为叫]{0,3}`)
+	oracleNameForm  = regexp.MustCompile(`^(` + strings.ReplaceAll(compound, " ", "|") + `|[` + surnames + `])`)
+)
+
+// oracleName: signs, a surname, one or two characters, and what may stand behind a name.
+func oracleName(text string, at, score int) (first, last int, ok bool) {
+	signs := oracleNameSigns.FindString(text[at:])
+	if strings.ContainsAny(signs, ":\"「“=") {
+		score++
+	}
+	first = at + len(signs)
+	surname := oracleNameForm.FindString(text[first:])
+	if surname == "" || signs == "" && strings.Contains(behindName, surname) {
+		return 0, 0, false
+	}
+	last = first + len(surname)
+	for given := 0; ; given++ {
+		r, w := utf8.DecodeRuneInString(text[last:])
+		switch {
+		case !isHan(r):
+			return first, last, given >= 1 && score+1 >= nameScore
+		case given >= 1 && strings.ContainsRune(behindName, r):
+			return first, last, score >= nameScore
+		case given == 2:
+			return 0, 0, false
+		}
+		last += w
+	}
+}
+
+// oraclePlaceholder: a word of documentation in the part that is looked at, or hardly two neighbours that are not in order.
+func oraclePlaceholder(body string) bool {
+	plain := regexp.MustCompile(`[^a-z0-9]`).ReplaceAllString(body[:min(len(body), secretBehind)], "")
+	if strings.Contains(plain, "example") || strings.Contains(plain, "your") {
+		return true
+	}
+	plain = regexp.MustCompile(`[^a-z0-9]`).ReplaceAllString(body, "")
+	const order = "abcdefghijklmnopqrstuvwxyz 01234567890"
+	ordered := func(a, b byte) bool {
+		return a == b || strings.Contains(order, string([]byte{a, b})) || strings.Contains(order, string([]byte{b, a}))
+	}
+	pairs := map[string]bool{}
+	for i := 1; i < len(plain); i++ {
+		if !ordered(plain[i-1], plain[i]) && (i < 2 || !ordered(plain[i-2], plain[i])) {
+			pairs[plain[i-1:i+1]] = true
+		}
+	}
+	return len(pairs) < surprises
 }
 
 // overlapping finds an expression at every place, also inside other hits.

@@ -20,7 +20,7 @@ const (
 	goodCard19 = "6212345678901234569"
 	goodMobile = "13800138000"
 	goodCredit = "91110108MA01ABCD0B" // made up, its check symbol is right
-	goodKey    = "sk-" + "a1b2c3d4e5f6g7h8i9j0"
+	goodKey    = "sk-" + "k3Xq7mT1zRp5Lb9WdVn2"
 	goodID15   = "110105491231002"
 )
 
@@ -48,7 +48,7 @@ func kindPieces() []string {
 		"192.168.1.1", "10.0.0.256", "8.8.8.8:53", "1.2.3", "4.5", ":", "::", "fe80::1", "2001:db8:0:0:0:0:0:1", "dead:beef", "12:30:45",
 		"010-66554321", "01066554321", "0755 8655432", "0755-8655-4321", "86 10 66554321", "010", "66554321", "0086-755-8655", "4321", "(", ")",
 		"京A12345", "京", "粤B", "·", "D12345", "12345F", "A1234", "学", "1234警", "i", "o",
-		goodKey, "sk-", "sk-proj-", "a1b2c3d4e5f6", "AKIA", "ABCDEFGH23456789", "ghp_", "abcdefghijklmnopqrstuvwxyz0123456789", "hf_", "xoxb-", "LTAI", "xxxxxxxxxxxxxxxxxxxxxxxx",
+		goodKey, "sk-", "sk-proj-", "q8d3Zk5Tn1wR", "AKIA", "ABCDEFGH23456789", "R5KQ2YLX7DNM3VTB", "ghp_", "abcdefghijklmnopqrstuvwxyz0123456789", "hf_", "xoxb-", "LTAI", "xxxxxxxxxxxxxxxxxxxxxxxx",
 		"https://", "http://", "www.", "example.com", "/a?b=c", "，", ",", "。", "localhost", "?", "eyJhbGciOiJI", ".eyJzdWIiOiI", ".abcdefghijk",
 		"-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----", "\n", "MIIEvQIBADAN", "-----END PRIVATE KEY-----", "-----BEGIN CERTIFICATE-----", "-----",
 		"北京市", "朝阳区", "建国路", "88号", "3号楼", "1501室", "上海", "姓名：", "张三", "李小明", "我叫", "欧阳修", "的", "AccountKey=", strings.Repeat("Ab1/Cd2+Ef", 8) + "abcdef==",

@@ -74,8 +74,10 @@ type Disguise struct {
 //     IPv6 of seven symbols or more; not 0, 127 and 255.
 //   - url: with http, https or ftp before it, or www.
 //   - api_key: keys and tokens of the usual vendors by their prefixes, JSON web
-//     tokens, keys behind the name of their field; placeholders do not count.
-//   - private_key: a PEM or PGP private key, from its first line on.
+//     tokens, keys behind the name of their field; placeholders and the examples
+//     of documentation do not count.
+//   - private_key: the first line of a PEM or PGP private key, and what behind
+//     it looks like one.
 //   - cn_address, cn_name: candidates by score, right more often than wrong and
 //     no more: an address begins with a known place and has a number in it, a
 //     name stands behind a label such as 姓名. Observe them first.

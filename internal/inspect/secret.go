@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -12,9 +13,39 @@ const (
 	secretBehind  = secretSymbols - 32 // without the prefix
 )
 
-// variety is how many different symbols a key has at least: a placeholder such
-// as sk-xxxxxxxx has fewer.
-const variety = 8
+// What documentation shows in the place of a key is none. variety is how many
+// different symbols a key has at least: sk-xxxxxxxx has fewer. surprises is how
+// many different pairs of neighbours it has of which the second is not the next
+// one to what stands before it: sk-1234567890abcdef has fewer, however long.
+const (
+	variety   = 8
+	surprises = 7
+)
+
+// placeholders are words by which documentation marks a key as no key.
+func placeholder(last uint64) bool {
+	const example, your = 'e'<<48 | 'x'<<40 | 'a'<<32 | 'm'<<24 | 'p'<<16 | 'l'<<8 | 'e', 'y'<<24 | 'o'<<16 | 'u'<<8 | 'r'
+	return last&(1<<56-1) == example || last&(1<<32-1) == your
+}
+
+// surprise notes a letter or digit that does not go on from one of the two before it.
+func (t *tail) surprise(f byte) {
+	one, two := byte(t.last), byte(t.last>>8)
+	t.last = t.last<<8 | uint64(f)
+	if t.pairs == surprises || one == 0 || follows(one, f) || two != 0 && follows(two, f) {
+		return
+	}
+	pair := [2]byte{one, f}
+	if !slices.Contains(t.pair[:t.pairs], pair) {
+		t.pair[t.pairs] = pair
+		t.pairs++
+	}
+}
+
+// follows tells whether b is a itself, or the one beside it in the alphabet or in a row of digits.
+func follows(a, b byte) bool {
+	return a-b+1 <= 2 || a == '9' && b == '0' || a == '0' && b == '9'
+}
 
 // secret is a form of keys: a prefix that only they have and a number of
 // symbols behind it, which are letters, digits and those of more.
@@ -96,11 +127,14 @@ func (s *secret) step(t *tail, it *item) verdict {
 	case f >= 128 || strings.IndexByte(s.more, byte(f)) < 0:
 		return verdictOff
 	}
+	if isAlnum(f) {
+		t.surprise(byte(f))
+	}
 	t.count++
 	switch {
-	case s.max > 0 && t.count > s.max:
+	case s.max > 0 && t.count > s.max || !t.open && placeholder(t.last):
 		return verdictVoid
-	case t.count < s.min || bits.OnesCount64(t.seen) < variety:
+	case t.count < s.min || bits.OnesCount64(t.seen) < variety || t.pairs < surprises:
 		return verdictMore
 	}
 	return verdictHit
@@ -132,13 +166,23 @@ func stepJWT(t *tail, it *item) verdict {
 	return verdictMore
 }
 
-// A private key begins with a line that says so and ends with another. The hit
-// is certain with the first one: what follows goes out masked, to the end line,
-// to a symbol that cannot stand in a key, or to openMost symbols.
-const pemLabel = 48
+// A private key begins with a line that says so and ends with another. That
+// line is a hit. What follows belongs to it as long as it looks like a key: once
+// a word has pemWord letters and digits it goes out masked while it comes, to the
+// end line, to a symbol that cannot stand there, to words as prose has them, or
+// to openMost symbols.
+const (
+	pemLabel  = 48
+	pemWord   = 20  // a word of so many letters and digits is no prose
+	pemFields = 160 // symbols that fields such as Proc-Type may take before the key
+	pemBehind = pemLabel + 5 + pemFields
+	pemHold   = len(pemBegin) + pemBehind
+
+	pemBegin = "-----begin "
+)
 
 func pemAnchors() []anchor {
-	return []anchor{{"-----begin ", &tailForm{kind: kPrivateKey, max: 2 * pemLabel, step: stepPEM}}}
+	return []anchor{{pemBegin, &tailForm{kind: kPrivateKey, max: pemBehind, step: stepPEM}}}
 }
 
 const (
@@ -147,6 +191,13 @@ const (
 	pemInBody
 	pemInEnd   // the label of the end line
 	pemTrailer // its dashes
+)
+
+// What is to be known of the body beside the state.
+const (
+	pemShort  = 1 << iota // a word ended that was too short for a key: no other may follow
+	pemEscape             // a backslash: the symbol behind it stands for a line's end
+	pemNamed              // a field was named, see pemFields
 )
 
 // pemTail is what the label of a private key ends with.
@@ -183,25 +234,9 @@ func stepPEM(t *tail, it *item) verdict {
 			return verdictMore
 		}
 		t.state, t.count = pemInBody, 0
-		return verdictSure
-	case pemInBody:
-		// count says how much of the end line was read: dashes, then "end ".
-		const end = "-----end "
-		switch {
-		case it.r >= utf8.RuneSelf:
-			return verdictOff
-		case f == '-':
-			t.count = min(t.count+1, 5)
-		case t.count >= 5 && f == rune(end[t.count]):
-			if t.count++; t.count == len(end) {
-				t.state, t.count = pemInEnd, 0
-			}
-		case isAlnum(f) || f == '+' || f == '/' || f == '=' || f <= ' ' || f == '\\' || f == ':' || f == ',' || f == '"' || f == '_' || f == '.' || f == '(' || f == ')':
-			t.count = 0
-		default:
-			return verdictOff
-		}
 		return verdictHit
+	case pemInBody:
+		return stepPEMBody(t, it)
 	case pemInEnd:
 		switch {
 		case f == '-':
@@ -209,7 +244,7 @@ func stepPEM(t *tail, it *item) verdict {
 		case !isAlnum(f) && f != ' ':
 			return verdictOff
 		}
-		return verdictHit
+		return verdictMore
 	default:
 		if f != '-' {
 			return verdictOff
@@ -217,6 +252,63 @@ func stepPEM(t *tail, it *item) verdict {
 		if t.count++; t.count == 5 {
 			return verdictDone
 		}
-		return verdictHit
+		return verdictMore
 	}
+}
+
+// stepPEMBody: count says how much of the end line was read (dashes, then "end "),
+// gap how many letters and digits of a word, score what is left for fields.
+func stepPEMBody(t *tail, it *item) verdict {
+	const end = "-----end "
+	f, escaped := it.f, t.seen&pemEscape != 0
+	t.score = max(t.score-1, 0)
+	t.seen &^= pemEscape
+	switch {
+	case it.r >= utf8.RuneSelf:
+		return verdictOff
+	case escaped && isLetter(f):
+		return verdictMore
+	case f == '-' && t.count <= 5:
+		t.count = min(t.count+1, 5)
+		return verdictMore
+	case t.count >= 5:
+		if f != rune(end[t.count]) { // another key begins, or a row of dashes
+			return verdictOff
+		}
+		if t.count++; t.count == len(end) {
+			t.state, t.count = pemInEnd, 0
+		}
+		return verdictMore
+	}
+	t.count = 0
+	switch {
+	case isAlnum(f):
+		if t.seen&pemShort != 0 && t.score == 0 {
+			return verdictOff
+		}
+		if t.gap++; t.gap == pemWord && !t.open {
+			return verdictSure
+		}
+	case f == '=': // fills up a short last line; a checksum may follow
+		t.seen &^= pemShort
+	case f == '+' || f == '/' || f == '_':
+	case f == ':':
+		if t.seen&pemNamed == 0 {
+			t.seen, t.score = t.seen|pemNamed, pemFields
+		}
+	case f <= ' ' || f == '\\' || f == '"' || f == '\'' || f == ',' || f == '.' || f == '(' || f == ')':
+		if 0 < t.gap {
+			t.seen &^= pemShort
+			if t.gap < pemWord {
+				t.seen |= pemShort
+			}
+		}
+		t.gap = 0
+		if f == '\\' {
+			t.seen |= pemEscape
+		}
+	default:
+		return verdictOff
+	}
+	return verdictMore
 }

@@ -225,7 +225,7 @@ func (s *Stream) decode(text string, last bool) {
 
 // inspect decides about the items from first on, which are new.
 func (s *Stream) inspect(first int, last bool) Step {
-	s.matches, s.blockAt = nil, -1
+	s.matches, s.blockAt = s.matches[:0], -1
 	end := len(s.items)
 	for i := first; i < len(s.items) && s.blockAt < 0; i++ {
 		it := &s.items[i]

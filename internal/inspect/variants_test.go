@@ -2,7 +2,9 @@ package inspect
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,7 +13,8 @@ import (
 )
 
 // disguises write a term in another way; "" means that it cannot be done to
-// this one.
+// this one. Characters written again and again ("repeats") are not looked for:
+// what is found of them is only said.
 func disguises(rng *rand.Rand) map[string]func([]rune) string {
 	between := func(what ...string) func([]rune) string {
 		return func(w []rune) string {
@@ -50,6 +53,18 @@ func disguises(rng *rand.Rand) map[string]func([]rune) string {
 		}
 	}
 	return map[string]func([]rune) string{
+		"width": swap(1, func(r rune) (rune, bool) { return r + 0xFEE0, '!' <= r && r <= '~' }),
+		"repeats": func(w []rune) string {
+			var b strings.Builder
+			for i, again := 0, rng.IntN(len(w)); i < len(w); i++ {
+				n := 1 + rng.IntN(3)
+				if i == again {
+					n = max(n, 2)
+				}
+				b.WriteString(strings.Repeat(string(w[i]), n))
+			}
+			return b.String()
+		},
 		"traditional": swap(1, func(r rune) (rune, bool) { x, ok := traditional[r]; return x, ok }),
 		"separators":  between(" ", "-", "*", "。", "、", "|", "·"),
 		"line breaks": between("\n"),
@@ -90,38 +105,108 @@ func TestDisguisedTermsAreFound(t *testing.T) {
 			common = append(common, r)
 		}
 	}
-	var rules Rules
+	var texts []string
 	have := map[string]bool{}
-	for len(rules.Terms) < 500 {
+	for len(texts) < 500 {
 		w := make([]rune, 4+rng.IntN(4))
 		for i := range w {
 			w[i] = common[rng.IntN(len(common))]
 		}
 		if text := string(w); !have[text] {
 			have[text] = true
-			term := Term{ID: fmt.Sprint(len(rules.Terms)), Text: text, Action: Observe, Disguise: Usual(text)}
-			term.Spell = true
-			rules.Terms = append(rules.Terms, term)
+			texts = append(texts, text)
+		}
+	}
+	findDisguised(t, rng, texts)
+}
+
+// The same with pieces of real questions, calibrated: none that stands in
+// ordinary answers, disguised or not, is a term. What of them stands in other
+// ordinary text is printed.
+func TestDisguisedTermsOfACalibratedListAreFound(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	questions, benign := publicTexts(t, "cvalues-answer-dev", "question"), publicTexts(t, "belle-benign-dev", "text", "answer")
+	var rules Rules
+	have := map[string]bool{}
+	for tries := 0; len(rules.Terms) < 900 && tries < 100_000; tries++ {
+		w := []rune(questions[rng.IntN(len(questions))])
+		size := 4 + rng.IntN(4)
+		if len(w) <= size {
+			continue
+		}
+		at := rng.IntN(len(w) - size)
+		text := string(w[at : at+size])
+		if d := Usual(text); d.Sound && !have[text] && len(fold.Loose().Symbols(nil, text)) == size {
+			have[text] = true
+			d.Spell = true
+			rules.Terms = append(rules.Terms, Term{ID: text, Text: text, Action: Observe, Disguise: d})
 		}
 	}
 	e := mustCompile(t, rules)
-	for name, disguise := range disguises(rng) {
-		floor, found, tried := 0.98, 0, 0
-		if name == "homophone" {
-			floor = 0.9
+	for i, text := range benign {
+		if i%2 == 0 {
+			for _, m := range e.Scan(text).Matches {
+				delete(have, m.RuleID)
+			}
 		}
-		for i, term := range rules.Terms {
-			hidden := disguise([]rune(term.Text))
+	}
+	var texts []string
+	for _, term := range rules.Terms {
+		if have[term.Text] && len(texts) < 500 {
+			texts = append(texts, term.Text)
+		}
+	}
+	if len(texts) < 500 {
+		t.Fatalf("%d terms are left", len(texts))
+	}
+	e = findDisguised(t, rng, texts)
+	hits, size := 0, 0
+	for i, text := range benign {
+		if i%2 == 1 {
+			hits, size = hits+len(e.Scan(text).Matches), size+len(text)
+		}
+	}
+	perKB := float64(hits) / float64(size) * 1000
+	t.Logf("false hits: %d in %d KB of other ordinary text, %.4f a KB", hits, size/1000, perKB)
+	if perKB > 0.1 {
+		t.Errorf("%.2f false hits a KB", perKB)
+	}
+}
+
+// findDisguised says how many of the terms are found in each disguise.
+func findDisguised(t *testing.T, rng *rand.Rand, texts []string) *Engine {
+	t.Helper()
+	var rules Rules
+	for i, text := range texts {
+		term := Term{ID: fmt.Sprint(i), Text: text, Action: Observe, Disguise: Usual(text)}
+		term.Spell = true
+		// For what can be done to letters and digits only.
+		latin := Term{ID: "w" + term.ID, Text: fmt.Sprintf("%sv%c%d", string([]rune(text)[:2]), 'a'+i%26, i), Action: Observe}
+		latin.Disguise = Usual(latin.Text)
+		rules.Terms = append(rules.Terms, term, latin)
+	}
+	e := mustCompile(t, rules)
+	all := disguises(rng)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		floor, found, tried := 0.98, 0, 0
+		switch name {
+		case "homophone":
+			floor = 0.9
+		case "repeats":
+			floor = 0
+		}
+		for _, term := range rules.Terms {
+			if strings.HasPrefix(term.ID, "w") != (name == "width") {
+				continue
+			}
+			hidden := all[name]([]rune(term.Text))
 			if hidden == "" {
 				continue
 			}
 			tried++
 			_, matches, _ := run(e.NewStream(), tokens("今天有人说"+hidden+"，就是这样。", 1, 5))
-			for _, m := range matches {
-				if m.RuleID == fmt.Sprint(i) {
-					found++
-					break
-				}
+			if slices.ContainsFunc(matches, func(m Match) bool { return m.RuleID == term.ID }) {
+				found++
 			}
 		}
 		if tried < 50 || float64(found) < floor*float64(tried) {
@@ -129,6 +214,7 @@ func TestDisguisedTermsAreFound(t *testing.T) {
 		}
 		t.Logf("%s: %d of %d", name, found, tried)
 	}
+	return e
 }
 
 // What the usual disguises cost: hits of terms that are in nobody's text, in

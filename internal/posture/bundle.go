@@ -84,7 +84,11 @@ func NewBundle(key ed25519.PrivateKey, b Bundle, postures []*Posture, orders []O
 		return Signed{}, fault.Invalid("bundle", "posture.malformed").Because(err)
 	}
 	s := Sign(key, DomainBundle, body)
-	if _, err := OpenBundle(s, nil, key.Public().(ed25519.PublicKey)); err != nil {
+	known := map[string]*Posture{}
+	for _, p := range postures {
+		known[p.digest] = p
+	}
+	if _, err := OpenBundle(s, known, key.Public().(ed25519.PublicKey)); err != nil {
 		return Signed{}, err
 	}
 	return s, nil

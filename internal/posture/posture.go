@@ -141,7 +141,8 @@ type Draft struct {
 	Notices     Notices      `json:"notices"`
 	Limits      Limits       `json:"limits"`
 	Failure     Failure      `json:"failure"`
-	Sources     []Source     `json:"sources"` // which lexicons, in which edition, this was made of
+	Guard       *Guard       `json:"guard,omitzero"` // nil: no second opinion
+	Sources     []Source     `json:"sources"`        // which lexicons, in which edition, this was made of
 }
 
 // Source names what a posture was compiled from, so that a traffic row leads back to a lexicon edition.
@@ -153,9 +154,10 @@ type Source struct {
 
 // Posture is a compiled draft: canonical bytes and their address. It cannot be changed.
 type Posture struct {
-	draft  Draft
-	body   []byte
-	digest string
+	draft   Draft
+	body    []byte
+	digest  string
+	carried bool // of a make that this program does not understand
 }
 
 // Compile checks a draft, puts it in canonical order and computes its address. Errors are
@@ -166,6 +168,7 @@ func Compile(d Draft) (*Posture, error) {
 		d.Format = Format
 	}
 	d.Limits.fill()
+	d.Guard.fill()
 	if d.Failure.Input == "" {
 		d.Failure.Input = Closed
 	}
@@ -228,6 +231,7 @@ func (d Draft) clone() Draft {
 	d.Sources = slices.Clone(d.Sources)
 	d.Rules = d.Rules.clone()
 	d.Strict = d.Strict.clone()
+	d.Guard = d.Guard.clone()
 	topics := make([]Topic, len(d.Topics))
 	for i, t := range d.Topics {
 		t.Terms = cloneTerms(t.Terms)
@@ -274,6 +278,9 @@ func (d *Draft) check() error {
 	if err := d.checkDeployments(); err != nil {
 		return err
 	}
+	if err := d.Guard.check(); err != nil {
+		return err
+	}
 	if id, twice := repeated(d.Topics, func(t Topic) string { return t.ID }); twice {
 		return fault.Invalid("posture.topics", "posture.repeated", "value", id)
 	}
@@ -301,9 +308,7 @@ func (d *Draft) checkDeployments() error {
 		if dep.ID == "" || dep.Model == "" {
 			return fault.Invalid("posture.deployments", "posture.missing")
 		}
-		u, err := url.Parse(dep.BaseURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
-			strings.HasSuffix(u.Path, "/") {
+		if !UsableURL(dep.BaseURL) {
 			return fault.Invalid("posture.deployments."+dep.ID+".base_url", "posture.bad_url")
 		}
 		switch dep.Role {
@@ -321,6 +326,12 @@ func (d *Draft) checkDeployments() error {
 		return fault.Invalid("posture.deployments", "posture.one_primary", "count", primaries)
 	}
 	return nil
+}
+
+// UsableURL tells whether an address is http or https and paths can be put behind it.
+func UsableURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && !strings.HasSuffix(u.Path, "/")
 }
 
 func repeated[T any](list []T, key func(T) string) (string, bool) {

@@ -44,6 +44,7 @@ type Check struct {
 	Action Action `json:"action"`
 	Risk   string `json:"risk"`
 	Ends   bool   `json:"ends,omitzero"` // a mask leaves both ends, see [inspect.Check]
+	Swap   bool   `json:"swap,omitzero"` // of a mask: the model gets a placeholder, the answer has the data again; what it says itself is masked
 }
 
 // Rules is one set of terms and checks.
@@ -52,7 +53,8 @@ type Rules struct {
 	Checks []Check `json:"checks"`
 	// Injection is what is done about a request that seems to turn the model against its operator, by what a
 	// user or a tool wrote: Observe or Block; "" and Allow look for nothing.
-	Injection Action `json:"injection,omitzero"`
+	Injection   Action       `json:"injection,omitzero"`
+	Classifiers []Classifier `json:"classifiers,omitempty"`
 }
 
 // Topic is what a topic-block order can shut off; its terms all block, whatever their action says.
@@ -74,7 +76,7 @@ func cloneTerms(in []Term) []Term {
 func (r Rules) clone() Rules {
 	checks := make([]Check, len(r.Checks))
 	copy(checks, r.Checks)
-	return Rules{Terms: cloneTerms(r.Terms), Checks: checks, Injection: r.Injection}
+	return Rules{Terms: cloneTerms(r.Terms), Checks: checks, Injection: r.Injection, Classifiers: slices.Clone(r.Classifiers)}
 }
 
 func canonicalTerms(terms []Term) {
@@ -87,6 +89,7 @@ func canonicalTerms(terms []Term) {
 func (r *Rules) canonical() {
 	canonicalTerms(r.Terms)
 	slices.SortFunc(r.Checks, func(a, b Check) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(r.Classifiers, func(a, b Classifier) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 func (r Rules) check(path string, ids map[string]bool) error {
@@ -106,10 +109,17 @@ func (r Rules) check(path string, ids map[string]bool) error {
 			return fault.Invalid(path+".checks."+c.ID+".kind", "posture.unknown_value", "value", c.Kind)
 		case c.Ends && (c.Action != Mask || !inspect.HasEnds(c.Kind)):
 			return fault.Invalid(path+".checks."+c.ID+".ends", "posture.unknown_value", "value", "true")
+		case c.Swap && (c.Action != Mask || c.Ends):
+			return fault.Invalid(path+".checks."+c.ID+".swap", "posture.unknown_value", "value", "true")
 		case c.Action.Severity() < 0:
 			return fault.Invalid(path+".checks."+c.ID+".action", "posture.unknown_value", "value", string(c.Action))
 		}
 		ids[c.ID] = true
+	}
+	for _, c := range r.Classifiers {
+		if err := c.check(path, ids); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -141,6 +151,7 @@ func (d Draft) Tightened(strict bool, topics []string) (rules Rules, missing []s
 		s := d.Strict.clone()
 		rules.Terms = append(rules.Terms, s.Terms...)
 		rules.Checks = append(rules.Checks, s.Checks...)
+		rules.Classifiers = stricter(rules.Classifiers, s.Classifiers)
 		if s.Injection.Severity() > rules.Injection.Severity() {
 			rules.Injection = s.Injection
 		}

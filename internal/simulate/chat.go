@@ -244,6 +244,11 @@ func (m *Model) chat(w http.ResponseWriter, r *http.Request, c *call) {
 		writeError(w, http.StatusInternalServerError, "server_error", "simulated_failure", "The server had an error while processing your request.")
 		return
 	}
+	if _, on := faults[FaultError429]; on {
+		w.Header().Set("Retry-After", "7")
+		writeError(w, http.StatusTooManyRequests, "requests", "rate_limit_exceeded", "Too many requests.")
+		return
+	}
 	if f, on := faults[FaultSlow]; on && !m.pause(r.Context(), f.delay()) {
 		return
 	}

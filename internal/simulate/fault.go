@@ -34,6 +34,8 @@ const (
 	FaultSlow FaultName = "slow"
 	// FaultError500 answers with status 500.
 	FaultError500 FaultName = "error500"
+	// FaultError429 answers with status 429 and Retry-After: 7.
+	FaultError429 FaultName = "error429"
 	// FaultGibberishEvent sends lines that are no server-sent events.
 	FaultGibberishEvent FaultName = "gibberish_event"
 	// FaultBadJSON sends well-formed events, or a body, whose JSON is broken.
@@ -68,7 +70,7 @@ var faultTopics = map[FaultName][]string{
 func FaultNames() []FaultName {
 	return []FaultName{
 		FaultDiscrimination, FaultFalseMedicine, FaultPersonalData, FaultScripted, FaultStall,
-		FaultDie, FaultSlow, FaultError500, FaultGibberishEvent, FaultBadJSON,
+		FaultDie, FaultSlow, FaultError500, FaultError429, FaultGibberishEvent, FaultBadJSON,
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -160,7 +161,7 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 	err := s.o.Store.Write(r.Context(), store.System("enrol"), func(tx *store.Tx) error {
 		var err error
 		m, err = s.o.Control.Enrol(r.Context(), tx, in.Token, containment.Enrolment{Credential: in.Credential,
-			PublicKey: base64.StdEncoding.EncodeToString(in.PublicKey), URL: in.URL, Version: in.Version})
+			PublicKey: base64.StdEncoding.EncodeToString(in.PublicKey), URL: in.URL, Version: in.Version, Makes: in.Makes})
 		return err
 	})
 	s.say(w, r, gatelink.Enrolled{GatewayID: m.ID, ControlKey: s.o.Control.PublicKey()}, err)
@@ -193,9 +194,9 @@ func (s *Server) watch(ctx context.Context, m containment.Member, in gatelink.Wa
 			s.o.Distributor.Clash(made.Revision)
 			return gatelink.News{}, containment.ErrBehind
 		case same:
-			s.o.Leases.Seen(m.ID, in.Revision, in.Version, fares)
+			s.o.Leases.Seen(m.ID, in.Revision, in.Version, in.Makes, fares)
 		default:
-			s.o.Leases.Seen(m.ID, 0, in.Version, fares) // in touch, but it obeys something older
+			s.o.Leases.Seen(m.ID, 0, in.Version, in.Makes, fares) // in touch, but it obeys something older
 		}
 		facts, err := s.facts(ctx, m)
 		if err != nil {
@@ -298,6 +299,13 @@ func (s *Server) facts(ctx context.Context, m containment.Member) (gatelink.Fact
 	var refs []string
 	if err := s.o.Store.Read().NewRaw("SELECT DISTINCT secret_ref FROM deployment WHERE secret_ref <> '' ORDER BY secret_ref").Scan(ctx, &refs); err != nil {
 		return f, err
+	}
+	guard, err := containment.GuardSecret(ctx, s.o.Store.Read())
+	if err != nil {
+		return f, err
+	}
+	if guard != "" && !slices.Contains(refs, guard) {
+		refs = append(refs, guard)
 	}
 	mac := hmac.New(sha256.New, s.o.Subject)
 	_ = json.NewEncoder(mac).Encode([]any{f.PublicURL, f.CaptureAll, f.SpoolKey}) // a hash takes everything

@@ -21,7 +21,7 @@
 //
 // See [Features]: characters and two in a row, and for what is written in words
 // up to four letters, the word, two words in a row and the shape of a word. (For
-// Chinese, three and four in a row made every score worse.) Characters are
+// Chinese, three and four in a row made no score better.) Characters are
 // compared as package fold says, signs between characters do not part them.
 // Each feature is a place in one table that holds a small weight for every
 // head, so all heads cost one look.

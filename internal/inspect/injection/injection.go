@@ -28,14 +28,17 @@ const (
 )
 
 // Rules gives the rules with an action; what they find is reported under risks
-// that begin with "injection.". The lists may be changed.
+// that begin with "injection.". A rule that hangs on one word alone observes,
+// whatever the action: the word may be quoted. The lists may be changed.
 func Rules(action inspect.Action) inspect.Rules {
 	sets, rules, err := inspect.ReadRules(file)
 	if err != nil {
 		panic(fmt.Errorf("injection: %w", err)) // a test reads the file
 	}
 	for i := range rules {
-		rules[i].Action = action
+		if rules[i].Action = action; rules[i].When == "" {
+			rules[i].Action = inspect.Observe
+		}
 	}
 	return inspect.Rules{Sets: sets, Rules: rules}
 }

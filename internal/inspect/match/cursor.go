@@ -19,8 +19,8 @@ func (l *Lexicon) StepFolded(c *Cursor, r, f rune) bool {
 		return false
 	}
 	ends := false
-	if len(l.read[strict].pats) > 0 {
-		ends = l.read[strict].step(&c.state[strict], f)
+	if m := &l.read[strict].machine; len(m.nodes) > 0 {
+		ends = m.step(&c.state[strict], f)
 	}
 	if len(l.read[loose].pats)+len(l.read[sound].pats) > 0 {
 		ends = l.stepLoose(c, r) || ends
@@ -38,27 +38,28 @@ func (l *Lexicon) stepLoose(c *Cursor, r rune) (ends bool) {
 	}
 	c.gap = 0
 	if len(l.read[loose].pats) > 0 {
-		ends = l.read[loose].step(&c.state[loose], f)
+		ends = l.read[loose].machine.step(&c.state[loose], f)
 	}
 	if len(l.read[sound].pats) > 0 {
 		if f <= 0xFFFF {
 			f = rune(fold.Syllables().Of[f])
 		}
-		ends = l.read[sound].step(&c.state[sound], f) || ends
+		ends = l.read[sound].machine.step(&c.state[sound], f) || ends
 	}
 	return ends
 }
 
-func (r *reading) step(state *int32, f rune) bool {
+// step follows one folded character and tells whether a pattern ends with it.
+func (m *machine) step(state *int32, f rune) bool {
 	s := *state
 	if f <= 0xFFFF {
-		s = r.machine.next(s, uint16(f))
+		s = m.next(s, uint16(f))
 	} else {
 		a, b := fold.Pair(f)
-		s = r.machine.next(r.machine.next(s, a), b)
+		s = m.next(m.next(s, a), b)
 	}
 	*state = s
-	return r.machine.nodes[s].out != 0
+	return m.nodes[s].fail&endsHere != 0
 }
 
 // End is an entry whose last character has been read. Whether it is a hit
@@ -82,7 +83,7 @@ func (l *Lexicon) Ends(c *Cursor, r rune, yield func(End) bool) {
 		if len(read.pats) == 0 || k != strict && l.loose.Rune(r) == fold.Skip {
 			continue // a separator: what ended before it was told then
 		}
-		for p := read.machine.nodes[c.state[k]].out - 1; p >= 0; p = read.pats[p].next {
+		for p := read.machine.outs[c.state[k]] - 1; p >= 0; p = read.pats[p].next {
 			pat := &read.pats[p]
 			e := End{
 				Symbols: int(pat.n), Loose: k != strict,
@@ -133,12 +134,12 @@ func (r *reading) grow(state int32) int {
 	if len(r.pats) == 0 {
 		return 0
 	}
-	return int(r.machine.reach[state].grow)
+	return int(r.machine.nodes[state].grow)
 }
 
 func (r *reading) hold(state int32) int {
 	if len(r.pats) == 0 {
 		return 0
 	}
-	return int(r.machine.reach[state].hold)
+	return int(r.machine.nodes[state].hold)
 }

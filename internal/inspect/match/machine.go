@@ -5,24 +5,27 @@ import (
 	"slices"
 )
 
-// node is a state of the automaton. Its child by symbol c is the node at
-// base+c, if that one's check is this state.
+// node is a state of the automaton: all that a step has to know about it side by
+// side, because what is not near costs more than all else.
 type node struct {
-	base, check, fail int32
-	// out is 1 + the longest pattern that ends here, or 0.
-	out int32
-}
-
-// reach says how much of what was read last may still matter, in symbols.
-type reach struct {
+	// The child by symbol c is the node at base+c, if that one's check is this state.
+	base, check int32
+	// fail is the longest end of this state that has children, and endsHere.
+	fail uint32
+	// children has bit c&15 for each child: most looks for one that is not there end here.
+	children uint16
+	// How much of what was read last may still matter, in symbols.
 	grow uint8 // the longest end of the text that is the beginning of a pattern
 	hold uint8 // ... of a pattern that text must be held back for
 }
 
+// endsHere in node.fail says that a pattern ends with this state.
+const endsHere = 1 << 31
+
 // machine is an Aho–Corasick automaton in a double array. State 0 is the root.
 type machine struct {
 	nodes []node
-	reach []reach
+	outs  []int32 // of each state, 1 + the longest pattern that ends there, or 0
 }
 
 const free = int32(-1)
@@ -30,15 +33,19 @@ const free = int32(-1)
 // next follows one symbol. It is linear over a text: each symbol deepens the
 // state by at most one, and each failed look makes it less deep.
 func (m *machine) next(s int32, symbol uint16) int32 {
+	nodes := m.nodes
 	for {
-		t := m.nodes[s].base + int32(symbol)
-		if uint32(t) < uint32(len(m.nodes)) && m.nodes[t].check == s {
-			return t
+		n := &nodes[s]
+		if n.children>>(symbol&15)&1 != 0 {
+			t := n.base + int32(symbol)
+			if uint32(t) < uint32(len(nodes)) && nodes[t].check == s {
+				return t
+			}
 		}
 		if s == 0 {
 			return 0
 		}
-		s = m.nodes[s].fail
+		s = int32(n.fail &^ endsHere)
 	}
 }
 
@@ -49,7 +56,8 @@ type branch struct {
 	depth         int32
 }
 
-// machineBuilder places the nodes of a trie, level by level.
+// machineBuilder places the nodes of a trie, a word after the other, so that
+// what is read one after the other lies side by side.
 type machineBuilder struct {
 	machine
 	used         []uint64 // bit set of taken places
@@ -58,7 +66,8 @@ type machineBuilder struct {
 	pats         []pattern
 	symbols      []uint16
 	holds        []bool // by pattern
-	children     []branch
+	open         []branch
+	levels       [2*MaxRunes + 1][]int32 // states by their depth
 	childSymbols []uint16
 }
 
@@ -68,24 +77,28 @@ type machineBuilder struct {
 func newMachine(pats []pattern, symbols []uint16, holds []bool) machine {
 	b := &machineBuilder{pats: pats, symbols: symbols, holds: holds}
 	states := b.states()
-	b.nodes, b.reach = make([]node, 0, states+states/16+64), make([]reach, 0, states+states/16+64)
+	b.nodes, b.outs = make([]node, 0, states+states/16+64), make([]int32, 0, states+states/16+64)
 	b.take(0, free)
-	level, next := []branch{{0, int32(len(pats)), 0, 0}}, []branch(nil)
-	for len(level) > 0 {
-		next = next[:0]
-		for _, n := range level {
-			next = b.place(next, n)
+	b.open = append(b.open, branch{0, int32(len(pats)), 0, 0})
+	for len(b.open) > 0 {
+		n := b.open[len(b.open)-1]
+		b.open = b.open[:len(b.open)-1]
+		b.levels[n.depth] = append(b.levels[n.depth], n.state)
+		b.place(n)
+	}
+	for _, level := range b.levels[1:] {
+		for _, s := range level {
+			b.link(s)
 		}
-		level, next = next, level
 	}
 	last := len(b.nodes)
 	for last > 1 && b.nodes[last-1].check == free {
 		last--
 	}
 	if cap(b.nodes)-last > last/8 { // not to keep what was reserved for building
-		return machine{slices.Clone(b.nodes[:last:last]), slices.Clone(b.reach[:last:last])}
+		return machine{slices.Clone(b.nodes[:last:last]), slices.Clone(b.outs[:last:last])}
 	}
-	return machine{b.nodes[:last], b.reach[:last]}
+	return machine{b.nodes[:last], b.outs[:last]}
 }
 
 // states counts the nodes of the trie: the symbols that a pattern does not
@@ -106,50 +119,67 @@ func (b *machineBuilder) symbol(p int32, at int32) uint16 {
 	return b.symbols[int32(b.pats[p].from)+at]
 }
 
-// place puts the children of a node and appends them to the next level.
-func (b *machineBuilder) place(queue []branch, n branch) []branch {
+// place puts the children of a node.
+func (b *machineBuilder) place(n branch) {
 	lo, depth := n.lo, n.depth
-	fail := b.nodes[n.state].fail // a level up at least, so done already
-	b.nodes[n.state].out = b.nodes[fail].out
 	if lo < n.hi && int32(b.pats[lo].n) == depth {
 		// The pattern that ends here sorts before those that go on.
-		b.pats[lo].next = b.nodes[fail].out - 1
-		b.nodes[n.state].out = lo + 1
+		b.outs[n.state] = lo + 1
 		lo++
 	}
-	b.children, b.childSymbols = b.children[:0], b.childSymbols[:0]
+	if lo == n.hi {
+		return
+	}
+	here := &b.nodes[n.state]
+	here.grow = uint8(depth)
+	if slices.Contains(b.holds[lo:n.hi], true) {
+		here.hold = uint8(depth)
+	}
+	b.childSymbols = b.childSymbols[:0]
+	first := len(b.open)
 	for lo < n.hi {
 		c, from := b.symbol(lo, depth), lo
 		for lo < n.hi && b.symbol(lo, depth) == c {
 			lo++
 		}
-		b.children = append(b.children, branch{from, lo, 0, depth + 1})
+		b.open = append(b.open, branch{from, lo, 0, depth + 1})
 		b.childSymbols = append(b.childSymbols, c)
+		here.children |= 1 << (c & 15)
 	}
-	r := b.reach[fail]
-	if len(b.children) == 0 {
-		b.reach[n.state] = r
-		return queue
-	}
-	r.grow = uint8(depth)
-	for p := lo - 1; p >= b.children[0].lo; p-- {
-		if b.holds[p] {
-			r.hold = uint8(depth)
-			break
-		}
-	}
-	b.reach[n.state] = r
 	base := b.room(b.childSymbols)
-	b.nodes[n.state].base = int32(base)
+	here.base = int32(base) // not later: taking room moves the nodes
 	for i, c := range b.childSymbols {
 		t := base + int(c)
 		b.take(t, n.state)
-		if n.state != 0 {
-			b.nodes[t].fail = b.next(fail, c)
-		}
-		b.children[i].state = int32(t)
+		b.open[first+i].state = int32(t)
 	}
-	return append(queue, b.children...)
+	slices.Reverse(b.open[first:])
+}
+
+// link sets what a state has from its longest end that is a state too; those
+// less deep have been linked.
+func (b *machineBuilder) link(s int32) {
+	n := &b.nodes[s]
+	fail := int32(0)
+	if p := &b.nodes[n.check]; n.check != 0 {
+		fail = b.next(int32(p.fail&^endsHere), uint16(s-p.base))
+	}
+	end := &b.nodes[fail]
+	if own := b.outs[s]; own != 0 {
+		b.pats[own-1].next = b.outs[fail] - 1
+	} else {
+		b.outs[s] = b.outs[fail]
+	}
+	if n.children == 0 {
+		n.grow = end.grow
+	}
+	n.hold = max(n.hold, end.hold) // its own is the deeper one
+	if n.fail = uint32(fail); end.children == 0 {
+		n.fail = end.fail &^ endsHere // has some itself, or is the root
+	}
+	if b.outs[s] != 0 {
+		n.fail |= endsHere
+	}
 }
 
 // room finds a base at which all symbols, in rising order, fall on free places.
@@ -208,8 +238,8 @@ func (b *machineBuilder) grow(n int) {
 	if n <= have {
 		return
 	}
-	b.nodes, b.reach = slices.Grow(b.nodes, n-have)[:n], slices.Grow(b.reach, n-have)[:n]
+	b.nodes, b.outs = slices.Grow(b.nodes, n-have)[:n], slices.Grow(b.outs, n-have)[:n]
 	for i := have; i < n; i++ {
-		b.nodes[i], b.reach[i] = node{check: free}, reach{}
+		b.nodes[i], b.outs[i] = node{check: free}, 0
 	}
 }

@@ -92,7 +92,7 @@ func oracle(entries []Entry, text string) []Hit {
 		}
 	}
 	// One entry by two ways at one place: the first.
-	sortHits(out)
+	inOrder(out)
 	return slices.CompactFunc(out, func(a, b Hit) bool {
 		return a.Start == b.Start && a.End == b.End && a.Entry == b.Entry && a.Via != ViaSound && b.Via != ViaSound
 	})
@@ -139,7 +139,7 @@ func stands(ls []letter, at int, want []rune, isLoose bool, gap int, word bool, 
 	return h, true
 }
 
-func sortHits(hits []Hit) {
+func inOrder(hits []Hit) {
 	slices.SortFunc(hits, func(a, b Hit) int {
 		return cmp.Or(a.Start-b.Start, a.End-b.End, a.Entry-b.Entry, int(a.Via)-int(b.Via))
 	})
@@ -200,6 +200,6 @@ func byCursor(l *Lexicon, text string) []Hit {
 			return true
 		})
 	}
-	sortHits(out)
+	inOrder(out)
 	return out
 }

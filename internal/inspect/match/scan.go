@@ -1,7 +1,6 @@
 package match
 
 import (
-	"cmp"
 	"slices"
 	"sync"
 	"unicode/utf8"
@@ -30,12 +29,17 @@ type block struct {
 	symbols [lead + blockSymbols + pieceBytes + 2]uint16
 	sounds  [lead + blockSymbols + pieceBytes + 2]uint16
 	places  [blockSymbols + pieceBytes + 2]uint16
+	ends    [lead + blockSymbols + pieceBytes + 2]int32 // state with which a pattern ends at each symbol, or 0
 	n       int
 	// A piece begins at byte off with symbol sym.
 	off, sym []int32
-	// Where the last hit began: the next one is seldom far.
-	lastSymbol, lastAt int
+	odd      bool // something of the text was left out or is equal to nothing
+	// Where the last hit began and ended: the next one is seldom far.
+	last [2]spot
 }
+
+// spot is a symbol, and the byte at which to look for it.
+type spot struct{ symbol, at int }
 
 var blocks = sync.Pool{New: func() any { return new(block) }}
 
@@ -55,12 +59,45 @@ func (l *Lexicon) scan(dst []Hit, text string, plain bool) []Hit {
 	}
 	b.text = ""
 	blocks.Put(b)
-	if hits := dst[from:]; len(hits) > 1 {
-		slices.SortFunc(hits, func(a, b Hit) int {
-			return cmp.Or(a.Start-b.Start, a.End-b.End, a.Entry-b.Entry, int(a.Via)-int(b.Via))
-		})
-	}
+	sortHits(dst[from:])
 	return dst
+}
+
+// sortHits puts hits in order. As they are found they nearly are, for which
+// moving each to its place is the fastest way; where it is not, it gives up.
+func sortHits(hits []Hit) {
+	moves := 8 * len(hits)
+	for i := 1; i < len(hits); i++ {
+		h, k := hits[i], i
+		for ; k > 0 && h.before(&hits[k-1]); k-- {
+			hits[k] = hits[k-1]
+		}
+		hits[k] = h
+		if moves -= i - k; moves < 0 {
+			slices.SortFunc(hits, func(a, b Hit) int {
+				switch {
+				case a.before(&b):
+					return -1
+				case b.before(&a):
+					return 1
+				}
+				return 0
+			})
+			return
+		}
+	}
+}
+
+func (h *Hit) before(o *Hit) bool {
+	switch {
+	case h.Start != o.Start:
+		return h.Start < o.Start
+	case h.End != o.End:
+		return h.End < o.End
+	case h.Entry != o.Entry:
+		return h.Entry < o.Entry
+	}
+	return h.Via < o.Via
 }
 
 // Quiet tells whether text is UTF-8 without a hit of the first so many entries
@@ -110,7 +147,7 @@ func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r,
 	if sounds != nil {
 		tail = max(tail, sounds.longest)
 	}
-	b.text, b.table, b.n, b.off, b.sym, b.lastSymbol = text, table, lead, b.off[:0], b.sym[:0], 0
+	b.text, b.table, b.n, b.off, b.sym, b.odd, b.last = text, table, lead, b.off[:0], b.sym[:0], false, [2]spot{}
 	clear(b.symbols[:lead])
 	for at, done := 0, lead; ; {
 		for b.n < lead+blockSymbols && at < len(text) {
@@ -120,7 +157,7 @@ func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r,
 				b.off, b.sym = append(b.off, int32(at)), append(b.sym, int32(b.n))
 			}
 			made, used, odd := table.Fill(b.symbols[b.n:], text[at:], pieceBytes)
-			if odd && v != nil {
+			if b.odd = b.odd || odd; odd && v != nil {
 				v.odd = true
 			}
 			b.n += made
@@ -150,7 +187,7 @@ func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r,
 			return dst
 		}
 		done = limit - b.slide(limit-tail)
-		b.lastSymbol = 0
+		b.last = [2]spot{}
 	}
 }
 
@@ -188,8 +225,9 @@ func (l *Lexicon) find(dst []Hit, b *block, r *reading, s []uint16, done, limit 
 	}
 	m := 0
 	if g.lens&^(1<<1) != 0 && !plain {
-		m = g.pass(b.places[:], s, done, limit)
-		m = g.sift(b.places[:m], s)
+		if m = g.pass(b.places[:], s, done, limit); m <= (limit-done)/2 {
+			m = g.sift(b.places[:m], s)
+		}
 	}
 	if plain || m > (limit-done)/8 {
 		return l.walk(dst, b, r, s, done, limit)
@@ -224,16 +262,40 @@ func (l *Lexicon) find(dst []Hit, b *block, r *reading, s []uint16, done, limit 
 	return dst
 }
 
+// lanes is how many parts of a block the automaton reads at once: while one
+// waits for memory the others go on.
+const lanes = 8
+
 // walk is find by the automaton, for blocks in which the gate would have to
 // look up too much.
 func (l *Lexicon) walk(dst []Hit, b *block, r *reading, s []uint16, done, limit int) []Hit {
-	state := int32(0)
 	from, to := max(lead, done-r.longest), min(len(s), limit+r.longest)
-	for i := from; i < to; i++ {
-		state = r.machine.next(state, s[i])
-		for p := r.machine.nodes[state].out - 1; p >= 0; p = r.pats[p].next {
+	size := (to - from + lanes - 1) / lanes
+	var state [lanes]int32
+	for k := -r.longest; k < size; k++ { // each begins early enough to know what may end in its part
+		for lane := range lanes {
+			i := from + lane*size + k
+			if i < from || i >= to {
+				continue
+			}
+			at := r.machine.next(state[lane], s[i])
+			state[lane] = at
+			if k < 0 {
+				continue
+			}
+			if r.machine.nodes[at].fail&endsHere == 0 {
+				at = 0
+			}
+			b.ends[i] = at
+		}
+	}
+	for i, at := range b.ends[from:to] {
+		if at == 0 {
+			continue
+		}
+		for p := r.machine.outs[at] - 1; p >= 0; p = r.pats[p].next {
 			pat := &r.pats[p]
-			start := i + 1 - int(pat.n)
+			start := from + i + 1 - int(pat.n)
 			if anchor := start + int(pat.anchor) - 1; anchor >= done && anchor < limit {
 				dst = l.take(dst, b, r, p, start)
 			}
@@ -273,11 +335,20 @@ func (l *Lexicon) take(dst []Hit, b *block, r *reading, p int32, symbol int) []H
 // span gives the bytes of n symbols from one on, and the separators in between:
 // all of them, and the most in a row.
 func (b *block) span(l *Lexicon, symbol, n int) (start, end, gap, widest int) {
-	k := b.piece(symbol)
-	at, skip := int(b.off[k]), symbol-int(b.sym[k])
-	if b.lastSymbol <= symbol && b.lastSymbol > int(b.sym[k]) {
-		at, skip = b.lastAt, symbol-b.lastSymbol
+	near := spot{}
+	for _, l := range b.last {
+		if l.symbol <= symbol && l.symbol > near.symbol {
+			near = l
+		}
 	}
+	if k := b.piece(symbol); int(b.sym[k]) >= near.symbol {
+		near = spot{int(b.sym[k]), int(b.off[k])}
+	}
+	if start, end, ok := b.plain(near, symbol, n); ok {
+		b.last = [2]spot{{symbol, start}, {symbol + n, end}}
+		return start, end, 0, 0
+	}
+	at, skip := near.at, symbol-near.symbol
 	for {
 		r, w := decode(b.text[at:])
 		f := b.table.Rune(r)
@@ -290,13 +361,13 @@ func (b *block) span(l *Lexicon, symbol, n int) (start, end, gap, widest int) {
 		at += w
 	}
 	start = at
-	b.lastSymbol, b.lastAt = symbol, at
-	for run := 0; n > 0; {
+	b.last[0] = spot{symbol, at}
+	for run, left := 0, n; left > 0; {
 		r, w := decode(b.text[at:])
 		at += w
 		switch f := b.table.Rune(r); {
 		case f != fold.Skip:
-			n -= width(f)
+			left -= width(f)
 			run = 0
 		case b.table != l.strict && l.strict.Rune(r) != fold.Skip:
 			gap++
@@ -304,7 +375,32 @@ func (b *block) span(l *Lexicon, symbol, n int) (start, end, gap, widest int) {
 			widest = max(widest, run)
 		}
 	}
+	b.last[1] = spot{symbol + n, at}
 	return start, at, gap, widest
+}
+
+// plain is span where nothing was left out and each character is one symbol.
+func (b *block) plain(near spot, symbol, n int) (start, end int, ok bool) {
+	if b.odd {
+		return 0, 0, false
+	}
+	at := near.at
+	for k := near.symbol; k < symbol+n; k++ {
+		if k == symbol {
+			start = at
+		}
+		switch c := b.text[at]; {
+		case c < 0x80:
+			at++
+		case c < 0xE0:
+			at += 2
+		case c < 0xF0:
+			at += 3
+		default:
+			return 0, 0, false
+		}
+	}
+	return start, at, true
 }
 
 // symbolsOf gives the one or two symbols of a folded character.
@@ -319,6 +415,9 @@ func symbolsOf(f rune) (a, b uint16, n int) {
 // decode is utf8.DecodeRuneInString with a short way for what Chinese text is
 // made of. text is not empty.
 func decode(text string) (rune, int) {
+	if text[0] < utf8.RuneSelf {
+		return rune(text[0]), 1
+	}
 	if len(text) >= 3 && text[0]&0xF0 == 0xE0 && text[1]&0xC0 == 0x80 && text[2]&0xC0 == 0x80 {
 		r := rune(text[0]&0x0F)<<12 | rune(text[1]&0x3F)<<6 | rune(text[2]&0x3F)
 		if r >= 0x800 && r>>11 != 0xD800>>11 {

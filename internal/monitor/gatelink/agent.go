@@ -215,7 +215,7 @@ func (a *Agent) Enrol(ctx context.Context) error {
 			return nil
 		}
 		at := a.address()
-		news, err := a.ask(ctx, Watch{Version: a.o.Version})
+		news, err := a.ask(ctx, Watch{Version: a.o.Version, Makes: posture.Understands})
 		switch {
 		case err == nil && news.Facts != nil:
 			return a.learn(*news.Facts)
@@ -243,7 +243,7 @@ func (a *Agent) enrol(ctx context.Context) error {
 		return err
 	}
 	var out Enrolled
-	if err := a.post(ctx, PathEnrol, Enrol{Token: a.o.JoinToken, Credential: m.Credential, PublicKey: key.PublicKey().Bytes(), URL: a.o.URL, Version: a.o.Version}, &out, answerWithin); err != nil {
+	if err := a.post(ctx, PathEnrol, Enrol{Token: a.o.JoinToken, Credential: m.Credential, PublicKey: key.PublicKey().Bytes(), URL: a.o.URL, Version: a.o.Version, Makes: posture.Understands}, &out, answerWithin); err != nil {
 		return err
 	}
 	if sum := sha256.Sum256(out.ControlKey); hex.EncodeToString(sum[:]) != fingerprint {
@@ -327,7 +327,7 @@ func (a *Agent) round(ctx context.Context, g Gate, report func() Report, owed *A
 		a.log.Error("the bundle that is obeyed is still not on disk", "error", err)
 	}
 	st := g.Status()
-	q := Watch{Epoch: st.Epoch, Revision: st.Revision, Digest: st.Digest, Version: a.o.Version, Report: report(), Stops: g.Stops(), WaitMs: a.wait().Milliseconds()}
+	q := Watch{Epoch: st.Epoch, Revision: st.Revision, Digest: st.Digest, Version: a.o.Version, Makes: posture.Understands, Report: report(), Stops: g.Stops(), WaitMs: a.wait().Milliseconds()}
 	if f, _ := a.Facts(); f != nil {
 		q.Facts = f.Digest
 	}

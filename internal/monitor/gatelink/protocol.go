@@ -42,6 +42,7 @@ type Enrol struct {
 	PublicKey  []byte `json:"public_key"` // X25519; what is sealed to the gateway is sealed to this
 	URL        string `json:"url"`        // where control reaches the gateway for probes; "" = nowhere
 	Version    string `json:"version"`
+	Makes      int64  `json:"makes"` // the newest make of postures that it understands
 }
 
 // Enrolled lets a gateway in.
@@ -58,6 +59,7 @@ type Watch struct {
 	Facts    string `json:"facts"`   // digest of the facts it holds
 	WaitMs   int64  `json:"wait_ms"` // longest silence wanted
 	Version  string `json:"version"`
+	Makes    int64  `json:"makes"` // as in Enrol; 0 from an older gateway
 	Report   Report `json:"report"`
 
 	Stops []posture.Signed `json:"stops"` // sealed tokens that bind on this gateway
@@ -70,6 +72,7 @@ type Report struct {
 	Lost       int64 `json:"lost"`        // rows lost, since its start
 	Streams    int64 `json:"streams"`     // open now
 	Unkept     bool  `json:"unkept"`      // the bundle that it obeys is not on its disk
+	Unjudged   int64 `json:"unjudged"`    // classifiers that judge nothing there, because the program does not have their model
 }
 
 // News is what a gateway does not have yet; nil parts are as it has them.

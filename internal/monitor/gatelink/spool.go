@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fengsui/fengsui/internal/monitor/behaviour"
 	"github.com/fengsui/fengsui/internal/platform/clock"
@@ -25,8 +26,9 @@ const (
 	fileRows          = 1000
 	fileBytes         = 1 << 20
 	maxFolded         = 4096
-	maxHeld           = 8 << 20 // of rows that the disk refused, in memory
-	retryAfterMs      = 1000    // the disk is left alone for so long after it refused a row
+	maxHeld           = 8 << 20     // of rows that the disk refused, in memory
+	maxBad            = 8 << 20     // of batches that were put aside; beyond it the oldest are deleted
+	retryAfter        = time.Second // the disk is left alone for so long after it refused a row
 )
 
 // Spool keeps what a gateway saw on its disk until control has it, in files of at most a megabyte. A row is written
@@ -39,6 +41,8 @@ type Spool struct {
 	bound int64
 	clk   clock.Clock
 	log   *slog.Logger
+	// running says how long the process has run: a pause must not last for hours because somebody set the machine's clock.
+	running func() time.Duration
 
 	captureAll atomic.Bool
 	wake       chan struct{}
@@ -46,10 +50,11 @@ type Spool struct {
 	mu       sync.Mutex
 	key      []byte
 	open     *spoolFile
-	closed   []spooled // oldest first
-	waiting  int64     // bytes of all batches
-	held     int64     // those of them in memory
-	restMs   int64     // no writing to the disk before this
+	closed   []spooled     // oldest first
+	bad      []spooled     // put aside, oldest first
+	waiting  int64         // bytes of all batches
+	held     int64         // those of them in memory
+	rest     time.Duration // no writing to the disk before running says this
 	folded   *telemetry.Fold
 	nFolded  int64
 	nLost    int64
@@ -66,6 +71,7 @@ type spooled struct {
 	size   int64
 	rows   int64  // those that folded rows stand for too; 0 if another process wrote the file
 	held   []byte // the batch itself, if the disk did not take it
+	begun  bool   // it still has the name of an open file
 }
 
 type spoolFile struct {
@@ -94,7 +100,7 @@ func OpenSpool(dir string, bound int64, clk clock.Clock, log *slog.Logger) (*Spo
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &Spool{dir: dir, bound: bound, clk: clk, log: log, wake: make(chan struct{}, 1), folded: telemetry.NewFold()}
+	s := &Spool{dir: dir, bound: bound, clk: clk, log: log, running: clock.Running, wake: make(chan struct{}, 1), folded: telemetry.NewFold()}
 	list, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -106,7 +112,11 @@ func OpenSpool(dir string, bound int64, clk clock.Clock, log *slog.Logger) (*Spo
 			return nil, err
 		}
 		made, number, ok := parseName(name)
-		if !ok || suffix == badSuffix {
+		if !ok {
+			continue
+		}
+		if suffix == badSuffix {
+			s.bad = append(s.bad, spooled{name: name, size: info.Size()})
 			continue
 		}
 		if suffix == openSuffix {
@@ -123,7 +133,9 @@ func OpenSpool(dir string, bound int64, clk clock.Clock, log *slog.Logger) (*Spo
 		s.closed = append(s.closed, spooled{name: name, madeMs: made, number: number, size: info.Size()})
 		s.waiting += info.Size()
 	}
-	slices.SortFunc(s.closed, func(a, b spooled) int { return strings.Compare(a.name, b.name) })
+	for _, list := range [][]spooled{s.closed, s.bad} {
+		slices.SortFunc(list, func(a, b spooled) int { return strings.Compare(a.name, b.name) })
+	}
 	return s, nil
 }
 
@@ -183,7 +195,7 @@ func (s *Spool) write(r row, nowMs int64) bool {
 	if s.key == nil {
 		return false
 	}
-	if nowMs >= s.restMs {
+	if !s.resting() {
 		if s.open != nil && s.open.memory != nil {
 			s.close()
 		}
@@ -193,7 +205,7 @@ func (s *Spool) write(r row, nowMs int64) bool {
 		}
 		s.log.Error("the spool cannot be written; rows wait in memory for a moment", "error", err)
 		s.close() // half of the row may stand there
-		s.restMs = nowMs + retryAfterMs
+		s.rest = s.running() + retryAfter
 	}
 	if s.held >= maxHeld {
 		return false
@@ -205,6 +217,9 @@ func (s *Spool) write(r row, nowMs int64) bool {
 	}
 	return true
 }
+
+// resting tells whether the disk is left alone for a moment.
+func (s *Spool) resting() bool { return s.running() < s.rest }
 
 func (s *Spool) append(r row, nowMs int64) error {
 	if err := s.begin(nowMs); err != nil {
@@ -244,7 +259,7 @@ func (s *Spool) begin(nowMs int64) error {
 	number := rand.Int64N(1<<62) + 1
 	o := &spoolFile{spooled: spooled{name: fmt.Sprintf("%013d-%d", nowMs, number), madeMs: nowMs, number: number}}
 	var err error
-	if nowMs < s.restMs {
+	if s.resting() {
 		o.memory = &bytes.Buffer{}
 		o.frames, err = newFrames(o.memory, s.key)
 	} else {
@@ -287,8 +302,8 @@ func (s *Spool) close() {
 		return
 	}
 	if err := os.Rename(o.f.Name(), filepath.Join(s.dir, o.name+closedSuffix)); err != nil {
-		s.log.Error("a spool file could not be closed; the next start does it", "error", err)
-		return
+		s.log.Error("a spool file could not be given its name; it is handed in by the one it has", "error", err)
+		o.begun = true
 	}
 	s.closed = append(s.closed, o.spooled)
 }
@@ -301,17 +316,13 @@ func (s *Spool) forget(b spooled) {
 	}
 }
 
-// settle writes what waits in memory to the disk.
+// settle writes what waits in memory to the disk, a batch at a time and without the lock: whoever puts a row stands in a
+// request and does not wait for a slow disk.
 func (s *Spool) settle() {
-	if s.held == 0 || clock.Ms(s.clk) < s.restMs {
-		return
-	}
-	if s.open != nil && s.open.memory != nil {
-		s.close()
-	}
-	for i, b := range s.closed {
-		if b.held == nil {
-			continue
+	for {
+		b, ok := s.inMemory()
+		if !ok {
+			return
 		}
 		path := filepath.Join(s.dir, b.name)
 		err := os.WriteFile(path+openSuffix, b.held, 0o600)
@@ -321,19 +332,41 @@ func (s *Spool) settle() {
 		if err != nil {
 			_ = os.Remove(path + openSuffix)
 			s.log.Error("rows that wait in memory cannot be written to the spool", "error", err)
-			s.restMs = clock.Ms(s.clk) + retryAfterMs
-			return
 		}
-		s.held -= b.size
-		s.closed[i].held = nil
+		s.mu.Lock()
+		if err != nil {
+			s.rest = s.running() + retryAfter
+		} else if i := slices.IndexFunc(s.closed, func(o spooled) bool { return o.name == b.name }); i >= 0 {
+			s.held -= b.size
+			s.closed[i].held = nil
+		}
+		s.mu.Unlock()
 	}
 }
 
-// next is the oldest batch, ok is false if there is none. Without a closed batch the open one is closed.
-func (s *Spool) next() (b spooled, ok bool) {
+// inMemory is the oldest batch that waits in memory, ok is false if there is none or the disk is left alone.
+func (s *Spool) inMemory() (b spooled, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.held == 0 || s.resting() {
+		return b, false
+	}
+	if s.open != nil && s.open.memory != nil {
+		s.close()
+	}
+	i := slices.IndexFunc(s.closed, func(o spooled) bool { return o.held != nil })
+	if i < 0 {
+		return b, false
+	}
+	return s.closed[i], true
+}
+
+// next is the oldest batch, ok is false if there is none. Without a closed batch the open one is closed. Only one may take
+// batches at a time.
+func (s *Spool) next() (b spooled, ok bool) {
 	s.settle()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.unfold()
 	if len(s.closed) == 0 {
 		s.close()
@@ -352,7 +385,12 @@ func (s *Spool) read(b spooled) ([]byte, error) {
 	return os.ReadFile(s.path(b))
 }
 
-func (s *Spool) path(b spooled) string { return filepath.Join(s.dir, b.name+closedSuffix) }
+func (s *Spool) path(b spooled) string {
+	if b.begun {
+		return filepath.Join(s.dir, b.name+openSuffix)
+	}
+	return filepath.Join(s.dir, b.name+closedSuffix)
+}
 
 // done forgets a batch that control has, or puts it aside if control can never take it; then its rows are lost.
 func (s *Spool) done(b spooled, bad bool) error {
@@ -379,6 +417,10 @@ func (s *Spool) done(b spooled, bad bool) error {
 	if bad {
 		s.nBad++
 		s.nLost += b.rows
+		if b.held == nil {
+			s.bad = append(s.bad, b)
+			s.trim()
+		}
 	}
 	s.closed = slices.DeleteFunc(s.closed, func(o spooled) bool {
 		if o.name == b.name {
@@ -387,6 +429,21 @@ func (s *Spool) done(b spooled, bad bool) error {
 		return o.name == b.name
 	})
 	return nil
+}
+
+// trim deletes the oldest of what was put aside: somebody may look into it, but it must not fill the disk.
+func (s *Spool) trim() {
+	var sum int64
+	for _, b := range s.bad {
+		sum += b.size
+	}
+	for sum > maxBad {
+		if err := os.RemoveAll(filepath.Join(s.dir, s.bad[0].name+badSuffix)); err != nil {
+			s.log.Error("a batch that was put aside could not be deleted", "batch", s.bad[0].name, "error", err)
+		}
+		sum -= s.bad[0].size
+		s.bad = s.bad[1:]
+	}
 }
 
 func framesOf(path string) int64 {
@@ -401,9 +458,11 @@ func framesOf(path string) int64 {
 // Close closes the open file; nothing may be put afterwards.
 func (s *Spool) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.restMs = 0
+	s.rest = 0
+	s.mu.Unlock()
 	s.settle()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.unfold()
 	s.close()
 	for _, b := range s.closed {
@@ -449,7 +508,7 @@ func (s *Spool) fold(r row) {
 // is folded is as small as configuration.
 func (s *Spool) unfold() {
 	now := clock.Ms(s.clk)
-	if s.folded.Len() == 0 || s.waiting >= s.bound+s.bound/4 || now < s.restMs && s.held >= maxHeld {
+	if s.folded.Len() == 0 || s.waiting >= s.bound+s.bound/4 || s.resting() && s.held >= maxHeld {
 		return
 	}
 	s.folded.Take(func(g *telemetry.Signal) bool { return s.write(row{Signal: g}, now) },

@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +32,8 @@ func newSpool(t *testing.T, dir string, bound int64) (*Spool, *clock.Fake) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	begun := clk.Now()
+	s.running = func() time.Duration { return clk.Now().Sub(begun) }
 	key, err := SpoolKey(seed)
 	if err != nil {
 		t.Fatal(err)
@@ -343,4 +348,124 @@ func TestWhatADiskRefusesWaitsInMemoryAndIsHandedInWhole(t *testing.T) {
 			t.Errorf("%d signals of 91", n)
 		}
 	})
+}
+
+func TestTheDiskIsTriedAgainThoughTheMachinesClockWasSetBack(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, clk := newSpool(t, dir, 0)
+	ran := time.Duration(0)
+	s.running = func() time.Duration { return ran }
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	s.PutSignal(signal(1))
+	if err := os.Rename(dir+".away", dir); err != nil {
+		t.Fatal(err)
+	}
+	clk.Set(clk.Now().Add(-24 * time.Hour))
+	if s.next(); s.held == 0 {
+		t.Error("the disk was not left alone")
+	}
+	ran += retryAfter
+	if s.next(); s.held != 0 {
+		t.Errorf("%d bytes still wait in memory", s.held)
+	}
+}
+
+func TestWhoPutsARowDoesNotWaitForWhatIsWrittenFromMemory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, clk := newSpool(t, dir, 0)
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	s.PutSignal(signal(1))
+	if err := os.Rename(dir+".away", dir); err != nil {
+		t.Fatal(err)
+	}
+	clk.Advance(retryAfter)
+	b, ok := s.inMemory()
+	if !ok {
+		t.Fatal("nothing waits in memory")
+	}
+	// A disk that never answers: the batch's file is a pipe that nobody reads.
+	pipe := filepath.Join(dir, b.name+openSuffix)
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skip("no pipes here:", err)
+	}
+	settled := make(chan struct{})
+	go func() { s.settle(); close(settled) }()
+	put := make(chan struct{})
+	go func() {
+		for i := range 20 {
+			s.PutSignal(signal(10 + i))
+			time.Sleep(time.Millisecond)
+		}
+		close(put)
+	}()
+	select {
+	case <-put:
+	case <-time.After(10 * time.Second):
+		t.Error("a row waits for the disk")
+	}
+	reader, err := os.Open(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, reader)
+	_ = reader.Close()
+	<-settled
+	<-put
+}
+
+func TestAFileThatCouldNotBeGivenItsNameIsHandedInAllTheSame(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := newSpool(t, dir, 0)
+	s.PutSignal(signal(1))
+	// A folder stands where the batch is to lie.
+	if err := os.MkdirAll(filepath.Join(dir, s.open.name+closedSuffix, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if b := taken(t, s); len(b.Signals) != 1 || b.Signals[0].ID != "s1" {
+		t.Errorf("%+v", b.Signals)
+	}
+	if waiting, _, lost, _ := s.Numbers(); waiting != 0 || lost != 0 {
+		t.Errorf("%d bytes wait, %d lost", waiting, lost)
+	}
+}
+
+func TestWhatWasPutAsideDoesNotFillTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	size := func() (sum int64, names []string) {
+		list, _ := filepath.Glob(filepath.Join(dir, "*"+badSuffix))
+		for _, f := range list {
+			if st, err := os.Stat(f); err == nil {
+				sum, names = sum+st.Size(), append(names, filepath.Base(f))
+			}
+		}
+		return sum, names
+	}
+	var first string
+	for round := range 2 { // also after a restart
+		s, clk := newSpool(t, dir, 0)
+		for i := range 12 {
+			clk.Advance(time.Duration(round*100+i+1) * time.Second)
+			g := signal(i)
+			g.Content.Prompt = strings.Repeat("x", fileBytes)
+			s.PutSignal(g)
+			b, ok := s.next()
+			if !ok {
+				t.Fatal("no batch")
+			}
+			if first == "" {
+				first = b.name + badSuffix
+			}
+			if err := s.done(b, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sum, names := size()
+		if sum > maxBad || sum < maxBad/2 || slices.Contains(names, first) {
+			t.Errorf("round %d: %d bytes in %d files are kept, the first among them: %v", round, sum, len(names), slices.Contains(names, first))
+		}
+	}
 }

@@ -65,29 +65,45 @@ func (c *call) complete(ctx context.Context, body io.ReadCloser, engines []*insp
 		c.refuse(upstreamProblem(http.StatusBadGateway, "upstream_too_large", "The upstream's answer is larger than allowed."))
 		return
 	}
-	var a completion
-	if err := json.Unmarshal(raw, &a); err != nil || len(a.Choices) == 0 {
-		c.refuse(upstreamProblem(http.StatusBadGateway, "upstream_protocol", "The upstream sent something that is not a chat completion."))
-		return
-	}
-	// Orders that came while the upstream was at work bind this answer too.
-	if _, now, changed := c.verdict(); changed {
-		engines = now
-		if c.promptBlocked(engines) {
-			c.g.count.inputBlocks.Add(1)
-			c.sayBlocked(c.request)
+	room, before := c.answer.left, len(c.row.Matches)
+	for {
+		// Orders that came while the upstream was at work, or the guard, bind this answer too.
+		if _, now, changed := c.verdict(); changed {
+			engines = now
+			if c.promptBlocked(engines) {
+				c.g.count.inputBlocks.Add(1)
+				c.sayBlocked(c.request)
+				return
+			}
+		}
+		var a completion
+		if err := json.Unmarshal(raw, &a); err != nil || len(a.Choices) == 0 || !a.normalise() {
+			c.refuse(upstreamProblem(http.StatusBadGateway, "upstream_protocol", "The upstream sent something that is not a chat completion."))
 			return
 		}
+		blocked, err := c.inspectAnswer(ctx, &a, engines)
+		p := c.problem()
+		if p != nil || err != nil {
+			c.row.ReleasedRunes = 0 // nothing of what was cleared leaves
+		}
+		switch {
+		case p != nil:
+			c.refuse(p)
+			return
+		case err != nil:
+			c.refuse(inspectionFailed())
+			return
+		case !c.tightened():
+			c.conclude(a, blocked)
+			return
+		}
+		// Once more, from what the upstream sent.
+		c.answer, c.row.ReleasedRunes, c.row.Matches = capture{left: room}, 0, c.row.Matches[:before]
 	}
-	if !a.normalise() {
-		c.refuse(upstreamProblem(http.StatusBadGateway, "upstream_protocol", "The upstream sent something that is not a chat completion."))
-		return
-	}
-	blocked, err := c.inspectAnswer(&a, engines)
-	if err != nil {
-		c.refuse(inspectionFailed())
-		return
-	}
+}
+
+// conclude sends an answer that was inspected.
+func (c *call) conclude(a completion, blocked bool) {
 	if blocked {
 		c.g.count.outputBlocks.Add(1)
 	}
@@ -126,7 +142,7 @@ func (a *completion) normalise() bool {
 
 // inspectAnswer passes every text of every choice through the engines. A choice that is blocked is
 // replaced whole: nothing of it has left yet.
-func (c *call) inspectAnswer(a *completion, engines []*inspect.Engine) (blocked bool, err error) {
+func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*inspect.Engine) (blocked bool, err error) {
 	c.row.OutputVerdict = VerdictAllow
 	for _, label := range []*string{&a.ID, &a.Model, &a.SystemFingerprint, &a.ServiceTier} {
 		if _, hits, action, _, failed := c.scan(Output, engines, *label); failed != nil {
@@ -139,6 +155,7 @@ func (c *call) inspectAnswer(a *completion, engines []*inspect.Engine) (blocked 
 	for i := range a.Choices {
 		ch := &a.Choices[i]
 		stop := false
+		var doubts []doubt
 		one := func(s slot, tool int, text *string) {
 			if err != nil || text == nil || *text == "" {
 				return
@@ -147,13 +164,18 @@ func (c *call) inspectAnswer(a *completion, engines []*inspect.Engine) (blocked 
 			if s.arguments() {
 				*text = plain(*text)
 			}
-			out, hits, action, uninspected, failed := c.scan(Output, engines, *text)
+			reading := engines
+			if !s.whole() {
+				reading = c.said(engines)
+			}
+			out, hits, action, uninspected, failed := c.scan(Output, reading, *text)
 			switch {
 			case failed != nil:
 				err = failed
 				return
 			case uninspected:
 				c.row.OutputVerdict = Worse(c.row.OutputVerdict, VerdictUninspected)
+				*text = c.home(s, *text)
 				return
 			}
 			if s.whole() && action >= inspect.Mask {
@@ -161,8 +183,13 @@ func (c *call) inspectAnswer(a *completion, engines []*inspect.Engine) (blocked 
 			}
 			c.row.OutputVerdict = Worse(c.row.OutputVerdict, action.String())
 			c.found(Output, s.channel(), *ch.Index, hits)
+			if c.svc.guard != nil && !s.whole() {
+				for _, at := range doubtful(hits) {
+					doubts = append(doubts, doubt{Output, s.channel(), *ch.Index, out, at, true})
+				}
+			}
 			stop = stop || action == inspect.Block
-			*text = out
+			*text = c.home(s, out)
 		}
 		m := &ch.Message
 		one(slotReasoningContent, 0, m.ReasoningContent)
@@ -181,6 +208,22 @@ func (c *call) inspectAnswer(a *completion, engines []*inspect.Engine) (blocked 
 		}
 		if err != nil {
 			return false, err
+		}
+		switch {
+		case stop:
+		case !c.svc.waits():
+			c.askLater(doubts)
+		default:
+			unsafe, uninspected, err := c.settle(ctx, doubts)
+			if err != nil {
+				return false, err
+			}
+			if uninspected {
+				c.row.OutputVerdict = Worse(c.row.OutputVerdict, VerdictUninspected)
+			}
+			if stop = unsafe; unsafe {
+				c.row.OutputVerdict = VerdictBlock
+			}
 		}
 		if stop {
 			blocked = true

@@ -48,7 +48,7 @@ func BenchmarkEventUnchanged(b *testing.B) {
 		if err := src.next(&f); err != nil {
 			b.Fatal(err)
 		}
-		if p.frame(&f) {
+		if p.frame(b.Context(), &f) {
 			b.Fatal("the answer ended")
 		}
 		if !p.flush() {
@@ -71,7 +71,7 @@ func BenchmarkEventMasked(b *testing.B) {
 		if err := src.next(&f); err != nil {
 			b.Fatal(err)
 		}
-		p.frame(&f)
+		p.frame(b.Context(), &f)
 		p.flush()
 	}
 }
@@ -87,7 +87,7 @@ func BenchmarkEventDecoded(b *testing.B) {
 		if err := src.next(&f); err != nil {
 			b.Fatal(err)
 		}
-		p.frame(&f)
+		p.frame(b.Context(), &f)
 		p.flush()
 	}
 }

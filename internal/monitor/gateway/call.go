@@ -18,6 +18,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/inspect/placeholder"
 	"github.com/fengsui/fengsui/internal/platform/trace"
 	"github.com/fengsui/fengsui/internal/posture"
 )
@@ -48,6 +49,10 @@ type call struct {
 	ended atomic.Bool // mirrors reason != nil, for the hot path
 
 	signalled map[string]bool // side and rule
+	questions map[string]int  // to the guard, by side
+	swaps     *placeholder.Map
+	uncovered map[*string]string // texts of the request before their data was swapped
+	captured  bool               // a signal carried the content
 	answer    capture
 	request   *chatRequest // as it went to the upstream
 }
@@ -201,6 +206,13 @@ func (c *call) verdict() (p *problem, engines []*inspect.Engine, changed bool) {
 	return c.reason, c.orders, changed
 }
 
+// tightened tells whether orders came that verdict has not told about yet.
+func (c *call) tightened() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
+
 // reset ends the connection without ceremony: for a client that does not read.
 func (c *call) reset() { c.link.reset() }
 
@@ -254,8 +266,7 @@ func cutText(s string, limit int) string {
 // found notes hits in the row and sends a signal for each rule that is new on this side.
 func (c *call) found(side, channel string, choice int, hits []inspect.Match) {
 	for _, h := range hits {
-		m := Match{RuleID: h.RuleID, Kind: string(h.Kind), Risk: h.Risk, Topic: h.Topic, Action: h.Action.String(),
-			Side: side, Channel: channel, Choice: choice, Start: h.Start, End: h.End, Runes: h.Runes}
+		m := matchOf(side, channel, choice, h)
 		if len(c.row.Matches) < 256 {
 			c.row.Matches = append(c.row.Matches, m)
 		}
@@ -269,6 +280,11 @@ func (c *call) found(side, channel string, choice int, hits []inspect.Match) {
 	}
 }
 
+func matchOf(side, channel string, choice int, h inspect.Match) Match {
+	return Match{RuleID: h.RuleID, Kind: string(h.Kind), Risk: h.Risk, Topic: h.Topic, Action: h.Action.String(),
+		Side: side, Channel: channel, Choice: choice, Start: h.Start, End: h.End, Runes: h.Runes, Score: h.Score}
+}
+
 // knows reports whether a hit of an answer is in the row already.
 func (c *call) knows(channel string, choice int, h inspect.Match) bool {
 	return slices.ContainsFunc(c.row.Matches, func(m Match) bool {
@@ -277,15 +293,29 @@ func (c *call) knows(channel string, choice int, h inspect.Match) bool {
 }
 
 func (c *call) signal(m Match) {
+	s := c.signalOf(m)
+	if !c.captured {
+		c.captured = true
+		s.Messages, s.Prompt, s.Answer = c.row.Messages, c.row.Prompt, c.answer.String()
+	}
+	c.g.o.Sink.Signal(s)
+}
+
+// fingerprint is equal for equal prompts that hit the same rule on the same side of the same service.
+func fingerprint(serviceID string, m Match, prompt string) string {
+	sum := sha256.Sum256([]byte(serviceID + "\x00" + m.Side + "\x00" + m.RuleID + "\x00" + strings.Join(strings.Fields(strings.ToLower(prompt)), " ")))
+	return hex.EncodeToString(sum[:16])
+}
+
+// signalOf is a signal without the content.
+func (c *call) signalOf(m Match) Signal {
 	r := &c.row
-	sum := sha256.Sum256([]byte(r.ServiceID + "\x00" + m.Side + "\x00" + m.RuleID + "\x00" + strings.Join(strings.Fields(strings.ToLower(r.Prompt)), " ")))
-	c.g.o.Sink.Signal(Signal{
+	return Signal{
 		ID: c.g.newID(), AtMs: c.g.o.Clock.Now().UnixMilli(), Match: m, RequestID: r.RequestID, ContentNumber: r.ContentNumber,
 		GatewayID: r.GatewayID, OperatorID: r.OperatorID, ServiceID: r.ServiceID, DeploymentID: r.DeploymentID, PostureDigest: r.PostureDigest,
 		TenantID: r.TenantID, Group: r.Group, Subject: r.Subject, Kind: r.Kind, Simulated: r.Simulated, Modality: r.Modality, Language: r.Language,
-		Fingerprint: hex.EncodeToString(sum[:16]), Released: r.ReleasedRunes,
-		Messages: r.Messages, Prompt: r.Prompt, Answer: c.answer.String(),
-	})
+		Fingerprint: fingerprint(r.ServiceID, m, r.Prompt), Released: r.ReleasedRunes,
+	}
 }
 
 // finish closes the row and hands it over. Called once, when nothing more will be written.
@@ -325,15 +355,7 @@ func (c *call) guarded(side string, inspectText func()) (uninspected bool, err e
 				return
 			}
 			uninspected = true
-			c.row.Uninspected++
-			c.g.count.uninspected.Add(1)
-			if !c.signalled[side+"/uninspected"] {
-				if c.signalled == nil {
-					c.signalled = map[string]bool{}
-				}
-				c.signalled[side+"/uninspected"] = true
-				c.signal(Match{RuleID: "gateway.uninspected", Kind: "failure", Action: VerdictUninspected, Side: side})
-			}
+			c.passUninspected(side, "gateway.uninspected")
 		}
 	}()
 	if c.g.fail != nil {
@@ -341,6 +363,21 @@ func (c *call) guarded(side string, inspectText func()) (uninspected bool, err e
 	}
 	inspectText()
 	return false, nil
+}
+
+// passUninspected counts a text that passes without one of its checks, and sends one signal a side for each such check.
+func (c *call) passUninspected(side, check string) {
+	c.row.Uninspected++
+	c.g.count.uninspected.Add(1)
+	k := side + "/" + check
+	if c.signalled[k] {
+		return
+	}
+	if c.signalled == nil {
+		c.signalled = map[string]bool{}
+	}
+	c.signalled[k] = true
+	c.signal(Match{RuleID: check, Kind: "failure", Action: VerdictUninspected, Side: side})
 }
 
 var errInspection = errors.New("a check failed")

@@ -1,21 +1,42 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"time"
 )
 
 // done ends a complete answer: what is held back, then [DONE].
-func (p *pump) done() {
+func (p *pump) done(ctx context.Context) {
 	p.ev.spans = p.ev.spans[:0]
 	p.edits, p.tails = p.edits[:0], p.tails[:0]
 	for _, choice := range p.open {
 		if p.filter.finished(choice) {
 			continue
 		}
+		p.filter.mark()
 		blocked, _, err := p.closeChoice(choice)
 		if err != nil {
 			_ = p.refuse(err)
 			return
+		}
+		for this := func(c int) bool { return c == choice }; !blocked; {
+			unsafe, err := p.second(ctx, this)
+			switch {
+			case errors.Is(err, errLeft):
+				p.endedMeanwhile(ctx)
+				return
+			case unsafe || err != nil:
+				_ = p.refuse(err)
+				return
+			}
+			if !p.c.tightened() {
+				break
+			}
+			if blocked, err := p.again(this); blocked || err != nil {
+				_ = p.refuse(err)
+				return
+			}
 		}
 		for _, t := range p.tails {
 			if !p.sendChunk(p.pending(t)) {
@@ -31,6 +52,15 @@ func (p *pump) done() {
 	}
 	p.out = append(p.out, "data: [DONE]\n\n"...)
 	p.flush()
+}
+
+// endedMeanwhile: the call is over, and its goroutine did not hear of it because it waited for the guard.
+func (p *pump) endedMeanwhile(ctx context.Context) {
+	if p.c.ended.Load() {
+		p.cut()
+		return
+	}
+	p.gaveUp(ctx)
 }
 
 // refuse ends an answer that inspection blocked, or that could not be inspected.

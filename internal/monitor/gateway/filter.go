@@ -4,6 +4,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/inspect/placeholder"
 )
 
 // slot is a place of a delta that can hold text.
@@ -58,6 +59,17 @@ type outText struct {
 	gone   int    // runes that were released
 	debt   int    // runes that were released before stricter stages came, which would still hold them
 	again  bool   // fed is going through new stages
+
+	home *placeholder.Restorer // nil if nothing has to be put back
+
+	noticed []int // where something asks for a second opinion, in fed
+	news    bool  // ... that the guard has not heard about
+	heard   int   // bytes that came so far
+	asked   int   // ... of these, what the guard has heard about
+	lost    int   // bytes that fed lost at its head since the stages began
+
+	fresh   int                  // runes released since mark
+	homeWas placeholder.Restorer // ... and home as it was then
 }
 
 // fedLimit bounds what is kept of a text for stricter stages; of a longer one only the end is kept.
@@ -84,13 +96,19 @@ func (f *filter) text(k chanKey) *outText {
 	}
 	t := &outText{key: k}
 	if !k.slot.whole() {
-		t.stages = streams(f.engines)
+		t.stages = f.streams()
+		if f.c.swaps != nil {
+			t.home = f.c.swaps.NewRestorer(form(k.slot))
+			t.homeWas = *t.home
+		}
 	}
 	f.texts = append(f.texts, t)
 	return t
 }
 
-func streams(engines []*inspect.Engine) []*inspect.Stream {
+// streams are the stages of a running text from its beginning.
+func (f *filter) streams() []*inspect.Stream {
+	engines := f.c.said(f.engines)
 	list := make([]*inspect.Stream, len(engines))
 	for i, e := range engines {
 		list[i] = e.NewStream()
@@ -136,14 +154,15 @@ func (f *filter) pass(t *outText, piece string, last bool) (released string, blo
 	}
 	if uninspected {
 		// The state of the engine is unknown: begin anew behind this piece.
-		t.stages, t.fed, t.gone, t.debt = streams(f.engines), nil, 0, 0
+		t.stages, t.fed, t.gone, t.debt = f.streams(), nil, 0, 0
+		t.lost, t.noticed, t.news = 0, nil, false
 		f.verdict = Worse(f.verdict, VerdictUninspected)
-		return piece, false, nil
+		return t.give(piece, last), false, nil
 	}
 	if blocked {
 		f.verdict = VerdictBlock
 	}
-	return t.release(released), blocked, nil
+	return t.give(t.release(released), last || blocked), blocked, nil
 }
 
 // through passes a piece through the stages. What a stage released before it blocked still passes those behind it.
@@ -166,6 +185,7 @@ func (f *filter) through(t *outText, piece string, last bool) (released string, 
 }
 
 func (t *outText) feed(piece string) {
+	t.heard += len(piece)
 	t.fed = append(t.fed, piece...)
 	if len(t.fed) > fedLimit {
 		cut := len(t.fed) - fedLimit/2
@@ -174,6 +194,10 @@ func (t *outText) feed(piece string) {
 		}
 		t.gone = max(0, t.gone-utf8.RuneCount(t.fed[:cut])) // masks keep the count; replacements may be off by their length
 		t.fed = append(t.fed[:0], t.fed[cut:]...)
+		t.lost += cut
+		for i := range t.noticed {
+			t.noticed[i] = max(0, t.noticed[i]-cut)
+		}
 	}
 }
 
@@ -184,8 +208,28 @@ func (t *outText) release(s string) string {
 		s = s[n:]
 		t.debt--
 	}
-	t.gone += utf8.RuneCountInString(s)
+	n := utf8.RuneCountInString(s)
+	t.gone, t.fresh = t.gone+n, t.fresh+n
 	return s
+}
+
+// mark remembers what has left, and recall goes back there: what was released since has not been written.
+func (f *filter) mark() {
+	for _, t := range f.texts {
+		t.fresh = 0
+		if t.home != nil {
+			t.homeWas = *t.home
+		}
+	}
+}
+
+func (f *filter) recall() {
+	for _, t := range f.texts {
+		t.gone, t.fresh = max(0, t.gone-t.fresh), 0
+		if t.home != nil {
+			*t.home = t.homeWas
+		}
+	}
 }
 
 // word judges a short text by all that came of it so far. It cannot be masked and still mean something,
@@ -231,6 +275,15 @@ func (f *filter) hits(t *outText, hits []inspect.Match) {
 		}
 	}
 	f.c.found(Output, channel, t.key.choice, news)
+	if f.c.svc.guard == nil || t.key.slot.whole() {
+		return
+	}
+	for _, at := range doubtful(news) {
+		if at -= t.lost; !t.news { // it was seen around the one before
+			t.noticed = t.noticed[:0]
+		}
+		t.noticed, t.news = append(t.noticed, max(0, at)), true
+	}
 }
 
 // tighten puts stricter engines in place of those at work. Each text goes through them from its beginning,
@@ -250,8 +303,8 @@ func (f *filter) tighten(engines []*inspect.Engine) (blocked bool, pending []pen
 		}
 		var released string
 		uninspected, err := f.c.guarded(Output, func() {
-			t.again = true
-			t.stages = streams(engines)
+			t.again, t.lost = true, 0
+			t.stages = f.streams()
 			released, blocked = f.through(t, string(t.fed), false)
 		})
 		t.again = false
@@ -259,7 +312,8 @@ func (f *filter) tighten(engines []*inspect.Engine) (blocked bool, pending []pen
 		case err != nil:
 			return true, nil, err
 		case uninspected:
-			t.stages, t.fed, t.gone, t.debt = streams(engines), nil, 0, 0
+			t.stages, t.fed, t.gone, t.debt = f.streams(), nil, 0, 0
+			t.lost, t.noticed, t.news = 0, nil, false
 			f.verdict = Worse(f.verdict, VerdictUninspected)
 			continue
 		case blocked:
@@ -268,7 +322,7 @@ func (f *filter) tighten(engines []*inspect.Engine) (blocked bool, pending []pen
 		}
 		sent := t.gone
 		t.debt, t.gone = sent, 0
-		rest := t.release(released)
+		rest := t.give(t.release(released), false)
 		t.gone += sent
 		if rest != "" {
 			pending = append(pending, pendingText{t.key, rest})

@@ -28,6 +28,8 @@
 // Strict isolation binds requests that begin after contact was lost, not streams that were open. Rules that
 // straddle two messages of a request are not seen; those that straddle parts of one message are. When an order
 // tightens the rules of an open stream, what was said before it is judged too (the last 128 KiB of each text at least).
+// Where a posture lets doubtful texts wait for a guard model, a stream waits where a rule notices something, where the text has
+// doubled since, and at the end; what left before is not taken back. Beside the traffic the guard only reports.
 package gateway
 
 import (
@@ -41,6 +43,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fengsui/fengsui/internal/monitor/guard"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/outgoing"
 	"github.com/fengsui/fengsui/internal/posture"
@@ -63,6 +66,10 @@ type Gateway struct {
 	stopped bool
 	idle    chan struct{} // closed and renewed when calls falls to zero
 
+	later     sync.WaitGroup // questions to guards that nobody waits for; none is added once all calls are over
+	laterCtx  context.Context
+	hushLater context.CancelFunc
+
 	count counters
 	// fail, set by tests only, runs before each use of the engine, to show what a failing check does.
 	fail func()
@@ -82,6 +89,7 @@ func New(o Options) (*Gateway, error) {
 		o.Transport = outgoing.Guard{}.Transport()
 	}
 	g := &Gateway{o: o, state: stateFile{dir: o.StateDir}, calls: map[*call]struct{}{}, idle: make(chan struct{})}
+	g.laterCtx, g.hushLater = context.WithCancel(context.Background())
 	g.contact.Store(o.Clock.Now().UnixMilli())
 	if !o.LastContact.IsZero() {
 		g.contact.Store(min(g.contact.Load(), o.LastContact.UnixMilli())) // a restart is no contact
@@ -123,6 +131,8 @@ func (g *Gateway) remember() error {
 	}
 	r, err := newRegime(newest, nil)
 	if err == nil {
+		g.equip(r, nil)
+		g.warnUnjudged(r, nil)
 		g.regime.Store(r)
 	}
 	return err
@@ -160,6 +170,8 @@ func (g *Gateway) Apply(ctx context.Context, s posture.Signed) (Ack, error) {
 			g.see(ctx, cut)
 			return Ack{}, err
 		}
+		g.equip(r, have)
+		g.warnUnjudged(r, have)
 		g.regime.Store(r.under(g.stopOrders(b.Stops)))
 		g.tell(cut)
 	}
@@ -304,6 +316,8 @@ func (g *Gateway) Stop(ctx context.Context) error {
 			_ = g.drain(context.WithoutCancel(ctx))
 		}
 	}
+	g.hushLater()
+	g.later.Wait()
 	if t, ok := g.o.Transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
@@ -351,7 +365,7 @@ func (g *Gateway) leave(c *call) {
 // Status is the gateway's view of itself. Safe at any time.
 func (g *Gateway) Status() Status {
 	st := Status{
-		GatewayID: g.o.ID, Postures: map[string]string{}, LastContactMs: g.contact.Load(),
+		GatewayID: g.o.ID, Postures: map[string]string{}, Guards: map[string]guard.Numbers{}, Unjudged: map[string][]string{}, LastContactMs: g.contact.Load(),
 		OpenStreams: int(g.count.streams.Load()), Unkept: g.unkept.Load() != nil, Isolation: string(g.isolated()),
 		Counters: Counters{
 			Requests: g.count.requests.Load(), Refused: g.count.refused.Load(), Unknown: g.count.unknown.Load(),
@@ -368,6 +382,12 @@ func (g *Gateway) Status() Status {
 		st.Epoch, st.Revision, st.Digest, st.OrderIDs = r.bundle.Epoch, r.bundle.Revision, r.bundle.Digest, orderIDs(r.bundle.Orders)
 		for id, s := range r.services {
 			st.Postures[id] = s.digest
+			if len(s.unjudged) > 0 {
+				st.Unjudged[id] = s.unjudged
+			}
+			if s.guard != nil {
+				st.Guards[id] = s.guard.Numbers()
+			}
 		}
 	}
 	switch {

@@ -1,15 +1,32 @@
 package gateway
 
 import (
+	"context"
+	"slices"
+
 	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/inspect/placeholder"
 )
 
 // inspectInput reads everything the model would read. Masks and replacements are written into req, so
 // that the upstream gets them. blocked: the request must not reach the upstream.
-func (c *call) inspectInput(req *chatRequest, engines []*inspect.Engine) (blocked bool, err error) {
-	c.row.InputVerdict = VerdictAllow
+func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*inspect.Engine) (blocked bool, err error) {
+	c.row.InputVerdict = Worse(c.row.InputVerdict, VerdictAllow)
+	for s, was := range c.uncovered { // the second time, under other orders
+		*s = was
+	}
+	clear(c.uncovered)
+	var doubts []doubt
+	notice := func(f field, text string, hits []inspect.Match) {
+		if c.svc.guard == nil || !f.spoken(req) {
+			return
+		}
+		for _, at := range doubtful(hits) {
+			doubts = append(doubts, doubt{Input, f.channel, f.message, text, at, req.Messages[f.message].Role == "assistant"})
+		}
+	}
 	one := func(f field, s string) string {
-		out, hits, action, uninspected, failed := c.scan(Input, c.reading(req, f, engines), s)
+		out, hits, action, uninspected, failed := c.scan(Input, c.before(f, c.reading(req, f, engines)), s)
 		if failed != nil {
 			err = failed
 		}
@@ -19,6 +36,7 @@ func (c *call) inspectInput(req *chatRequest, engines []*inspect.Engine) (blocke
 		}
 		c.row.InputVerdict = Worse(c.row.InputVerdict, action.String())
 		c.found(Input, f.channel, f.message, hits)
+		notice(f, out, hits)
 		blocked = blocked || action == inspect.Block
 		return out
 	}
@@ -37,7 +55,8 @@ func (c *call) inspectInput(req *chatRequest, engines []*inspect.Engine) (blocke
 		if !ok || err != nil {
 			continue
 		}
-		out, hits, action, _, failed := c.scan(Input, c.reading(req, field{message: i, channel: ChannelContent}, engines), whole)
+		f := field{message: i, channel: ChannelContent}
+		out, hits, action, _, failed := c.scan(Input, c.before(f, c.reading(req, f, engines)), whole)
 		if failed != nil {
 			err = failed
 			break
@@ -47,6 +66,7 @@ func (c *call) inspectInput(req *chatRequest, engines []*inspect.Engine) (blocke
 		}
 		c.row.InputVerdict = Worse(c.row.InputVerdict, action.String())
 		c.found(Input, ChannelContent, i, hits)
+		notice(f, out, hits)
 		if action == inspect.Block {
 			blocked = true
 		}
@@ -54,30 +74,58 @@ func (c *call) inspectInput(req *chatRequest, engines []*inspect.Engine) (blocke
 			req.Messages[i].Content = &content{Text: &out}
 		}
 	}
+	if blocked || err != nil {
+		return blocked, err
+	}
+	if err := c.swap(req); err != nil {
+		return false, err
+	}
+	if e := c.svc.swaps[c.set()]; e != nil { // the guard sees what the model sees
+		for i, d := range doubts {
+			if doubts[i].text, doubts[i].at, _, err = c.cover(e, d.text, d.at, placeholder.Others); err != nil {
+				return false, err
+			}
+		}
+	}
+	slices.Reverse(doubts) // what was said last first: of a long conversation the guard has heard the rest before
+	if !c.svc.waits() {
+		c.askLater(doubts)
+		return false, nil
+	}
+	blocked, uninspected, err := c.settle(ctx, doubts)
+	switch {
+	case blocked:
+		c.row.InputVerdict = VerdictBlock
+	case uninspected:
+		c.row.InputVerdict = Worse(c.row.InputVerdict, VerdictUninspected)
+	}
 	return blocked, err
 }
 
-// reading adds to engines what looks for injection: in what a user or a tool wrote, not in what the operator
-// or the model itself did.
+// spoken tells whether a text is something that a user, a tool or the model said. What the operator wrote, and names, are not.
+func (f field) spoken(req *chatRequest) bool {
+	return f.message >= 0 && !slices.Contains([]string{ChannelName, ChannelToolName, ChannelToolID}, f.channel) &&
+		slices.Contains([]string{"user", "tool", "function", "assistant"}, req.Messages[f.message].Role)
+}
+
+// reading adds to engines what judges the texts of users, tools and the model, and what looks for injection in what a user or
+// a tool wrote. What the operator wrote is not judged.
 func (c *call) reading(req *chatRequest, f field, engines []*inspect.Engine) []*inspect.Engine {
-	if f.message < 0 || f.channel != ChannelContent {
+	if f.message < 0 || f.channel == ChannelName || f.channel == ChannelToolName || f.channel == ChannelToolID {
 		return engines
 	}
-	c.mu.Lock()
-	strict := c.decision.Strict
-	c.mu.Unlock()
-	at := c.svc.attempts[0]
-	if strict {
-		at = c.svc.attempts[1]
-	}
+	set := c.set()
+	at, judge := c.svc.attempts[set], c.svc.judges[set]
 	var more *inspect.Engine
 	switch req.Messages[f.message].Role {
 	case "user":
-		more = at.user
+		more, engines = at.user, judged(judge.asked, engines)
 	case "tool", "function":
-		more = at.tool
+		more, engines = at.tool, judged(judge.asked, engines)
+	case "assistant":
+		return judged(judge.said, engines)
 	}
-	if more == nil {
+	if more == nil || f.channel != ChannelContent {
 		return engines
 	}
 	return append(engines[:len(engines):len(engines)], more)
@@ -110,7 +158,10 @@ func (c *call) scan(side string, engines []*inspect.Engine, s string) (out strin
 	uninspected, err = c.guarded(side, func() {
 		for _, e := range engines {
 			if side == Input {
-				encoded := e.ScanEncoded(out)
+				encoded, unread := e.ScanEncoded(out)
+				if unread > 0 {
+					hits = append(hits, inspect.Match{RuleID: "gateway.unread", Kind: "failure", Action: inspect.Observe, End: len(out)})
+				}
 				for _, h := range encoded {
 					action = max(action, h.Action)
 				}
@@ -130,7 +181,11 @@ func (c *call) promptBlocked(engines []*inspect.Engine) (blocked bool) {
 		if blocked || *s == "" {
 			return
 		}
-		_, hits, action, _, err := c.scan(Input, c.reading(c.request, f, engines), *s)
+		text := *s
+		if was, ok := c.uncovered[s]; ok {
+			text = was
+		}
+		_, hits, action, _, err := c.scan(Input, c.before(f, c.reading(c.request, f, engines)), text)
 		if blocked = err != nil || action == inspect.Block; blocked {
 			c.found(Input, f.channel, f.message, hits)
 			c.row.InputVerdict = VerdictBlock

@@ -88,7 +88,7 @@ func (p *pump) run(ctx context.Context, body io.ReadCloser) {
 				idle.Reset(idleFor)
 				lastReset = now
 			}
-			over := p.frame(f)
+			over := p.frame(ctx, f)
 			select {
 			case free <- f:
 			default:
@@ -134,7 +134,7 @@ func (p *pump) upstreamEnded(ctx context.Context, err error) {
 	case errors.Is(err, errEventTooBig):
 		p.fail(&problem{status: http.StatusBadGateway, typ: typeUp, code: "upstream_protocol", message: "The upstream sent an event that is larger than allowed."}, nil)
 	case len(p.open) > 0 && p.allFinished():
-		p.done() // some servers forget [DONE]
+		p.done(ctx) // some servers forget [DONE]
 	default:
 		p.fail(&problem{status: http.StatusBadGateway, typ: typeUp, code: "upstream_interrupted", message: "The upstream ended the answer in the middle."}, nil)
 	}
@@ -161,7 +161,7 @@ func (p *pump) allFinished() bool {
 var doneData = []byte("[DONE]")
 
 // frame handles one event and reports whether the answer is over.
-func (p *pump) frame(f *frame) (over bool) {
+func (p *pump) frame(ctx context.Context, f *frame) (over bool) {
 	c := p.c
 	if f.comment {
 		return !p.send([]byte(":\n\n"))
@@ -169,7 +169,7 @@ func (p *pump) frame(f *frame) (over bool) {
 	c.g.count.events.Add(1)
 	data := bytes.TrimSpace(f.data)
 	if bytes.Equal(data, doneData) {
-		p.done()
+		p.done(ctx)
 		return true
 	}
 	if !p.ev.scan(data) {
@@ -199,6 +199,25 @@ func (p *pump) frame(f *frame) (over bool) {
 	blocked, changed, err := p.judge()
 	if err != nil {
 		return p.refuse(err)
+	}
+	if !blocked && c.svc.waits() {
+		for {
+			unsafe, err := p.second(ctx, p.finishing)
+			switch {
+			case errors.Is(err, errLeft):
+				p.endedMeanwhile(ctx) // nothing of this event has been written
+				return true
+			case unsafe || err != nil:
+				return p.refuse(err)
+			}
+			if !c.tightened() {
+				break
+			}
+			changed = true
+			if blocked, err := p.again(p.finishing); blocked || err != nil {
+				return p.refuse(err)
+			}
+		}
 	}
 	for _, t := range p.tails {
 		if !p.sendChunk(p.pending(t)) {
@@ -239,11 +258,22 @@ func (p *pump) frame(f *frame) (over bool) {
 	return false
 }
 
+// finishing tells whether a choice ends with this event.
+func (p *pump) finishing(choice int) bool {
+	for _, fin := range p.ev.finish {
+		if fin.choice == choice {
+			return true
+		}
+	}
+	return false
+}
+
 // judge passes every text of the event through the filter. edits holds, span by span, what may leave;
 // tails what leaves beforehand because a choice ends here.
 func (p *pump) judge() (blocked, changed bool, err error) {
 	f := p.filter
 	p.edits, p.tails = p.edits[:0], p.tails[:0]
+	f.mark()
 	for i := range p.ev.spans {
 		sp := &p.ev.spans[i]
 		released := ""
@@ -268,6 +298,31 @@ func (p *pump) judge() (blocked, changed bool, err error) {
 		blocked, changed = blocked || stop, changed || moved
 	}
 	return blocked, changed, nil
+}
+
+// again judges by the engines of now what waited for the guard while orders tightened, and nothing of which has been written.
+func (p *pump) again(ends func(choice int) bool) (blocked bool, err error) {
+	_, engines, _ := p.c.verdict()
+	p.filter.recall()
+	for i := range p.ev.spans {
+		if !p.ev.spans[i].key.slot.whole() {
+			p.edits[i] = ""
+		}
+	}
+	blocked, pending, err := p.filter.tighten(engines)
+	if blocked || err != nil || p.c.promptBlocked(engines) {
+		return true, err
+	}
+	p.tails = append(p.tails[:0], pending...)
+	for _, choice := range p.open {
+		if !ends(choice) || p.filter.finished(choice) {
+			continue
+		}
+		if blocked, _, err = p.closeChoice(choice); blocked || err != nil {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // closeChoice lets out what is held back of a choice: in this event if it has the text, else before it.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/inspect/injection"
+	"github.com/fengsui/fengsui/internal/monitor/guard"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/posture"
 )
@@ -29,6 +30,11 @@ type service struct {
 	open        *atomic.Int64              // streams of this service
 	topics      map[string]*inspect.Engine // one per topic, all blocking: an order costs no compiling
 	attempts    [2]attempts                // under the base set, and with the strict set
+	swaps       [2]*inspect.Engine         // what placeholders stand for, as attempts
+	unswapped   [2]*inspect.Engine         // base and strict without what placeholders stand for; nil if nothing does
+	judges      [2]judges                  // as well
+	unjudged    []string                   // ids of classifiers that do not judge here, because their model is not in this program; sorted
+	guard       *guard.Guard               // nil: nobody is asked
 }
 
 // attempts looks for injection in what others wrote; nil where the posture does not ask for it.
@@ -127,7 +133,24 @@ func newService(p *posture.Posture) (*service, error) {
 		if svc.attempts[i], err = newAttempts(r.Injection); err != nil {
 			return nil, err
 		}
+		if svc.swaps[i], err = newSwaps(r); err != nil {
+			return nil, err
+		}
+		if svc.swaps[i] != nil {
+			rest := r
+			rest.Checks = slices.DeleteFunc(slices.Clone(r.Checks), func(c posture.Check) bool { return c.Swap && !inspect.IsKey(c.Kind) })
+			if svc.unswapped[i], err = build(rest); err != nil {
+				return nil, err
+			}
+		}
+		var missing []string
+		if svc.judges[i], missing, err = newJudges(r.Classifiers); err != nil {
+			return nil, err
+		}
+		svc.unjudged = append(svc.unjudged, missing...)
 	}
+	slices.Sort(svc.unjudged)
+	svc.unjudged = slices.Compact(svc.unjudged)
 	for _, t := range d.Topics {
 		// The topic's own terms, and those of the other sets that carry it.
 		tight, _ := d.Tightened(true, []string{t.ID})

@@ -258,9 +258,13 @@ func (c *call) serve(ctx context.Context, req *chatRequest) {
 	}
 	c.row.ContentNumber = "FS" + c.g.newID()
 	c.request = req
-	blocked, err := c.inspectInput(req, engines)
+	blocked, err := c.inspectInput(ctx, req, engines)
+	for !blocked && err == nil && c.tightened() { // while the request waited for the guard
+		_, engines, _ = c.verdict()
+		blocked, err = c.inspectInput(ctx, req, engines)
+	}
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, errLeft): // why it is over shows when the upstream is asked
 		c.refuse(inspectionFailed())
 	case blocked:
 		c.g.count.inputBlocks.Add(1)

@@ -1,5 +1,7 @@
 package gateway
 
+import "github.com/fengsui/fengsui/internal/monitor/guard"
+
 // Match is one rule that hit, as it goes into traffic rows and signals. It never holds text.
 type Match struct {
 	RuleID  string `json:"rule_id"`
@@ -13,6 +15,8 @@ type Match struct {
 	Start   int    `json:"start"`   // byte offset in the channel's own text, before masking
 	End     int    `json:"end"`
 	Runes   int    `json:"runes"`
+
+	Score float64 `json:"score,omitzero"` // of a classifier: probability
 }
 
 // Sides of a request.
@@ -80,7 +84,8 @@ type Traffic struct {
 }
 
 // Signal is one rule that hit in one request: sent the moment it is found, so that keeping the
-// evidence need not wait for the end of the answer. One per request, side and rule.
+// evidence need not wait for the end of the answer. One per request, side and rule; the first of a
+// request carries the content for all of them, which are joined to it by RequestID.
 type Signal struct {
 	ID            string `json:"id"` // ULID
 	AtMs          int64  `json:"at_ms"`
@@ -102,7 +107,7 @@ type Signal struct {
 	Fingerprint   string `json:"fingerprint"` // equal for equal prompts that hit the same rule on the same side of the same service
 	Released      int    `json:"released"`    // runes of model text that had left when it was found
 
-	Messages []byte `json:"messages,omitzero"` // capture, as in Traffic
+	Messages []byte `json:"messages,omitzero"` // capture, as in Traffic; of the first signal
 	Prompt   string `json:"prompt,omitzero"`
 	Answer   string `json:"answer,omitzero"` // up to and with the hit
 }
@@ -128,19 +133,29 @@ type Ack struct {
 
 // Status is a gateway's own view of itself, for readiness and the status page.
 type Status struct {
-	GatewayID     string            `json:"gateway_id"`
-	Effective     bool              `json:"effective"` // obeys a bundle and control was in touch lately
-	Reason        string            `json:"reason"`    // why not: no_bundle, out_of_contact, orders_ignored, stopped
-	Epoch         int64             `json:"epoch"`
-	Revision      int64             `json:"revision"`
-	Digest        string            `json:"digest"` // of the bundle
-	OrderIDs      []string          `json:"order_ids"`
-	Unkept        bool              `json:"unkept"`   // the bundle is not on this gateway's disk
-	Postures      map[string]string `json:"postures"` // service id → digest
-	OpenStreams   int               `json:"open_streams"`
-	LastContactMs int64             `json:"last_contact_ms"`
-	Isolation     string            `json:"isolation"` // policy in effect now, "" while control is in touch
-	Counters      Counters          `json:"counters"`
+	GatewayID     string                   `json:"gateway_id"`
+	Effective     bool                     `json:"effective"` // obeys a bundle and control was in touch lately
+	Reason        string                   `json:"reason"`    // why not: no_bundle, out_of_contact, orders_ignored, stopped
+	Epoch         int64                    `json:"epoch"`
+	Revision      int64                    `json:"revision"`
+	Digest        string                   `json:"digest"` // of the bundle
+	OrderIDs      []string                 `json:"order_ids"`
+	Unkept        bool                     `json:"unkept"`   // the bundle is not on this gateway's disk
+	Postures      map[string]string        `json:"postures"` // service id → digest
+	Guards        map[string]guard.Numbers `json:"guards"`   // service id → how its guard model fares, of those that have one
+	Unjudged      map[string][]string      `json:"unjudged"` // service id → classifiers that judge nothing here, because this program does not have their model
+	OpenStreams   int                      `json:"open_streams"`
+	LastContactMs int64                    `json:"last_contact_ms"`
+	Isolation     string                   `json:"isolation"` // policy in effect now, "" while control is in touch
+	Counters      Counters                 `json:"counters"`
+}
+
+// Missing counts the classifiers that judge nothing here.
+func (s Status) Missing() (n int64) {
+	for _, ids := range s.Unjudged {
+		n += int64(len(ids))
+	}
+	return n
 }
 
 // Counters only grow while the process lives.

@@ -59,11 +59,19 @@ func (c *call) fetch(ctx context.Context, req *chatRequest, dep posture.Deployme
 	c.g.count.streams.Add(1)
 	defer c.g.count.streams.Add(-1)
 	if _, now, changed := c.verdict(); changed { // tightened while the upstream was thinking
-		engines = now
+		if engines = now; c.promptBlocked(engines) {
+			_ = res.Body.Close()
+			c.g.count.inputBlocks.Add(1)
+			c.sayBlocked(req)
+			return
+		}
 	}
 	pump := &pump{c: c, filter: newFilter(c, engines)}
 	pump.run(ctx, res.Body)
 	c.row.OutputVerdict = pump.filter.verdict
+	if c.svc.guard != nil && !c.svc.waits() && c.row.OutputVerdict != VerdictBlock {
+		c.askLater(pump.filter.doubts(func(int) bool { return true }))
+	}
 }
 
 // ask sends the request. Nothing of the client's headers goes along.

@@ -223,6 +223,23 @@ func TestAFailingCheckFollowsTheModeOfItsSide(t *testing.T) {
 	}
 }
 
+func TestOfManySignalsOfOneRequestTheFirstCarriesTheContent(t *testing.T) {
+	w := newWorld(t, pieces(masked, swapped, watched))
+	w.apply()
+	w.post(ask(watched+masked, streamed))
+	if len(w.sink.signals) < 5 {
+		t.Fatalf("%d signals prove nothing", len(w.sink.signals))
+	}
+	for i, s := range w.sink.signals {
+		if has := len(s.Messages)+len(s.Prompt)+len(s.Answer) > 0; has != (i == 0) {
+			t.Errorf("signal %d of %s: content is %v", i, s.Match.RuleID, has)
+		}
+		if s.RequestID != w.sink.signals[0].RequestID || s.Fingerprint == "" {
+			t.Errorf("%+v", s.Match)
+		}
+	}
+}
+
 func TestSignalsCarryTheCaptureAndOneFingerprintForOnePrompt(t *testing.T) {
 	w := newWorld(t, pieces("开头", harmful))
 	w.apply()

@@ -140,6 +140,34 @@ func readNeeds(ctx context.Context, db bun.IDB) (map[string]int64, error) {
 	return out, nil
 }
 
+// Need sets how new a module has to be, up or down: for one whose rows say themselves what they need. It does nothing if
+// it is so already.
+func Need(ctx context.Context, tx *store.Tx, module string, version int64) error {
+	res, err := tx.ExecContext(ctx, `INSERT INTO module_need (module, version, node, since_ms) VALUES (?, ?, ?, ?)
+		ON CONFLICT (module) DO UPDATE SET version = excluded.version, node = excluded.node, since_ms = excluded.since_ms WHERE module_need.version <> excluded.version`,
+		module, version, tx.Actor.ID, tx.NowMs)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	tx.Touch(Topic)
+	return nil
+}
+
+// Older names the nodes that serve and understand a module less than that, with their versions.
+func Older(ctx context.Context, db bun.IDB, module string, version, nowMs int64) ([]string, error) {
+	nodes, err := List(ctx, db, nowMs)
+	out := []string{}
+	for _, n := range nodes {
+		if v, knows := n.Modules[module]; n.State == Serving && knows && v < version {
+			out = append(out, strings.TrimSpace(n.ID+" "+n.Version))
+		}
+	}
+	return out, err
+}
+
 // behind lists the modules of a node that are older than is needed. A module that it does not have at all it leaves
 // alone anyway.
 func behind(needs, have map[string]int64) []string {

@@ -130,7 +130,8 @@ func (c *Control) currentPostures(ctx context.Context, db bun.IDB) ([]*posture.P
 		p := c.compiled[r.Digest]
 		if p == nil {
 			var err error
-			if p, err = posture.Parse([]byte(r.Body)); err != nil {
+			// What this program does not understand, because a newer one compiled it, goes on to gateways that do, with every order.
+			if p, err = posture.Carry([]byte(r.Body)); err != nil {
 				return nil, err
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/setting"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/respond/containment"
@@ -88,12 +89,120 @@ func TestASettingSaysWhatIsDoneAboutAKindInEveryPosture(t *testing.T) {
 		t.Errorf("as delivered: %+v", got)
 	}
 	b.do(t, rule, func(tx *store.Tx) error {
-		_, err := tx.Exec("INSERT INTO setting (name, value, changed_by, changed_ms) VALUES ('check.cn_mobile', 'mask_ends', 'p', 1), ('check.cn_id', 'allow', 'p', 1), ('check.email', 'block', 'p', 1)")
+		_, err := tx.Exec("INSERT INTO setting (name, value, changed_by, changed_ms) VALUES ('check.cn_mobile', 'mask_ends', 'p', 1), ('check.cn_id', 'allow', 'p', 1), ('check.email', 'block', 'p', 1), ('check.cn_plate', 'placeholder', 'p', 1)")
 		return err
 	})
 	got := checks()
+	if c := got["cn_plate"]; c.Action != posture.Mask || !c.Swap || c.Ends || got["cn_mobile"].Swap {
+		t.Errorf("a placeholder: %+v", got)
+	}
 	if c := got["cn_mobile"]; c.Action != posture.Mask || !c.Ends || got["cn_id"].ID != "" || got["email"].Action != posture.Block || got["email"].Ends {
 		t.Errorf("as set: %+v", got)
+	}
+}
+
+func TestPlaceholdersAreMilderThanMasksAndNotForKeys(t *testing.T) {
+	for name, r := range containment.CheckSettings() {
+		at, key := slices.Index(r.Options, "placeholder"), name == "check.api_key" || name == "check.private_key"
+		if key != (at < 0) {
+			t.Errorf("%s: %q", name, r.Options)
+		}
+		for _, mask := range []string{"mask_ends", "mask"} {
+			if m := slices.Index(r.Options, mask); !key && m >= 0 && m < at {
+				t.Errorf("%s: one person may go from %s to a placeholder", name, mask)
+			}
+		}
+	}
+}
+
+func TestTheSettingsOfTheGuardModelMakeItPartOfEveryPostureOnceSomebodySaysWhomToAsk(t *testing.T) {
+	b := newBench(t)
+	guard := func(settings ...string) (g *posture.Guard) {
+		t.Helper()
+		b.do(t, rule, func(tx *store.Tx) (err error) {
+			for i := 0; i < len(settings); i += 2 {
+				if _, err := tx.Exec("INSERT INTO setting (name, value, changed_by, changed_ms) VALUES (?, ?, 'p', 1) ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value", settings[i], settings[i+1]); err != nil {
+					return err
+				}
+			}
+			g, err = containment.Guard(ctx, tx)
+			return err
+		})
+		return g
+	}
+	if g := guard(); g != nil {
+		t.Errorf("as delivered: %+v", g)
+	}
+	if g := guard("guard.action", "block"); g != nil {
+		t.Errorf("nobody to ask: %+v", g)
+	}
+	want := posture.Guard{BaseURL: "https://guard.example.com/v1", Model: "default", Action: posture.Block, Failure: posture.Closed, WaitMs: 2000, PerMinute: 60}
+	if g := guard("guard.address", want.BaseURL, "guard.secret", "guard-key"); g == nil || *g != want {
+		t.Errorf("%+v, want %+v: a key that is not bound to the address is shown to nobody", g, want)
+	}
+	for name, value := range map[string]string{"guard.address": "ftp://x", "guard.model": "a b", "guard.secret": "a\nb", "guard.action": "mask", "guard.wait_ms": "99"} {
+		err := b.try(store.Actor{ID: "p", Roles: []string{"system_admin"}}, func(tx *store.Tx) error {
+			_, err := setting.Change(ctx, tx, containment.GuardSettings(), name, value, "r")
+			return err
+		})
+		if !fault.Is(err, "setting.bad_value") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b.do(t, rule, func(tx *store.Tx) error {
+		_, err := tx.Exec("INSERT INTO secrets (name, origin, sealed, updated_ms) VALUES ('guard-key', 'https://guard.example.com:443', 'x', 1)")
+		return err
+	})
+	want.Secret, want.Model, want.Action, want.Failure, want.WaitMs, want.PerMinute = "guard-key", "g", posture.Observe, posture.Open, 15_000, 5
+	if g := guard("guard.action", "observe", "guard.model", "g", "guard.failure", "open", "guard.wait_ms", "99999", "guard.per_minute", "5"); g == nil || *g != want {
+		t.Errorf("%+v, want %+v", g, want)
+	}
+	if g := guard("guard.address", "https://elsewhere.example.com/v1"); g == nil || g.Secret != "" {
+		t.Errorf("the key went along to another address: %+v", g)
+	}
+	if g := guard("guard.address", want.BaseURL, "guard.wait_ms", "2000", "guard.per_minute", "60"); g == nil {
+		t.Fatal("no guard")
+	}
+	change := func(name, value string) (r setting.Ruled, err error) {
+		err = b.try(store.Actor{ID: "p", Roles: []string{"system_admin"}}, func(tx *store.Tx) error {
+			r, err = setting.Change(ctx, tx, containment.GuardSettings(), name, value, "r")
+			return err
+		})
+		return r, err
+	}
+	for _, name := range []string{"no-such-key", "sk-pasted"} {
+		if _, err := change("guard.secret", name); !fault.Is(err, "secret.not_for_upstream") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, values := range map[string][2]string{"guard.wait_ms": {"3000", "2999"}, "guard.per_minute": {"100", "9"}} {
+		if r, err := change(name, values[0]); err != nil || r.Value != values[0] || r.Asked != nil {
+			t.Errorf("%s raised by one: %+v %v", name, r, err)
+		}
+		b.do(t, rule, func(tx *store.Tx) error { _, err := tx.Exec("UPDATE setting SET agreed = ''"); return err })
+		if r, err := change(name, values[1]); err != nil || r.Value != values[0] || r.Asked == nil {
+			t.Errorf("%s lowered by one: %+v %v", name, r, err)
+		}
+	}
+	compiled := func() *posture.Guard {
+		t.Helper()
+		b.do(t, rule, func(tx *store.Tx) error { _, err := b.control.CompilePosture(ctx, tx, "s1", "r"); return err })
+		list, err := containment.Postures(ctx, b.st.Read(), "s1", 1)
+		if err != nil || len(list) != 1 {
+			t.Fatal(err, list)
+		}
+		p, err := posture.Parse([]byte(list[0].Body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Draft().Guard
+	}
+	if compiled() == nil {
+		t.Error("the posture knows nothing of it")
+	}
+	guard("guard.action", "off")
+	if compiled() != nil {
+		t.Error("it is still asked")
 	}
 }
 

@@ -24,6 +24,7 @@ type PostureRow struct {
 	Reason        string `json:"reason"`
 	CompiledBy    string `json:"compiled_by"`
 	CompiledMs    int64  `json:"compiled_ms"`
+	Needs         int64  `json:"needs" doc:"the oldest make of gateways and control nodes that understands it"`
 }
 
 // Compiled is the outcome of CompilePosture.
@@ -54,24 +55,32 @@ func (c *Control) CompilePosture(ctx context.Context, tx *store.Tx, serviceID, r
 	if err != nil {
 		return Compiled{}, err
 	}
-	p, err := posture.Compile(draft)
-	if err != nil {
-		return Compiled{}, err
-	}
 	last, have, err := latestPosture(ctx, tx, serviceID)
 	if err != nil {
 		return Compiled{}, err
 	}
-	if have && last.Digest == p.Digest() {
-		return Compiled{Digest: last.Digest, Seq: last.Seq}, nil
+	if have {
+		if draft.Rules.Classifiers, err = c.standing(ctx, tx, last, draft.Rules.Classifiers); err != nil {
+			return Compiled{}, err
+		}
 	}
-	row := PostureRow{Digest: p.Digest(), ServiceID: serviceID, Seq: last.Seq + 1, Body: string(p.Bytes()), Reason: reason, CompiledBy: tx.Actor.ID, CompiledMs: tx.NowMs}
+	p, err := posture.Compile(draft)
+	if err != nil {
+		return Compiled{}, err
+	}
+	if have && last.Digest == p.Digest() {
+		return Compiled{Digest: last.Digest, Seq: last.Seq}, need(ctx, tx)
+	}
+	row := PostureRow{Digest: p.Digest(), ServiceID: serviceID, Seq: last.Seq + 1, Body: string(p.Bytes()), Reason: reason, CompiledBy: tx.Actor.ID, CompiledMs: tx.NowMs, Needs: p.Needs()}
 	if _, err := tx.NewInsert().Model(&row).On("CONFLICT (digest) DO UPDATE").
 		Set("seq = EXCLUDED.seq").Set("reason = EXCLUDED.reason").Set("compiled_by = EXCLUDED.compiled_by").Set("compiled_ms = EXCLUDED.compiled_ms").Exec(ctx); err != nil {
 		return Compiled{}, err
 	}
 	tx.Record(store.Entry{Action: "posture.compile", ObjectKind: "service", ObjectID: serviceID, Content: map[string]any{"digest": row.Digest, "seq": row.Seq, "reason": reason}})
 	tx.Touch(TopicPosture)
+	if err := need(ctx, tx); err != nil {
+		return Compiled{}, err
+	}
 	return Compiled{Digest: row.Digest, Seq: row.Seq, Changed: true}, bump(ctx, tx)
 }
 
@@ -135,6 +144,14 @@ func (c *Control) draft(ctx context.Context, db bun.IDB, svc service.Service, no
 	if d.Rules.Checks, err = Checks(ctx, db); err != nil {
 		return d, err
 	}
+	if d.Guard, err = Guard(ctx, db); err != nil {
+		return d, err
+	}
+	judging, err := Judging(ctx, db, svc.ID)
+	if err != nil {
+		return d, err
+	}
+	d.Rules.Injection, d.Rules.Classifiers = judging.Injection, judging.Classifiers
 	d.Sources = []posture.Source{{Kind: "lexicon", ID: "live", Edition: hex.EncodeToString(edition.Sum(nil)[:8])}}
 	return d, nil
 }

@@ -30,10 +30,11 @@ type Pager interface {
 	Page(ctx context.Context, tx *store.Tx, p Page) error
 }
 
-// GateReview opens and withdraws the offline review of an order; internal/respond/gatereview is one.
+// GateReview opens, withdraws and gives an incident to the offline review of an order; internal/respond/gatereview is one.
 type GateReview interface {
 	OpenOffline(ctx context.Context, tx *store.Tx, o Order, ground string) error
 	WithdrawOffline(ctx context.Context, tx *store.Tx, o Order) error
+	AdoptOffline(ctx context.Context, tx *store.Tx, o Order) error // the order is part of an incident now
 }
 
 // Notices are the texts that a posture carries to users.
@@ -41,7 +42,7 @@ type Notices interface {
 	Notice(name string) posture.Text // replaced, blocked, limited, offline
 }
 
-// Options are what a Control needs. All are required but the last three.
+// Options are what a Control needs. All are required but the last four.
 type Options struct {
 	Key         ed25519.PrivateKey // control's signing key
 	ProbeSecret []byte             // at least 32 bytes; probe keys are derived from it
@@ -51,6 +52,7 @@ type Options struct {
 	Notices     Notices
 	Epoch       func(ctx context.Context, db bun.IDB) (int64, error) // of the record; nil = always 1
 	Traffic     Traffic                                              // nil: previews are refused
+	Version     string                                               // of this program, as it says it to others
 	May         func() bool                                          // whether this process compiles, or leaves it to newer ones; nil: it does
 }
 

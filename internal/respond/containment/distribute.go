@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fengsui/fengsui/internal/platform/fault"
+	"github.com/fengsui/fengsui/internal/platform/node"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/platform/trace"
 	"github.com/fengsui/fengsui/internal/posture"
@@ -122,6 +123,7 @@ func (d *Distributor) compile(ctx context.Context) {
 	for {
 		_, postures := hub.Watch(TopicPosture)
 		_, services := hub.Watch(topicService)
+		_, nodes := hub.Watch(node.Topic) // which model judges hangs on who serves
 		failed, err := d.control.Refresh(ctx, d.st, "change")
 		for id, e := range failed {
 			if ctx.Err() != nil {
@@ -145,6 +147,7 @@ func (d *Distributor) compile(ctx context.Context) {
 			return
 		case <-postures:
 		case <-services:
+		case <-nodes:
 		case <-d.stale:
 		case revision := <-d.clash:
 			if err := d.control.renumber(ctx, d.st, revision); err != nil && ctx.Err() == nil {

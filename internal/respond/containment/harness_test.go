@@ -91,7 +91,8 @@ type bench struct {
 	level   map[string]int
 	control *containment.Control
 	desk    *gatereview.Desk
-	older   bool // newer nodes compile
+	older   bool  // newer nodes compile
+	makes   int64 // that a gateway understands which enrols; 0: it does not say
 }
 
 func newBench(t testing.TB) *bench {

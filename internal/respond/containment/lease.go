@@ -27,6 +27,7 @@ type contact struct {
 	revision int64 // that the gateway obeys
 	atMs     int64 // by this machine's view of the store's clock
 	version  string
+	makes    int64
 	report   Report
 }
 
@@ -38,11 +39,11 @@ func NewLeases(st *store.Store, c *Control, log *slog.Logger) *Leases {
 	return &Leases{st: st, control: c, log: log, seen: map[string]contact{}}
 }
 
-// Seen notes that a gateway was heard of, obeys a revision, and how it fares.
-func (l *Leases) Seen(id string, revision int64, version string, r Report) {
+// Seen notes that a gateway was heard of, obeys a revision, which makes of postures it understands (0: it does not say), and how it fares.
+func (l *Leases) Seen(id string, revision int64, version string, makes int64, r Report) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.seen[id] = contact{revision, clock.Ms(l.st.Clock()), version, r}
+	l.seen[id] = contact{revision, clock.Ms(l.st.Clock()), version, max(makes, 1), r}
 }
 
 // Run writes contacts down and ends leases until ctx ends or Stop is called.
@@ -118,8 +119,16 @@ func (l *Leases) renew(ctx context.Context) error {
 					return err
 				}
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE gateway_member SET lease_until_ms = ?, version = ?, spool_bytes = ?, folded = ?, lost = ?, streams = ?
-				WHERE id = ? AND revoked_ms = 0 AND lease_until_ms < ?`, at+LeaseMs, c.version, c.report.SpoolBytes, c.report.Folded, c.report.Lost, c.report.Streams, id, at+LeaseMs); err != nil {
+			if res, err = tx.ExecContext(ctx, "UPDATE gateway_member SET version = ? WHERE id = ? AND revoked_ms = 0 AND version <> ?", c.version, id, c.version); err != nil {
+				return err
+			}
+			if n, err := res.RowsAffected(); err != nil {
+				return err
+			} else if n > 0 {
+				tx.Touch(TopicPosture) // which model judges hangs on who serves
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE gateway_member SET lease_until_ms = ?, understands = ?, spool_bytes = ?, folded = ?, lost = ?, streams = ?, unjudged = ?
+				WHERE id = ? AND revoked_ms = 0 AND lease_until_ms < ?`, at+LeaseMs, c.makes, c.report.SpoolBytes, c.report.Folded, c.report.Lost, c.report.Streams, c.report.Unjudged, id, at+LeaseMs); err != nil {
 				return err
 			}
 		}
@@ -173,6 +182,7 @@ func (l *Leases) expire(ctx context.Context) error {
 			}
 		}
 		tx.Touch(TopicAck)
+		tx.Touch(TopicPosture) // which model judges hangs on who serves
 		return nil
 	})
 }

@@ -52,6 +52,7 @@ type Member struct {
 	JoinedMs       int64  `json:"joined_ms"`
 	RevokedMs      int64  `json:"revoked_ms"`
 	LeaseUntilMs   int64  `json:"lease_until_ms"`
+	Understands    int64  `json:"understands" doc:"the newest make of postures that it understands"`
 	Report         `bun:"embed:"`
 }
 
@@ -62,6 +63,7 @@ type Report struct {
 	Lost       int64 `json:"lost" doc:"rows lost, since its start"`
 	Streams    int64 `json:"streams" doc:"open at its last contact"`
 	Unkept     bool  `json:"unkept" doc:"the bundle that it obeys is not on its disk: a restart would go back to an older one"`
+	Unjudged   int64 `json:"unjudged" doc:"classifiers that judge nothing there, because its version does not have their model"`
 }
 
 var gatewayName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,39}$`)
@@ -120,10 +122,12 @@ type Enrolment struct {
 	PublicKey  string // X25519, base64
 	URL        string // where control reaches it; "" = nowhere, so that orders cannot be probed there
 	Version    string
+	Makes      int64 // the newest make of postures that it understands; 0 from an older gateway, which does not say
 }
 
 // Enrol lets a gateway in by its join token. Asked again with the same token and the same credential, by a
 // gateway that did not hear the answer, it says the same. Errors: unauthenticated containment.join_refused;
+// conflict containment.gateway_old for one that would not understand what is in force;
 // invalid fields.
 func (c *Control) Enrol(ctx context.Context, tx *store.Tx, token string, e Enrolment) (Member, error) {
 	refused := fault.Unauthenticated("containment.join_refused")
@@ -153,7 +157,12 @@ func (c *Control) Enrol(ctx context.Context, tx *store.Tx, token string, e Enrol
 	if j.ExpiresMs <= tx.NowMs {
 		return Member{}, refused
 	}
-	m := Member{ID: j.Name, URL: strings.TrimRight(e.URL, "/"), CredentialHash: hashed(e.Credential), PublicKey: e.PublicKey, Version: e.Version, JoinID: j.ID, JoinedMs: tx.NowMs}
+	if n, err := needed(ctx, tx); err != nil {
+		return Member{}, err
+	} else if max(e.Makes, 1) < n {
+		return Member{}, fault.Conflict("version", "containment.gateway_old", "version", e.Version)
+	}
+	m := Member{ID: j.Name, URL: strings.TrimRight(e.URL, "/"), CredentialHash: hashed(e.Credential), PublicKey: e.PublicKey, Version: e.Version, JoinID: j.ID, JoinedMs: tx.NowMs, Understands: max(e.Makes, 1)}
 	if _, err := tx.ExecContext(ctx, "UPDATE gateway_join SET used_ms = ? WHERE id = ?", tx.NowMs, j.ID); err != nil {
 		return Member{}, err
 	}
@@ -246,6 +255,7 @@ func (c *Control) RevokeGateway(ctx context.Context, tx *store.Tx, id string) er
 	}
 	tx.Record(store.Entry{Action: "gateway.revoke", ObjectKind: "gateway", ObjectID: id})
 	tx.Touch(TopicAck)
+	tx.Touch(TopicPosture) // which model judges hangs on who serves
 	return nil
 }
 

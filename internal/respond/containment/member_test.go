@@ -24,7 +24,7 @@ func (b *bench) token(t *testing.T, name string) string {
 
 func (b *bench) enrol(token, credential string) (m containment.Member, err error) {
 	err = b.try(store.System("enrol"), func(tx *store.Tx) error {
-		m, err = b.control.Enrol(ctx, tx, token, containment.Enrolment{Credential: credential, PublicKey: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{9}, 32)), URL: "https://edge.example.com:8081/"})
+		m, err = b.control.Enrol(ctx, tx, token, containment.Enrolment{Credential: credential, PublicKey: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{9}, 32)), URL: "https://edge.example.com:8081/", Makes: b.makes})
 		return err
 	})
 	return m, err
@@ -138,7 +138,7 @@ func TestALeaseEndsByTheStoresClockIsPagedOnceAndComesBack(t *testing.T) {
 	run(t, leases)
 	for range 3 { // heard of within the lease
 		b.clock.Advance(10 * time.Second)
-		leases.Seen("edge-1", m.Revision, "v1", containment.Report{Streams: 7, SpoolBytes: 1000})
+		leases.Seen("edge-1", m.Revision, "v1", 0, containment.Report{Streams: 7, SpoolBytes: 1000})
 		heard := clock.Ms(b.clock)
 		until(t, "the lease", func() bool {
 			b.clock.Advance(10 * time.Millisecond) // the keeper may not wait for the clock yet
@@ -162,7 +162,7 @@ func TestALeaseEndsByTheStoresClockIsPagedOnceAndComesBack(t *testing.T) {
 	if b.pager.keys() != "containment.page_gateway_lost" {
 		t.Errorf("pages: %q", b.pager.keys())
 	}
-	leases.Seen("edge-1", 0, "v1", containment.Report{}) // in touch, behind
+	leases.Seen("edge-1", 0, "v1", 0, containment.Report{}) // in touch, behind
 	behind := clock.Ms(b.clock)
 	until(t, "the contact", func() bool {
 		b.clock.Advance(10 * time.Millisecond)
@@ -172,7 +172,7 @@ func TestALeaseEndsByTheStoresClockIsPagedOnceAndComesBack(t *testing.T) {
 	if e, _ := b.effective(t, "edge-1"); e {
 		t.Error("a gateway that obeys something older counts as effective")
 	}
-	leases.Seen("edge-1", m.Revision, "v1", containment.Report{Streams: 7, SpoolBytes: 1000})
+	leases.Seen("edge-1", m.Revision, "v1", 0, containment.Report{Streams: 7, SpoolBytes: 1000})
 	until(t, "it to come back", func() bool { b.clock.Advance(time.Second); e, _ := b.effective(t, "edge-1"); return e })
 }
 
@@ -375,7 +375,7 @@ func TestAGatewayWhoseDiskDoesNotTakeItsOrdersIsPagedOnceEachTime(t *testing.T) 
 	run(t, leases)
 	for i, unkept := range []bool{false, true, true, false, true} {
 		streams := int64(i + 1)
-		leases.Seen("edge-1", 0, "v1", containment.Report{Streams: streams, Unkept: unkept})
+		leases.Seen("edge-1", 0, "v1", 0, containment.Report{Streams: streams, Unkept: unkept})
 		until(t, "the report", func() bool {
 			b.clock.Advance(10 * time.Millisecond)
 			all, err := containment.Members(ctx, b.st.Read(), officer)

@@ -191,6 +191,11 @@ func (c *Control) Adopt(ctx context.Context, tx *store.Tx, orderID, incidentID s
 	if err := due.Cancel(ctx, tx, DueAdopt, o.ID); err != nil {
 		return o, err
 	}
+	if o.Rung == posture.ServiceOffline {
+		if err := c.o.Review.AdoptOffline(ctx, tx, o); err != nil {
+			return o, err
+		}
+	}
 	tx.Record(o.entry("order.adopt", map[string]any{"incident": incidentID}))
 	tx.Touch(TopicOrder)
 	level, err := c.o.Level(ctx, tx, incidentID)

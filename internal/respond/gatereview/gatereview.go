@@ -170,6 +170,24 @@ func (d *Desk) WithdrawOffline(ctx context.Context, tx *store.Tx, o containment.
 	return d.settle(ctx, tx, &r, "withdraw", "system:gatereview", "undone as a slip")
 }
 
+// AdoptOffline gives the review of an order the incident that the order has become part of: from then on it is for those to
+// see, and in the dossier of, that incident.
+func (d *Desk) AdoptOffline(ctx context.Context, tx *store.Tx, o containment.Order) error {
+	var list []Review
+	if err := tx.NewSelect().Model(&list).Where("order_id = ? AND incident_id = ''", o.ID).Order("id").Scan(ctx); err != nil {
+		return err
+	}
+	for _, r := range list {
+		r.IncidentID = o.IncidentID
+		if _, err := tx.NewUpdate().Model(&r).Column("incident_id").WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		tx.Record(store.Entry{Action: "gatereview.adopt", ObjectKind: "gate_review", ObjectID: r.ID, Scope: scope(r), Content: map[string]string{"incident": r.IncidentID}})
+		tx.Touch(Topic)
+	}
+	return nil
+}
+
 // Ratify decides afterwards on an emergency offline, by another person than who ordered it. A refusal
 // is recorded and changes nothing for users: the way back is an online review all the same.
 func (d *Desk) Ratify(ctx context.Context, tx *store.Tx, reviewID string, approve bool, reason string) (Review, error) {

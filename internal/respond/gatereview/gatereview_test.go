@@ -336,3 +336,24 @@ func TestEveryKeyOfGateReviewHasItsText(t *testing.T) {
 		}
 	}
 }
+
+func TestTheReviewOfAnOfflineIsPartOfTheIncidentThatTheOrderBecamePartOf(t *testing.T) {
+	b := newBench(t)
+	o := b.offline(t, containment.FromAnomaly, "a1")
+	read := func() (r gatereview.Review) {
+		if err := b.st.Read().NewSelect().Model(&r).Where("order_id = ?", o.ID).Scan(ctx); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := read(); r.IncidentID != "" {
+		t.Fatalf("before: %+v", r)
+	}
+	b.do(t, store.System("test"), func(tx *store.Tx) error {
+		_, err := b.control.Adopt(ctx, tx, o.ID, "i1")
+		return err
+	})
+	if r := read(); r.IncidentID != "i1" || r.State != gatereview.Requested || r.RequestedBy != officer.ID {
+		t.Errorf("%+v", r)
+	}
+}

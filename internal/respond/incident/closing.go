@@ -113,6 +113,24 @@ func VerifyClosing(ctx context.Context, tx *store.Tx, incidentID string, confirm
 	return c, nil
 }
 
+// EndDrill closes what a drill that has ended left open, and gives the ids: its stand-ins are gone, so that nobody could, and
+// it would stand in lists and on clocks for ever. Only parts of the system may.
+func EndDrill(ctx context.Context, tx *store.Tx, drillID string) ([]string, error) {
+	if !tx.Actor.IsSystem() {
+		return nil, fault.Forbidden("identity.not_allowed", "action", "drill.end")
+	}
+	ids := []string{}
+	if err := tx.NewRaw("SELECT id FROM incident WHERE kind = 'drill' AND drill_id = ? AND drill_id <> '' AND state <> ? ORDER BY id", drillID, Closed).Scan(ctx, &ids); err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if _, err := Advance(ctx, tx, id, OnDrillOver, "incident.handle", ""); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
 // Closings lists the attempts at closing an incident.
 func Closings(ctx context.Context, db bun.IDB, incidentID string) ([]Closing, error) {
 	out := []Closing{}

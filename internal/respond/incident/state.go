@@ -34,6 +34,7 @@ const (
 	OnRejectClosing Event = "reject_closing"
 	OnVerifyClosing Event = "verify_closing"
 	OnReopen        Event = "reopen"
+	OnDrillOver     Event = "drill_over" // only EndDrill
 )
 
 // Transition is one arrow of the machine; Milestone, if any, is reached by it.
@@ -56,6 +57,12 @@ func Machine() []Transition {
 		{OnRejectClosing, Verifying, Ended, ""},
 		{OnVerifyClosing, Verifying, Closed, "closed"},
 		{OnReopen, Closed, Responding, "reopened"},
+		// The drill that it belongs to has ended, wherever it stood.
+		{OnDrillOver, Declared, Closed, "closed"},
+		{OnDrillOver, Responding, Closed, "closed"},
+		{OnDrillOver, Recovering, Closed, "closed"},
+		{OnDrillOver, Ended, Closed, "closed"},
+		{OnDrillOver, Verifying, Closed, "closed"},
 	}
 }
 

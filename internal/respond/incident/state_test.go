@@ -13,7 +13,7 @@ import (
 
 var (
 	allStates = []incident.State{incident.Declared, incident.Responding, incident.Recovering, incident.Ended, incident.Verifying, incident.Closed}
-	allEvents = []incident.Event{incident.OnRespond, incident.OnRecover, incident.OnReSpread, incident.OnEndHandling, incident.OnApplyClosing, incident.OnRejectClosing, incident.OnVerifyClosing, incident.OnReopen, "no_such_event", ""}
+	allEvents = []incident.Event{incident.OnRespond, incident.OnRecover, incident.OnReSpread, incident.OnEndHandling, incident.OnApplyClosing, incident.OnRejectClosing, incident.OnVerifyClosing, incident.OnReopen, incident.OnDrillOver, "no_such_event", ""}
 )
 
 // arrows is written out here a second time on purpose: a change of the machine has to be made twice.
@@ -21,11 +21,11 @@ var arrows = map[incident.State]map[incident.Event]struct {
 	to        incident.State
 	milestone string
 }{
-	incident.Declared:   {incident.OnRespond: {incident.Responding, ""}},
-	incident.Responding: {incident.OnRecover: {incident.Recovering, "recovered"}, incident.OnEndHandling: {incident.Ended, "handling_ended"}},
-	incident.Recovering: {incident.OnReSpread: {incident.Responding, "re_spread"}, incident.OnEndHandling: {incident.Ended, "handling_ended"}},
-	incident.Ended:      {incident.OnReSpread: {incident.Responding, "re_spread"}, incident.OnApplyClosing: {incident.Verifying, ""}},
-	incident.Verifying:  {incident.OnRejectClosing: {incident.Ended, ""}, incident.OnVerifyClosing: {incident.Closed, "closed"}},
+	incident.Declared:   {incident.OnDrillOver: {incident.Closed, "closed"}, incident.OnRespond: {incident.Responding, ""}},
+	incident.Responding: {incident.OnDrillOver: {incident.Closed, "closed"}, incident.OnRecover: {incident.Recovering, "recovered"}, incident.OnEndHandling: {incident.Ended, "handling_ended"}},
+	incident.Recovering: {incident.OnDrillOver: {incident.Closed, "closed"}, incident.OnReSpread: {incident.Responding, "re_spread"}, incident.OnEndHandling: {incident.Ended, "handling_ended"}},
+	incident.Ended:      {incident.OnDrillOver: {incident.Closed, "closed"}, incident.OnReSpread: {incident.Responding, "re_spread"}, incident.OnApplyClosing: {incident.Verifying, ""}},
+	incident.Verifying:  {incident.OnDrillOver: {incident.Closed, "closed"}, incident.OnRejectClosing: {incident.Ended, ""}, incident.OnVerifyClosing: {incident.Closed, "closed"}},
 	incident.Closed:     {incident.OnReopen: {incident.Responding, "reopened"}},
 }
 

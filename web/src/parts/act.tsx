@@ -65,7 +65,7 @@ type Asking<V extends object> = {
   fields: ReactNode | ((form: FormInstance<V>) => ReactNode)
   call: (values: V, h: { 'Idempotency-Key': string }) => Sent
   then?: (data: never) => void
-  done?: string
+  done?: string | ((data: never) => string)
   submit?: string
   button?: ButtonProps
   wide?: boolean
@@ -109,7 +109,7 @@ function Dialog<V extends object>({ open, close, ...p }: Asking<V> & { open: boo
     if (r.ok) {
       forgetDraft(p.draft)
       form.resetFields()
-      message.success(p.done ?? t('common.done'))
+      message.success((typeof p.done === 'function' ? p.done(r.data as never) : p.done) ?? t('common.done'))
       close()
       p.then?.(r.data as never)
     } else if (isProblem(r.error) && r.error.field) {

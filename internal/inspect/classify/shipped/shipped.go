@@ -6,7 +6,9 @@
 package shipped
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"strings"
 	"sync"
 
@@ -15,6 +17,12 @@ import (
 
 //go:embed shipped.model
 var file string
+
+// Digest names the file, "sha256:" and hex.
+var Digest = sync.OnceValue(func() string {
+	sum := sha256.Sum256([]byte(file))
+	return "sha256:" + hex.EncodeToString(sum[:])
+})
 
 // Model reads the model once, in a few hundredths of a second, and keeps it.
 var Model = sync.OnceValues(func() (*classify.Model, error) {

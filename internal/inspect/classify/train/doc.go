@@ -1,8 +1,9 @@
 // Package train makes models for package classify.
 //
 // A [Sample] is a text that says for each head yes, no or nothing. [Fit] learns
-// from one part of the samples by logistic regression, each head by itself, and
-// on the other part, which it has not learned from, fits the curve that makes
+// from one part of the samples, each head by itself, a support vector machine
+// whose features may weigh as much as their shares of yes and no differ; on the
+// other part, which it has not learned from, it fits the curve that makes
 // probabilities of scores and chooses the threshold. The same samples, options
 // and seed give the same model.
 //

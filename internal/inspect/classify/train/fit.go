@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -20,17 +21,19 @@ const (
 
 // Sample is a text with the answer for each head, in the order of the heads.
 type Sample struct {
-	Text   string
-	Answer []int8
-	Weight float64 // how much it counts; 0 means 1
+	Text     string
+	Answer   []int8
+	Weight   float64 // how much it counts; 0 means 1
+	Register string  // what kind of text it is or where it is from; may be empty
 }
 
 // Head is what a model shall answer.
 type Head struct {
 	ID   string
 	Risk string // code of the risk; may be empty
-	// FalseAlarms is the share of the texts to choose by that may reach the
-	// threshold though their answer is no; 0 means 0.005.
+	// FalseAlarms is the share of the texts to choose by, of all and on the mean of
+	// their registers, that may reach the threshold though their answer is no; 0
+	// means 0.005.
 	FalseAlarms float64
 }
 
@@ -39,9 +42,9 @@ type Head struct {
 type Options struct {
 	Heads    []Head
 	Bits     int     // the table has 1<<Bits places; default 18
-	Epochs   int     // default 8
-	Rate     float64 // of learning; default 0.25
-	L2       float64 // pull of the weights to nothing; default 0.001
+	Epochs   int     // default 20
+	Cost     float64 // the most that one text can pull; default 2
+	Prior    float64 // 0: every feature may weigh the same … 1: as far apart as its shares of yes and no are; default 0.7
 	Rare     int     // features of fewer texts are left out; default 2
 	Balance  float64 // 0: each text counts the same … 1: yes and no count the same together; default 0.5
 	Seed     uint64
@@ -59,19 +62,23 @@ func (o *Options) defaults() {
 		o.Bits = 18
 	}
 	if o.Epochs == 0 {
-		o.Epochs = 8
+		o.Epochs = 20
 	}
 	if o.Rare == 0 {
 		o.Rare = 2
 	}
-	set(&o.Rate, 0.25)
-	set(&o.L2, 1e-3)
+	set(&o.Cost, 2)
+	set(&o.Prior, 0.7)
 	set(&o.Balance, 0.5)
 }
 
 // minimum is how many texts of each answer a head needs to learn from and to
 // choose by.
 const minimum = 8
+
+// few texts of a register by themselves say nothing of its false alarms; they
+// are counted together.
+const few = 20
 
 // Fit learns from fit and chooses by choose.
 func Fit(fit, choose []Sample, o Options) (*classify.Model, error) {
@@ -148,10 +155,11 @@ func weight(s *Sample) float64 {
 	return s.Weight
 }
 
-// row is the features of a text: places in the table, those of rare features
+// row is the features of a text: places in the table and how often each, those of rare features
 // left out, and one over the root of their number.
 type row struct {
 	places []int32
+	times  []float32
 	scale  float32
 }
 
@@ -182,87 +190,109 @@ func featuresOf(samples []Sample, o Options) []row {
 	}
 	rows := make([]row, len(samples))
 	for i := range all {
-		for _, x := range all[i] {
-			if p := x >> (32 - o.Bits); known[p] {
-				rows[i].places = append(rows[i].places, int32(p))
+		slices.Sort(all[i])
+		n, x := 0, &rows[i]
+		for _, feature := range all[i] {
+			p := int32(feature >> (32 - o.Bits))
+			if !known[p] {
+				continue
 			}
+			n++
+			if last := len(x.places) - 1; last >= 0 && x.places[last] == p {
+				x.times[last]++
+				continue
+			}
+			x.places, x.times = append(x.places, p), append(x.times, 1)
 		}
-		rows[i].scale = float32(1 / math.Sqrt(float64(max(1, len(rows[i].places)))))
+		x.scale = float32(1 / math.Sqrt(float64(max(1, n))))
 	}
 	return rows
 }
 
-// learn minimises the logistic loss by AdaGrad over shuffled texts.
+// learn finds the weights of a head: the smallest with which as few texts as
+// possible are on the wrong side of a margin (a linear support vector machine, by
+// dual coordinate descent as Hsieh and others describe it, 2008). A text can pull
+// only so much, so that wrong labels, which public sets have, do little. A
+// feature may weigh the more the further its shares of yes and of no are apart
+// (Wang and Manning, 2012): what says nothing by itself is held near nothing.
 func learn(rows []row, samples []Sample, head int, o Options) (w []float32, bias float64) {
 	yes, no := 0.0, 0.0
+	ofYes, ofNo := make([]float64, 1<<o.Bits), make([]float64, 1<<o.Bits)
 	var order []int
 	for i := range samples {
+		total, of, by := &no, ofNo, weight(&samples[i])
 		switch answer(&samples[i], head) {
 		case Yes:
-			yes += weight(&samples[i])
-		case No:
-			no += weight(&samples[i])
-		default:
+			total, of = &yes, ofYes
+		case Unknown:
 			continue
 		}
+		*total += by
+		for _, p := range rows[i].places {
+			of[p] += by
+		}
 		order = append(order, i)
+	}
+	may := make([]float32, 1<<o.Bits) // squares of how much each feature may weigh
+	for p := range may {
+		ratio := math.Log((ofYes[p] + 1) / (yes + 1) * (no + 1) / (ofNo[p] + 1))
+		may[p] = float32(math.Pow(math.Abs(ratio), 2*o.Prior))
 	}
 	// How much each side counts: together always as much as they are many.
 	even := (yes + no) / 2
 	onYes, onNo := math.Pow(even/yes, o.Balance), math.Pow(even/no, o.Balance)
 	w = make([]float32, 1<<o.Bits)
-	seen := make([]float32, len(w)) // squares of the slopes so far
-	for i := range seen {
-		seen[i] = 1e-3
+	pulls, lengths := make([]float64, len(rows)), make([]float64, len(rows))
+	for _, i := range order {
+		lengths[i] = 1 // the bias is a feature of every text
+		for j, p := range rows[i].places {
+			v := float64(rows[i].times[j] * rows[i].scale)
+			lengths[i] += v * v * float64(may[p])
+		}
 	}
-	bias = math.Log(yes * onYes / (no * onNo))
-	biasSeen := 1.0
 	rng := rand.New(rand.NewPCG(o.Seed, uint64(head)))
-	rate, pull := float32(o.Rate), float32(o.L2)
 	for range o.Epochs {
 		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, i := range order {
 			x := &rows[i]
 			total := float32(0)
-			for _, p := range x.places {
-				total += w[p]
+			for j, p := range x.places {
+				total += w[p] * x.times[j]
 			}
-			p := 1 / (1 + math.Exp(-(float64(total*x.scale) + bias)))
-			slope := p * onNo
+			side, most := -1.0, o.Cost*onNo*weight(&samples[i])
 			if answer(&samples[i], head) == Yes {
-				slope = (p - 1) * onYes
+				side, most = 1, o.Cost*onYes*weight(&samples[i])
 			}
-			slope *= weight(&samples[i])
-			step := float32(slope) * x.scale
-			for _, p := range x.places {
-				g := step + pull*w[p]
-				seen[p] += g * g
-				w[p] -= rate * g / float32(math.Sqrt(float64(seen[p])))
+			lacks := 1 - side*(float64(total*x.scale)+bias)
+			pull := min(most, max(0, pulls[i]+lacks/lengths[i]))
+			by := side * (pull - pulls[i])
+			if by == 0 {
+				continue
 			}
-			biasSeen += slope * slope
-			bias -= o.Rate * slope / math.Sqrt(biasSeen)
+			pulls[i] = pull
+			bias += by
+			step := float32(by) * x.scale
+			for j, p := range x.places {
+				w[p] += step * x.times[j] * may[p]
+			}
 		}
 	}
 	return w, bias
 }
 
-// steps makes whole steps of the weights: the few largest are cut off, so that
-// one odd feature does not make the others coarse.
+// steps makes whole steps of the weights; none that is something becomes
+// nothing, since it would no longer be counted as known.
 func steps(w []float32) (out []int8, scale float64) {
-	sizes := make([]float64, 0, len(w))
-	for _, x := range w {
-		if x != 0 {
-			sizes = append(sizes, math.Abs(float64(x)))
-		}
-	}
-	slices.Sort(sizes)
 	scale = 1e-6
-	if len(sizes) > 0 {
-		scale = max(scale, sizes[len(sizes)*9995/10000]/127)
+	for _, x := range w {
+		scale = max(scale, math.Abs(float64(x))/127)
 	}
 	out = make([]int8, len(w))
 	for i, x := range w {
-		out[i] = int8(min(127, max(-127, math.RoundToEven(float64(x)/scale))))
+		out[i] = int8(math.RoundToEven(float64(x) / scale))
+		if out[i] == 0 && x != 0 {
+			out[i] = int8(math.Copysign(1, float64(x)))
+		}
 	}
 	return out, scale
 }
@@ -280,13 +310,14 @@ func settle(heads []classify.Head, m *classify.Model, choose []Sample, o Options
 		}
 	}
 	for h := range heads {
-		var of, no []float64
+		var of []float64
 		var yes []bool
+		no := map[string][]float64{} // by register
 		for i := range choose {
 			if a := answer(&choose[i], h); a != Unknown {
 				of, yes = append(of, scores[i][h]), append(yes, a == Yes)
 				if a == No {
-					no = append(no, scores[i][h])
+					no[choose[i].Register] = append(no[choose[i].Register], scores[i][h])
 				}
 			}
 		}
@@ -299,12 +330,47 @@ func settle(heads []classify.Head, m *classify.Model, choose []Sample, o Options
 		if share == 0 {
 			share = 0.005
 		}
-		slices.Sort(no)
-		may := int(share * float64(len(no)))
-		at := no[len(no)-1-min(may, len(no)-1)] // the highest that must not reach it
+		at := highest(no, share)
 		heads[h].Threshold = min(0.999, max(0.001, 1/(1+math.Exp(-(slope*at+offset)))+1e-6))
 	}
 	return nil
+}
+
+// highest gives the score that must not reach the threshold, of texts by register
+// that are not it: neither of all of them nor on the mean of the registers may
+// more than the share reach it. Of all alone, the largest register would decide.
+func highest(no map[string][]float64, share float64) float64 {
+	type text struct{ score, of float64 }
+	var all []text
+	registers, pooled := 0, 0
+	for register, scores := range no {
+		if register == "" || len(scores) < few {
+			pooled += len(scores)
+		} else {
+			registers++
+		}
+	}
+	if pooled > 0 {
+		registers++
+	}
+	for register, scores := range no {
+		n := len(scores)
+		if register == "" || n < few {
+			n = pooled
+		}
+		for _, x := range scores {
+			all = append(all, text{x, 1 / float64(n*registers)})
+		}
+	}
+	slices.SortFunc(all, func(a, b text) int { return cmp.Compare(b.score, a.score) })
+	mean := 0.0
+	for i, x := range all {
+		mean += x.of
+		if of := float64(i+1) / float64(len(all)); max(of, mean) > share+1e-9 {
+			return x.score
+		}
+	}
+	return all[len(all)-1].score
 }
 
 // curve fits slope and offset of a probability to scores, by Platt's method with

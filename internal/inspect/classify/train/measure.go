@@ -107,6 +107,21 @@ func Wilson(k, n int) (low, high float64) {
 	return max(0, middle-half), min(1, middle+half)
 }
 
+// McNemar gives how likely it is that two models which are equally often right
+// differ so much: of the texts on which only one is right, a go to the first and
+// b to the second. It is the exact test, of both sides.
+func McNemar(a, b int) float64 {
+	n, log := a+b, func(k int) float64 {
+		x, _ := math.Lgamma(float64(k) + 1)
+		return x
+	}
+	sum := 0.0
+	for k := range min(a, b) + 1 {
+		sum += math.Exp(log(n) - log(k) - log(n-k) - float64(n)*math.Ln2)
+	}
+	return min(1, 2*sum)
+}
+
 // Share writes a count of n with its 95 % interval.
 func Share(k, n int) string {
 	if n == 0 {

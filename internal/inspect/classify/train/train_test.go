@@ -125,6 +125,38 @@ func TestTheThresholdLetsNoMoreThanItsShareOfFalseAlarmsPass(t *testing.T) {
 	}
 }
 
+func TestASmallRegisterCountsAsMuchAsALargeOneForTheThreshold(t *testing.T) {
+	alarms := func(named bool) int {
+		choose := invented(400, 2)
+		for i := range 40 { // a register of its own that looks like the kind and is not
+			name := ""
+			if named {
+				name = "menus"
+			}
+			choose = append(choose, Sample{Text: strings.Repeat("切成薄片", 1+i%4) + "明天有小雨", Answer: []int8{No, No}, Register: name})
+		}
+		o := options()
+		o.Heads[0].FalseAlarms = 0.2
+		m, err := Fit(invented(400, 1), choose, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, s := range choose[400:] {
+			if m.Scores(nil, s.Text)[0] >= m.Heads()[0].Threshold {
+				n++
+			}
+		}
+		return n
+	}
+	if n := alarms(true); n > 16 { // with the other register 0.2 on the mean
+		t.Errorf("%d of 40 texts of a register alarm", n)
+	}
+	if n := alarms(false); n <= 16 {
+		t.Errorf("%d of 40 alarm though they are no register of their own, so this test shows nothing", n)
+	}
+}
+
 func TestTooFewSamplesAreRefusedByHead(t *testing.T) {
 	for name, c := range map[string]struct {
 		fit, choose []Sample
@@ -152,9 +184,13 @@ func TestWholeStepsChangeAScoreLittle(t *testing.T) {
 	}
 	q, scale := steps(w)
 	for i := range w {
-		if d := math.Abs(float64(w[i]) - float64(q[i])*scale); d > scale/2+1e-9 && math.Abs(float64(q[i])) != 127 {
+		// What would be less than half a step becomes one.
+		if d := math.Abs(float64(w[i]) - float64(q[i])*scale); d > scale/2+1e-9 && (math.Abs(float64(q[i])) != 1 || d > scale) || q[i] == 0 {
 			t.Fatalf("weight %v became %v", w[i], float64(q[i])*scale)
 		}
+	}
+	if q, _ := steps([]float32{0, 1}); q[0] != 0 {
+		t.Error("a weight of nothing became something")
 	}
 	if _, scale := steps(make([]float32, 8)); !(scale > 0) {
 		t.Error("no scale for weights of nothing")
@@ -189,6 +225,20 @@ func TestFiguresAreWhatTheyAreCalled(t *testing.T) {
 	}
 	if low, high := Wilson(0, 20); low != 0 || math.Abs(high-0.1611) > 5e-5 {
 		t.Errorf("0 of 20: %v to %v", low, high)
+	}
+}
+
+func TestADifferenceOfTwoModelsIsAsLikelyAsThatOfACoinThrownAsOften(t *testing.T) {
+	for _, c := range []struct {
+		a, b int
+		want float64
+	}{
+		{0, 0, 1}, {4, 4, 1}, {0, 1, 1}, {0, 5, 0.0625}, {5, 0, 0.0625}, {1, 9, 22.0 / 1024}, {2, 8, 112.0 / 1024},
+		{500, 600, 0.0028}, // by the normal curve, corrected: z = 99/√1100
+	} {
+		if got := McNemar(c.a, c.b); math.Abs(got-c.want) > 1e-4 {
+			t.Errorf("%d and %d: %v, want %v", c.a, c.b, got, c.want)
+		}
 	}
 }
 

@@ -94,7 +94,7 @@ function Incidents({ o, name }: { o: Overview; name: (id: string) => string }) {
   const { t } = useTranslation()
   const { word } = useWords()
   if (o.unseen.includes('incidents')) return <>{t('overview.not_yours')}</>
-  if (o.incidents.items.length === 0) return <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t('overview.no_incidents')} />
+  if (o.incidents.items.length === 0) return <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t(o.unseen.length > 0 ? 'overview.no_incidents_seen' : 'overview.no_incidents')} />
   return (
     <div className="scroll-x">
       <table className="plain stacked" role="table">

@@ -12,6 +12,7 @@ import { KindTag, useWords } from '../../parts/word'
 import { useMay } from '../../shell/session'
 import { HowTo } from './howto'
 import { Objects } from './objects'
+import { Figures } from '../settings/parts'
 
 /** ServicePanel shows one service: what it runs on, what an incident of it would harm, and who may call it. */
 export function ServicePanel({ id, operator, close }: { id: string; operator: (id: string) => string; close: () => void }) {
@@ -60,6 +61,7 @@ export function ServicePanel({ id, operator, close }: { id: string; operator: (i
           <Deployments service={s} />
           <Objects serviceId={id} />
           <Keys service={s} />
+          {may('status.read') && <><h2>{t('services.judging')}</h2><p>{t('services.judging_what')}</p><Figures serviceId={id} /></>}
           <h2>{t('services.howto')}</h2>
           <HowTo model={s.model_name} />
         </>

@@ -47,7 +47,7 @@ export function Channels() {
           { key: 'leads', title: t('settings.leads'), text: (c) => c.shown, show: (c) => <>{c.kind && word('channel.kind', c.kind)} <span className="mono">{c.shown}</span></> },
           { key: 'class', title: t('settings.class'), text: (c) => word('channel.class', c.class) },
           { key: 'carries', title: t('settings.carries'), text: carries },
-          { key: 'state', title: t('settings.state'), text: state, show: (c) => <>{c.waits && '⏳ '}{state(c)}{c.asker_id && <><br />{t('settings.asked_by', { name: person(c.asker_id) })}</>}{c.open > 0 && <><br /><span className="clock late">‼ {t('settings.open_messages', { n: c.open })}</span></>}</> },
+          { key: 'state', title: t('settings.state'), text: state, show: (c) => <>{c.waits && '… '}{state(c)}{c.asker_id && <><br />{t('settings.asked_by', { name: person(c.asker_id) })}</>}{c.open > 0 && <><br /><span className="clock late">‼ {t('settings.open_messages', { n: c.open })}</span></>}</> },
           {
             key: 'tested',
             title: t('settings.tested'),

@@ -163,17 +163,22 @@ export function Messages() {
 
 type Figure = Schema<'SettingRuled'>
 
-/** Figures that may be changed while the server runs, retention among them. */
-export function Figures() {
+/** Figures that may be changed while the server runs, retention among them; with a service, those of that service. */
+export function Figures({ serviceId }: { serviceId?: string }) {
   const { t } = useTranslation()
   const { word } = useWords()
   const may = useMay()
-  const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/settings')
+  const me = useMe()
+  const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/settings', { params: { query: { service_id: serviceId } } })
   const person = usePersonName()
-  const says = (s: Figure, v: string) => (s.type === 'choice' ? word(`setting.${s.name}`, v) : v)
+  const own = (s: Figure) => s.name.split('@')[0]
+  const says = (s: Figure, v: string) => (s.type === 'choice' ? word(`setting.${own(s)}`, v) : v)
   return (
+    <>
+    {!serviceId && <p>{t('settings.figures_what')}</p>}
     <List<Figure>
-      name={t('settings.figures')}
+      name={serviceId ? t('services.judging') : t('settings.figures')}
+      inAddress={!serviceId}
       rows={data}
       error={error ?? undefined}
       loading={isLoading}
@@ -182,38 +187,42 @@ export function Figures() {
       empty={t('settings.no_figures')}
       filters={[{ key: 'state', title: t('settings.state'), of: (s) => (s.asked ? t('settings.waiting') : s.changed_ms ? t('settings.altered') : t('settings.as_delivered')) }]}
       columns={[
-        { key: 'name', title: t('settings.figure'), text: (s) => word('setting', s.name), show: (s) => <>{word('setting', s.name)}<br /><span className="mono">{s.name}</span>{s.law && <><br />{word('setting_law', s.law)}</>}</> },
-        { key: 'value', title: t('settings.value'), text: (s) => says(s, s.value), show: (s) => <><strong>{says(s, s.value)}</strong>{s.asked && <><br />⏳ {t('settings.asked_value', { value: says(s, s.asked.value) })} · {t('settings.asked_by', { name: person(s.asked.by) })}</>}</> },
+        { key: 'name', title: t('settings.figure'), text: (s) => word('setting', own(s)), show: (s) => <div>{word('setting', own(s))}<br /><span className="mono">{own(s)}</span>{s.law && <><br />{word('setting_law', s.law)}</>}</div> },
+        { key: 'value', title: t('settings.value'), text: (s) => says(s, s.value), show: (s) => <div><strong>{says(s, s.value)}</strong>{s.asked && <><br />… {t('settings.asked_value', { value: says(s, s.asked.value) })} · {t('settings.asked_by', { name: person(s.asked.by) })}</>}</div> },
         { key: 'default', title: t('settings.default'), wide: true, text: (s) => says(s, s.default) },
-        { key: 'changed', title: t('settings.changed'), text: (s) => stamp(s.changed_ms), show: (s) => (s.changed_ms ? <><When ms={s.changed_ms} /><br />{t('settings.changed_by', { name: person(s.changed_by) })}{s.confirmed_by && ` · ${t('settings.confirmed_by', { name: person(s.confirmed_by) })}`}</> : t('settings.as_delivered')) },
+        { key: 'changed', title: t('settings.changed'), text: (s) => stamp(s.changed_ms), show: (s) => (s.changed_ms ? <div><When ms={s.changed_ms} /><br />{t('settings.changed_by', { name: person(s.changed_by) })}{s.confirmed_by && ` · ${t('settings.confirmed_by', { name: person(s.confirmed_by) })}`}</div> : t('settings.as_delivered')) },
         {
           key: 'act',
           title: t('settings.act'),
           text: () => '',
           show: (s) =>
-            may('setting.manage') && !s.asked && (
-              <ActForm<{ value: string; reason?: string }>
+            may('setting.manage') && (
+              <Space wrap>
+              {s.asked?.by === me.id && <ActButton size="small" call={(header) => client.POST('/api/v1/second-signatures/{id}/withdraw', { params: { path: { id: s.asked!.id }, header } })} then={() => void refetch()}>{t('settings.withdraw')}</ActButton>}
+              {(!s.asked || s.eased) && <ActForm<{ value: string; reason?: string }>
                 label={t('settings.change')}
-                title={word('setting', s.name)}
+                title={word('setting', own(s))}
                 draft={`settings.${s.name}`}
                 button={{ size: 'small' }}
                 initial={{ value: s.value }}
-                done={s.two && !s.eased ? t('settings.asked_done') : undefined}
+                done={(now: Figure) => t(now.asked ? 'settings.asked_done' : 'common.done')}
                 fields={
                   <>
-                  <Form.Item name="value" label={t('settings.value')} extra={s.type === 'number' ? t('settings.at_least', { n: s.min }) : undefined} rules={[{ required: true, message: t('common.required', { name: t('settings.value') }) }]}>
-                    {s.type === 'choice' ? <Select options={s.options.map((v) => ({ value: v, label: says(s, v) }))} /> : <InputNumber stringMode min={String(s.min)} precision={0} />}
+                  <Form.Item name="value" label={t('settings.new_value')} extra={s.type === 'number' ? t('settings.at_least', { n: s.min }) : [s.asked && t('settings.voids_asked', { value: says(s, s.asked.value) }), s.undo && t('settings.undo_own', { value: says(s, s.undo) })].filter(Boolean).join(' ') || undefined} rules={[{ required: true, message: t('common.required', { name: t('settings.new_value') }) }]}>
+                    {s.type === 'choice' ? <Select options={s.options.map((v) => ({ value: v, label: says(s, v) }))} /> : s.type === 'text' ? <Input maxLength={200} autoComplete="off" /> : <InputNumber stringMode min={String(s.min)} precision={0} />}
                   </Form.Item>
                   {s.two && <Form.Item name="reason" label={t('common.reason')} extra={t(s.eased ? 'settings.two_to_ease' : 'settings.two')} rules={[{ required: !s.eased, message: t('common.required', { name: t('common.reason') }) }]}><Input.TextArea rows={2} maxLength={500} /></Form.Item>}
                   </>
                 }
                 call={(v, header) => client.POST('/api/v1/settings', { params: { header }, body: { name: s.name, value: String(v.value), ...(s.two ? { reason: v.reason ?? '' } : {}) } })}
                 then={() => void refetch()}
-              />
+              />}
+              </Space>
             ),
         },
       ]}
     />
+    </>
   )
 }
 

@@ -1,0 +1,73 @@
+package inspect
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// A line without an end is inspected as it comes, in the memory of a short one.
+// FENGSUI_LONG_LINE=1 makes it a gigabyte.
+func TestALineOfAGigabyteNeedsNoMoreMemoryThanAShortOne(t *testing.T) {
+	size := 24 << 20
+	if testing.Short() {
+		size = 4 << 20
+	}
+	if os.Getenv("FENGSUI_LONG_LINE") != "" {
+		size = 1 << 30
+	}
+	var terms []Term
+	for i := range 2000 {
+		terms = append(terms, Term{ID: fmt.Sprint(i), Text: fmt.Sprintf("违禁%d号", i), Action: Mask, Disguise: Disguise{Loose: true, Gap: 3}})
+	}
+	e := mustCompile(t, Rules{Terms: terms, Checks: []Check{{ID: "id", Kind: KindCNID, Action: Mask}, {ID: "card", Kind: KindBankCard, Action: Mask}}})
+	held := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for name, piece := range map[string]string{
+		"ordinary":             strings.Repeat("今天我们来聊一聊如何准备一次周末的短途旅行。", 50) + "违 禁7号 %E8%BF%9D",
+		"digits":               strings.Repeat("1234567890", 400),
+		"invisible":            strings.Repeat("\u200b", 1500),
+		"broken":               strings.Repeat("\xe8\xbf", 2000),
+		"beginnings of a term": strings.Repeat("违禁", 700),
+		"a payload":            strings.Repeat("5rWL6K+V", 500),
+		"a mail address":       strings.Repeat("a.b", 1300),
+		"separators":           "违" + strings.Repeat("-", 4000),
+	} {
+		s, d := e.NewStream(), e.NewDecoder()
+		part := size / 8
+		if name == "ordinary" {
+			part = size
+		}
+		was, hits, released, read := held(), 0, 0, 0
+		for k := 0; read < part; k++ {
+			from := k % 7 // cut anywhere, inside characters too
+			chunk := piece[from:] + piece[:from]
+			step := s.Write(chunk)
+			hits += len(step.Matches)
+			released += utf8.RuneCountInString(step.Released)
+			if name == "ordinary" || read < 1<<20 { // the decoder is slow where there is much to decode
+				d.Write(chunk)
+			}
+			read += len(chunk)
+			if step.Held > DefaultMaxHold {
+				t.Fatalf("%s: %d symbols are held", name, step.Held)
+			}
+		}
+		now := held()
+		runtime.KeepAlive(s)
+		runtime.KeepAlive(d)
+		if now > was+1<<20 {
+			t.Errorf("%s: %d KB more than at the beginning, after %d MB", name, (now-was)>>10, read>>20)
+		}
+		if name == "ordinary" && (hits < read/len(piece)/2 || released == 0) {
+			t.Errorf("%d hits in %d pieces", hits, read/len(piece))
+		}
+	}
+}

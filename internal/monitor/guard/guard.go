@@ -1,0 +1,287 @@
+// Package guard asks a model for a second opinion about a text that the rules neither cleared nor stopped.
+//
+// The model is anything that speaks the OpenAI chat completion API. It is shown the text as data and may answer with one
+// word of [Words]; whatever else it says is no opinion. Its answer never reaches a client, so a text that talks it round
+// gains one thing at most: to be called safe by the second reader, as if there were none.
+//
+// A guard may be slow, away or wrong without doing harm to what waits for it: each question has a time-out, questions a
+// budget per minute and a bound on how many are asked at once, and one that keeps failing is left alone for a while. What
+// then becomes of the text is the caller's to decide; see [Silence].
+//
+// No text is logged, kept or named in an error. What was asked lately is remembered by an HMAC under a key that is drawn
+// anew for each guard.
+package guard
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Clock tells the time; internal/platform/clock has one.
+type Clock interface{ Now() time.Time }
+
+// Options say whom to ask and how much. Fields without a default in brackets are required.
+type Options struct {
+	BaseURL   string                           // up to and including the version, such as https://guard.example.com/v1
+	Model     string                           //
+	Secret    string                           // reference of the key, "" if it needs none
+	Key       func(ref string) (string, error) // opens the reference
+	Transport http.RoundTripper                // keeps from inner addresses, see outgoing.Guard
+	Clock     Clock
+	Wait      time.Duration // [2 s] for one question, waiting for a place included
+	PerMinute int           // [60] questions
+	AtOnce    int           // [4] questions
+}
+
+// Bounds that nobody has had to change yet.
+const (
+	waiting     = 64               // questions that wait for a place
+	remembered  = 4096             // opinions
+	rememberFor = 10 * time.Minute //
+	tries       = 5                // failures in a row after which the guard is left alone
+	restFirst   = 30 * time.Second // ... for so long, twice as long each time
+	restMost    = 10 * time.Minute
+)
+
+// Question is a text and where it comes from.
+type Question struct {
+	Text string
+	At   int  // byte offset of what made it uncertain: of a long text that part is shown
+	Said bool // by the model; else to it
+}
+
+// Opinion is what the guard says.
+type Opinion struct {
+	Word   string // one of Words
+	Risk   string // its code in the annex of risks, "" if it has none
+	Unsafe bool
+}
+
+// Silence is why there is no opinion. It is the only error of Ask.
+type Silence string
+
+// The silences.
+const (
+	Busy        Silence = "busy"        // too many wait already
+	Budget      Silence = "budget"      // the minute's questions are spent
+	Resting     Silence = "resting"     // it failed too often and is left alone
+	Late        Silence = "late"        // no answer in time
+	Unreachable Silence = "unreachable" // no connection, or one that broke
+	Refused     Silence = "refused"     // an answer that is not a success
+	Unclear     Silence = "unclear"     // an answer, but not a word of the list
+	Keyless     Silence = "keyless"     // its key is not in the secret store
+	Left        Silence = "left"        // who asked does not wait any more
+)
+
+// Silences are all of them, in the order of above.
+func Silences() []Silence {
+	return []Silence{Busy, Budget, Resting, Late, Unreachable, Refused, Unclear, Keyless, Left}
+}
+
+func (s Silence) Error() string { return "the guard model has no opinion: " + string(s) }
+
+// Numbers say how a guard fares. Those that count only grow.
+type Numbers struct {
+	Asked    int64             `json:"asked"`    // questions, those answered from memory included
+	Recalled int64             `json:"recalled"` // answered from memory
+	Unsafe   int64             `json:"unsafe"`   // opinions that a text is unsafe
+	Silent   map[Silence]int64 `json:"silent"`   // questions without an opinion
+	Resting  bool              `json:"resting"`  // it is left alone now
+}
+
+// Guard is safe for concurrent use. It has no goroutines of its own.
+type Guard struct {
+	o      Options
+	places chan struct{}
+	key    [sha256.Size]byte // of the memory
+
+	mu     sync.Mutex
+	queue  int // who waits for a place
+	rest   breaker
+	purse  purse
+	known  memory
+	counts Numbers
+}
+
+// New makes a guard. It asks nothing yet.
+func New(o Options) *Guard {
+	if o.Wait <= 0 {
+		o.Wait = 2 * time.Second
+	}
+	if o.PerMinute <= 0 {
+		o.PerMinute = 60
+	}
+	if o.AtOnce <= 0 {
+		o.AtOnce = 4
+	}
+	g := &Guard{o: o, places: make(chan struct{}, o.AtOnce), purse: newPurse(o.PerMinute, o.Clock.Now()), known: newMemory(),
+		counts: Numbers{Silent: map[Silence]int64{}}}
+	_, _ = rand.Read(g.key[:]) // never fails
+	return g
+}
+
+// Ask gives the guard's opinion, or a Silence as error. It returns soon after ctx ends.
+func (g *Guard) Ask(ctx context.Context, q Question) (Opinion, error) {
+	op, recalled, err := g.ask(ctx, q)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.counts.Asked++
+	var s Silence
+	switch {
+	case errors.As(err, &s):
+		g.counts.Silent[s]++
+	case op.Unsafe:
+		g.counts.Unsafe++
+	}
+	if recalled {
+		g.counts.Recalled++
+	}
+	return op, err
+}
+
+// Recall gives what the guard said to the same question lately, and asks nobody.
+func (g *Guard) Recall(q Question) (Opinion, bool) {
+	q.Text = window(q.Text, q.At)
+	op, ok := g.recall(g.name(q))
+	if ok {
+		g.mu.Lock()
+		g.counts.Asked++
+		g.counts.Recalled++
+		if op.Unsafe {
+			g.counts.Unsafe++
+		}
+		g.mu.Unlock()
+	}
+	return op, ok
+}
+
+func (g *Guard) ask(ctx context.Context, q Question) (op Opinion, recalled bool, err error) {
+	q.Text = window(q.Text, q.At)
+	name := g.name(q)
+	if op, ok := g.recall(name); ok {
+		return op, true, nil
+	}
+	all := ctx
+	ctx, cancel := context.WithTimeout(ctx, g.o.Wait)
+	defer cancel()
+	leave, err := g.place(ctx)
+	if err == nil {
+		defer leave()
+		if err = g.may(); err == nil {
+			op, err = g.call(ctx, q, name)
+		}
+	}
+	switch {
+	case all.Err() != nil && err != nil:
+		return Opinion{}, false, Left
+	case err != nil && ctx.Err() != nil:
+		return Opinion{}, false, Late
+	}
+	return op, false, err
+}
+
+// place waits until fewer than AtOnce ask.
+func (g *Guard) place(ctx context.Context) (leave func(), err error) {
+	leave = func() { <-g.places }
+	select {
+	case g.places <- struct{}{}:
+		return leave, nil
+	default:
+	}
+	g.mu.Lock()
+	full := g.queue >= waiting
+	if !full {
+		g.queue++
+	}
+	g.mu.Unlock()
+	if full {
+		return nil, Busy
+	}
+	defer func() {
+		g.mu.Lock()
+		g.queue--
+		g.mu.Unlock()
+	}()
+	select {
+	case g.places <- struct{}{}:
+		return leave, nil
+	case <-ctx.Done():
+		return nil, Late
+	}
+}
+
+// may asks breaker and budget. Who may must call.
+func (g *Guard) may() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.o.Clock.Now()
+	if !g.rest.open(now) {
+		return Resting
+	}
+	if !g.purse.take(now) {
+		g.rest.tried()
+		return Budget
+	}
+	return nil
+}
+
+// call asks the model and lets breaker and memory know.
+func (g *Guard) call(ctx context.Context, q Question, name memoryName) (Opinion, error) {
+	op, pause, err := g.send(ctx, q)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.o.Clock.Now()
+	var s Silence
+	errors.As(err, &s)
+	switch {
+	case err == nil:
+		g.rest.worked()
+		g.known.keep(name, op, now.Add(rememberFor))
+	case s == Unclear:
+		// It is there. Were this a failure, a text that confuses the guard would take it away from all others.
+		g.rest.worked()
+	case s == Keyless, errors.Is(ctx.Err(), context.Canceled):
+		g.rest.tried() // no word about the guard
+	default:
+		g.rest.failed(now, pause)
+	}
+	return op, err
+}
+
+func (g *Guard) name(q Question) (name memoryName) {
+	m := hmac.New(sha256.New, g.key[:])
+	if q.Said {
+		_, _ = m.Write([]byte{1})
+	} else {
+		_, _ = m.Write([]byte{0})
+	}
+	_, _ = io.WriteString(m, q.Text)
+	m.Sum(name[:0])
+	return name
+}
+
+func (g *Guard) recall(name memoryName) (Opinion, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.known.recall(name, g.o.Clock.Now())
+}
+
+// Numbers gives how the guard fares; a copy.
+func (g *Guard) Numbers() Numbers {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.counts
+	n.Silent = map[Silence]int64{}
+	for s, k := range g.counts.Silent {
+		n.Silent[s] = k
+	}
+	n.Resting = g.rest.resting(g.o.Clock.Now())
+	return n
+}

@@ -1,0 +1,70 @@
+package posture
+
+import "github.com/fengsui/fengsui/internal/platform/fault"
+
+// Guard is a model that is asked about texts which a rule or a classifier observes and none stops.
+type Guard struct {
+	BaseURL string `json:"base_url"`        // as of a Deployment
+	Model   string `json:"model"`           //
+	Secret  string `json:"secret,omitzero"` // reference into the secret store, bound to the address
+	// Action is Observe, which asks beside the traffic and reports what is called unsafe, or Block, with which the text waits
+	// and is blocked if it is.
+	Action Action `json:"action"`
+	// Failure is what becomes of a text that waits when there is no opinion.
+	Failure   FailureMode `json:"failure"`
+	WaitMs    int64       `json:"wait_ms"`    // [2000] for one opinion, 15000 at most
+	PerMinute int         `json:"per_minute"` // [60] questions of one gateway
+	AtOnce    int         `json:"at_once"`    // [4] questions of one gateway
+}
+
+func (g *Guard) clone() *Guard {
+	if g == nil {
+		return nil
+	}
+	c := *g
+	return &c
+}
+
+func (g *Guard) fill() {
+	if g == nil {
+		return
+	}
+	if g.Failure == "" {
+		g.Failure = Closed
+	}
+	if g.WaitMs == 0 {
+		g.WaitMs = 2000
+	}
+	if g.PerMinute == 0 {
+		g.PerMinute = 60
+	}
+	if g.AtOnce == 0 {
+		g.AtOnce = 4
+	}
+}
+
+func (g *Guard) check() error {
+	switch {
+	case g == nil:
+		return nil
+	case g.Model == "":
+		return fault.Invalid("posture.guard.model", "posture.missing")
+	case !UsableURL(g.BaseURL):
+		return fault.Invalid("posture.guard.base_url", "posture.bad_url")
+	case g.Action != Observe && g.Action != Block:
+		return fault.Invalid("posture.guard.action", "posture.unknown_value", "value", string(g.Action))
+	case g.Failure != Open && g.Failure != Closed:
+		return fault.Invalid("posture.guard.failure", "posture.unknown_value", "value", string(g.Failure))
+	case g.WaitMs < 0 || g.PerMinute < 0 || g.AtOnce < 0:
+		return fault.Invalid("posture.guard", "posture.negative")
+	case g.WaitMs > 15_000 || g.PerMinute > 1_000_000 || g.AtOnce > 1024:
+		return fault.Invalid("posture.guard", "posture.unknown_value", "value", "too large")
+	}
+	return nil
+}
+
+// Asks is the guard without what is done with its opinion: whom to ask, and how much.
+func (g Guard) Asks() Guard {
+	g.Action, g.Failure = "", ""
+	return g
+}
