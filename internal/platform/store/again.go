@@ -10,12 +10,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 )
 
 // patience says how often a transaction is run again: at most four more times when the database is busy, and
 // for about ten seconds, a restart or a failover, when it is away.
-type patience struct{ busy, away int }
+type patience struct {
+	busy, away int
+	since      time.Duration // by clock.Running, when it was first away
+}
 
 // after gives the wait before the next attempt, 0 for an error that another attempt does not change, and
 // whether there is another one.
@@ -25,8 +31,10 @@ func (p *patience) after(err error) (wait time.Duration, again bool) {
 		p.busy++
 		return time.Duration(p.busy) * 20 * time.Millisecond, p.busy < 5
 	case isAway(err):
-		p.away++
-		return min(25*time.Millisecond<<min(p.away, 10), time.Second), p.away < 14
+		if p.away++; p.away == 1 {
+			p.since = clock.Running()
+		}
+		return min(25*time.Millisecond<<min(p.away, 10), time.Second), p.away < 14 && clock.Running()-p.since < 2*connectWithin
 	}
 	return 0, false
 }
@@ -81,9 +89,10 @@ func isAway(err error) bool {
 		return strings.HasPrefix(s, classConnection) || slices.Contains([]string{stateShutdown, stateCrash, stateStarting, stateIdle, stateReadOnly}, s)
 	}
 	var op *net.OpError
+	var unmade *pgconn.ConnectError            // no connection, so nothing was sent
 	var unsent interface{ SafeToRetry() bool } // of pgconn: nothing was sent, as on a connection that was found closed
 	return errors.As(err, &unsent) && unsent.SafeToRetry() && !errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
-		errors.As(err, &op) || errors.Is(err, errAborted) || errors.Is(err, errMoved)
+		errors.As(err, &op) || errors.As(err, &unmade) || errors.Is(err, errAborted) || errors.Is(err, errMoved)
 }
 
 // Away gives an error of a read as fault unavailable store.busy if the database was away or busy, for whoever asked can try again;

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
@@ -93,6 +96,33 @@ func TestAReaderWhoseServerWentAwayCanTryAgainAndOneThatAskedNonsenseCannot(t *t
 	refused := fault.Unavailable("store.full").Because(io.EOF)
 	if store.Away(refused) != error(refused) {
 		t.Error("what was said already is said otherwise")
+	}
+}
+
+func TestAServerThatTakesAConnectionAndSaysNothingIsAwayAndOneThatRefusesIsNot(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	connect := func(database string) error {
+		config, err := pgx.ParseConfig(database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = pgx.ConnectConfig(ctx, config)
+		return fmt.Errorf("look up: %w", err)
+	}
+	if err := connect("postgres://fengsui@" + silent.Addr().String() + "/fengsui?sslmode=disable&connect_timeout=1"); !fault.Is(store.Away(err), "store.busy") {
+		t.Errorf("silence: %v", err)
+	}
+	address, err := url.Parse(storetest.Database(t, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.Path = "/no_such_database"
+	if err := connect(address.String()); err == nil || store.Away(err) != err {
+		t.Errorf("refused: %v", err)
 	}
 }
 
