@@ -39,6 +39,7 @@ import (
 //	  "released": "…",                  // what may go out
 //	  "risks":    [{"risk": "A.2.e", "action": "mask", "score": 1, "hits": 2, "rules": ["t1"], "texts": ["input"]}],  // the worst first; 1: a rule says so
 //	  "held":     2,                    // with --stream: most characters that were held back at once
+//	  "why":      "term",               // ... and for what: term, word, context, number, token
 //	  "cost_us":  12,                   // microseconds in the engine
 //	  "matches":  [{"id": "t1", "kind": "term", "action": "mask", "risk": "A.2.e", "topic": "",
 //	                "start": 3, "end": 9, "first_rune": 1, "end_rune": 3, "gap": 0, "via": "text",
@@ -76,6 +77,7 @@ type inspectReport struct {
 	Released   string             `json:"released"`
 	Risks      []inspect.Risk     `json:"risks"`
 	Held       int                `json:"held,omitempty"`
+	Why        inspect.Hold       `json:"why,omitzero"`
 	CostUs     int64              `json:"cost_us"`
 	Matches    []inspectMatch     `json:"matches"`
 	Unread     int                `json:"unread,omitempty"` // bytes said in encodings that were too many or too deep to be read
@@ -155,12 +157,12 @@ func (c *InspectCmd) run(out io.Writer) error {
 	r, verdict := c.look(engine, text)
 	if c.Decode {
 		encoded, unread := engine.ScanEncoded(text)
-		verdict.Add(c.Channel, encoded)
+		verdict.Add(inspect.Place{Channel: c.Channel}, encoded)
 		r.take(encoded)
 		r.Unread = unread
 	}
 	r.CostUs = (clock.Running() - began).Microseconds()
-	r.Action, r.Held = verdict.Action, verdict.Held
+	r.Action, r.Held, r.Why = verdict.Action, verdict.Held, verdict.Why
 	r.Risks = append([]inspect.Risk{}, verdict.Risks...)
 	for i := range r.Matches {
 		at := slices.IndexFunc(rules.Rules, func(rule inspect.Rule) bool { return rule.ID == r.Matches[i].ID })
@@ -361,14 +363,14 @@ func (c *InspectCmd) look(engine *inspect.Engine, text string) (r inspectReport,
 		res := engine.Scan(text)
 		r.Released = res.Released
 		r.take(res.Matches)
-		verdict.Add(c.Channel, res.Matches)
+		verdict.Add(inspect.Place{Channel: c.Channel}, res.Matches)
 		return r, verdict
 	}
 	s := engine.NewStream()
 	var released strings.Builder
 	step := func(in string, st inspect.Step) {
 		r.take(st.Matches)
-		verdict.AddStep(c.Channel, st)
+		verdict.AddStep(inspect.Place{Channel: c.Channel}, st)
 		released.WriteString(st.Released)
 		r.Steps = append(r.Steps, inspectStep{in, st.Released, st.Held, st.Blocked})
 	}

@@ -113,13 +113,13 @@ func (s *Stream) feed(chunk, whole string) Step {
 			all.Released += step.Released
 		}
 		all.Matches = append(all.Matches, step.Matches...)
-		all.Blocked, all.Held = step.Blocked, step.Held
+		all.Blocked, all.Held, all.Why = step.Blocked, step.Held, step.Why
 		if news && !all.Blocked {
 			all.Matches, all.Blocked = s.speak(all.Matches)
 		}
 		if chunk = chunk[n:]; chunk == "" || all.Blocked {
 			if all.Blocked {
-				all.Held = 0
+				all.Held, all.Why = 0, HoldNone
 			}
 			return all
 		}

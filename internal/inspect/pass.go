@@ -27,7 +27,7 @@ func (s *Stream) pass(chunk string) (step Step, ok bool) {
 		}
 	}
 	if chunk == "" {
-		return Step{Held: held}, true
+		return Step{Held: held, Why: s.why}, true
 	}
 	e := s.e
 	cursor := s.cursor
@@ -116,7 +116,8 @@ func (s *Stream) commit(chunk string, held, n int) Step {
 	grow, hold := lexicon.Grow(&s.cursor), s.e.held(&s.cursor)
 	keepAt := s.backIn(chunk, grow, lexicon.Words())
 	holdAt := s.backIn(chunk, hold, false)
-	s.rel = max(s.rel, s.holdRuns(holdAt))
+	runAt := s.holdRuns(holdAt)
+	s.rel = max(s.rel, runAt)
 	step := Step{}
 	switch {
 	case held == 0 && s.rel > from:
@@ -153,6 +154,14 @@ func (s *Stream) commit(chunk string, held, n int) Step {
 	for i := len(s.items) - 1; i >= 0 && s.items[i].off >= s.rel; i-- {
 		step.Held++
 	}
+	switch {
+	case step.Held == 0:
+	case runAt < holdAt:
+		step.Why = HoldToken
+	default:
+		step.Why = HoldTerm
+	}
+	s.why = step.Why
 	return step
 }
 

@@ -11,7 +11,7 @@ import (
 // settle releases what can be released once the items up to end are decided.
 func (s *Stream) settle(end int, last bool) Step {
 	blocked := s.blockAt >= 0
-	hold, keep := s.holdFrom(s.items[:end])
+	hold, keep, why := s.holdFrom(s.items[:end])
 	if last && !blocked {
 		hold, keep = s.off, s.off
 	}
@@ -44,17 +44,23 @@ func (s *Stream) settle(end int, last bool) Step {
 	s.items = s.items[:copy(s.items, s.items[cut:])]
 	for i := range s.items {
 		if s.items[i].off >= s.rel && s.items[i].f != fold.Skip {
-			step.Held++
+			step.Held, step.Why = step.Held+1, why
 		}
 	}
+	s.why = step.Why
 	return step
 }
 
 // holdFrom gives the offset from which text must stay back after items, and
 // the one from which items are needed to recognise what comes.
-func (s *Stream) holdFrom(items []item) (hold, keep int) {
+func (s *Stream) holdFrom(items []item) (hold, keep int, why Hold) {
 	if len(items) == 0 {
-		return s.off, s.off
+		return s.off, s.off, HoldNone
+	}
+	from := func(off int, what Hold) {
+		if off < hold {
+			hold, why = off, what
+		}
 	}
 	tail := &items[len(items)-1]
 	hold = tail.off + int(tail.w)
@@ -65,24 +71,25 @@ func (s *Stream) holdFrom(items []item) (hold, keep int) {
 
 	lexicon := s.e.lexicon
 	keep = min(keep, s.back(items, lexicon.Grow(&s.cursor), lexicon.Words(), hold))
-	hold = min(hold, s.back(items, s.e.held(&s.cursor), false, hold))
+	from(s.back(items, s.e.held(&s.cursor), false, hold), HoldTerm)
 	for i := range s.edges {
 		keep = min(keep, s.edges[i].start)
 		if e := &s.edges[i]; s.e.enforces(e.entry) {
-			hold = min(hold, e.start)
+			from(e.start, HoldWord)
 		}
 	}
 
 	for i := range s.waiting {
 		if c := &s.waiting[i]; s.e.rules[c.rule].action.enforces() {
-			hold = min(hold, c.start)
+			from(c.start, HoldContext)
 		}
 	}
 
 	if off, ok := s.digits.holdFrom(s.e); ok {
-		hold = min(hold, off)
+		from(off, HoldNumber)
 	}
-	return s.holdTails(s.holdRuns(hold)), keep
+	from(s.holdTails(s.holdRuns(hold)), HoldToken)
+	return hold, keep, why
 }
 
 // held is what of the text must stay back for terms that began.

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/fengsui/fengsui/internal/inspect/match"
 )
@@ -138,22 +139,25 @@ func (e *RuleError) Error() string {
 
 // Match is one hit.
 type Match struct {
-	RuleID      string
-	Kind        string // KindTerm, that of a check, or KindClassifier
-	Action      Action
-	Risk, Topic string
+	RuleID string `json:"rule_id"`
+	Kind   string `json:"kind"` // KindTerm, that of a check, or KindClassifier
+	Action Action `json:"action"`
+	Risk   string `json:"risk,omitzero"`
+	Topic  string `json:"topic,omitzero"`
 	// Start and End are byte offsets in the original text, counted from the
 	// beginning of the stream; skipped characters inside the hit are included.
-	Start, End int
-	Runes      int // symbols of the hit, skipped characters not counted
+	Start int `json:"start"`
+	End   int `json:"end"`
+	Runes int `json:"runes"` // symbols of the hit, skipped characters not counted
 	// FirstRune and EndRune are the same place in characters of the original.
-	FirstRune, EndRune int
-	Gap                int       // separators inside, not counted in the term; above 0 the term was disguised
-	Via                match.Via // text, sound, spelling or parts
-	Score              float64   // of a classifier: probability
+	FirstRune int       `json:"first_rune"`
+	EndRune   int       `json:"end_rune"`
+	Gap       int       `json:"gap,omitzero"`   // separators inside, not counted in the term; above 0 the term was disguised
+	Via       match.Via `json:"via,omitzero"`   // text, sound, spelling or parts
+	Score     float64   `json:"score,omitzero"` // of a classifier: probability
 	// Encoding says in which encoding the hit stood, from outside in ("percent,base64");
 	// empty for one in the text itself. See [Decoder].
-	Encoding string
+	Encoding string `json:"encoding,omitzero"`
 }
 
 // Result is the outcome for a whole text.
@@ -171,4 +175,45 @@ type Step struct {
 	Matches  []Match // decided by this call, each reported once
 	Blocked  bool    // a blocking hit was found now or earlier
 	Held     int     // symbols kept back after this call
+	Why      Hold    // for what the first of them is; HoldNone if none is
+}
+
+// Hold says for what a stream keeps text back.
+type Hold uint8
+
+const (
+	HoldNone    Hold = iota
+	HoldTerm         // a term may have begun, or what gives personal data away
+	HoldWord         // a term is complete, but its last word may go on
+	HoldContext      // a hit was found whose condition is open
+	HoldNumber       // digits may become a number that is looked for
+	HoldToken        // an address or a key may not be complete
+)
+
+var holdNames = [...]string{"none", "term", "word", "context", "number", "token"}
+
+// String gives the lower-case name used on the wire.
+func (h Hold) String() string {
+	if int(h) < len(holdNames) {
+		return holdNames[h]
+	}
+	return fmt.Sprintf("hold(%d)", uint8(h))
+}
+
+// MarshalText writes the name; a Hold outside the six is an error.
+func (h Hold) MarshalText() ([]byte, error) {
+	if int(h) >= len(holdNames) {
+		return nil, fmt.Errorf("inspect: unknown hold %d", uint8(h))
+	}
+	return []byte(holdNames[h]), nil
+}
+
+// UnmarshalText reads a name that [Hold.String] writes.
+func (h *Hold) UnmarshalText(text []byte) error {
+	at := slices.Index(holdNames[:], string(text))
+	if at < 0 {
+		return fmt.Errorf("inspect: unknown hold %q", text)
+	}
+	*h = Hold(at)
+	return nil
 }

@@ -26,7 +26,8 @@ type Stream struct {
 	sym     int // symbols so far
 	pos     int // characters so far
 	cursor  match.Cursor
-	skipRun int // skipped runes since the last symbol
+	why     Hold // of the last step
+	skipRun int  // skipped runes since the last symbol
 	blocked bool
 
 	items  []item // what is unreleased or may be part of a hit to come
@@ -147,7 +148,7 @@ func (s *Stream) writeLong(chunk string) Step {
 		step := s.Write(piece)
 		out = append(out, step.Released...)
 		all.Matches = append(all.Matches, step.Matches...)
-		all.Blocked, all.Held = step.Blocked, step.Held
+		all.Blocked, all.Held, all.Why = step.Blocked, step.Held, step.Why
 	}
 	all.Released = string(out)
 	return all

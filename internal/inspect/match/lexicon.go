@@ -50,6 +50,19 @@ var viaNames = [...]string{"text", "sound", "spelling", "parts"}
 
 func (v Via) String() string { return viaNames[v] }
 
+// MarshalText writes the name.
+func (v Via) MarshalText() ([]byte, error) { return []byte(viaNames[v]), nil }
+
+// UnmarshalText reads a name that [Via.String] writes.
+func (v *Via) UnmarshalText(text []byte) error {
+	at := slices.Index(viaNames[:], string(text))
+	if at < 0 {
+		return fmt.Errorf("match: unknown way %q", text)
+	}
+	*v = Via(at)
+	return nil
+}
+
 // EntryError says which entry cannot be looked for, and why. The text of the
 // entry is never part of it.
 type EntryError struct {
