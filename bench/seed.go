@@ -12,6 +12,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/app"
 	"github.com/fengsui/fengsui/internal/flow"
+	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/monitor/behaviour"
 	"github.com/fengsui/fengsui/internal/monitor/gateway"
@@ -292,7 +293,7 @@ func (s *seeder) emit(svc int, risk string) (content string) {
 		content = cmp.Or(content, t.ContentNumber)
 		t.OutputVerdict, t.Prompt, t.Answer = "mask", s.sentence(), s.sentence()
 		m := gateway.Match{RuleID: "bench-" + risk, Kind: "term", Risk: risk, Action: "mask", Side: gateway.Output, Channel: "content", Runes: 2}
-		t.Matches = []gateway.Match{m}
+		t.Verdict.Add(inspect.Place{Side: m.Side, Channel: m.Channel}, []inspect.Match{{RuleID: m.RuleID, Kind: m.Kind, Risk: m.Risk, Action: inspect.Mask, Runes: m.Runes}})
 		s.sink.Traffic(t)
 		s.sink.Signal(gateway.Signal{ID: store.NewID(ms), AtMs: ms, Match: m, RequestID: t.RequestID, ContentNumber: t.ContentNumber, GatewayID: t.GatewayID, OperatorID: t.OperatorID, ServiceID: t.ServiceID,
 			DeploymentID: t.DeploymentID, TenantID: t.TenantID, Group: t.Group, Subject: t.Subject, Kind: t.Kind, Modality: t.Modality, Language: t.Language, Prompt: t.Prompt, Answer: t.Answer})

@@ -39,9 +39,9 @@ func (s *Sink) Traffic(t gateway.Traffic) {
 	row := telemetry.Traffic{RequestID: t.RequestID, ContentNo: t.ContentNumber, GatewayID: t.GatewayID, OperatorID: t.OperatorID, ServiceID: t.ServiceID,
 		DeploymentID: t.DeploymentID, PostureDigest: t.PostureDigest, Tenant: t.TenantID, Group: t.Group, KeyID: t.KeyID, Subject: t.Subject, Kind: t.Kind,
 		Simulated: t.Simulated, Modality: t.Modality, Language: t.Language, Route: t.Route, Stream: t.Stream, InputVerdict: t.InputVerdict,
-		OutputVerdict: t.OutputVerdict, Matches: array(t.Matches), OrderIDs: array(t.OrderIDs), ReleasedRunes: t.ReleasedRunes, Finish: t.Finish,
+		OutputVerdict: t.OutputVerdict, Verdict: writeVerdict(t.Verdict), OrderIDs: array(t.OrderIDs), ReleasedRunes: t.ReleasedRunes, Finish: t.Finish,
 		Status: t.Status, ErrorCode: t.ErrorCode, UpstreamStatus: t.UpstreamStatus, CutByOrder: t.CutByOrder, Uninspected: t.Uninspected,
-		TokensIn: t.TokensIn, TokensOut: t.TokensOut, StartedMs: t.StartedMs, FirstByteMs: t.FirstByteMs, EndedMs: t.EndedMs, LastByteUs: t.LastByteUs, InspectUs: t.InspectUs}
+		TokensIn: t.TokensIn, TokensOut: t.TokensOut, StartedMs: t.StartedMs, FirstByteMs: t.FirstByteMs, EndedMs: t.EndedMs, LastByteUs: t.LastByteUs, InspectUs: t.Verdict.Cost.Us}
 	if flagged(t.InputVerdict) || flagged(t.OutputVerdict) || t.CutByOrder || s.log.CaptureAll() {
 		row.Content = &telemetry.Content{Messages: t.Messages, Prompt: t.Prompt, Answer: t.Answer}
 	}

@@ -65,7 +65,7 @@ func (c *call) complete(ctx context.Context, body io.ReadCloser, engines []*insp
 		c.refuse(upstreamProblem(http.StatusBadGateway, "upstream_too_large", "The upstream's answer is larger than allowed."))
 		return
 	}
-	room, before := c.answer.left, len(c.row.Matches)
+	room, before := c.answer.left, c.row.Verdict.Clone()
 	for {
 		// Orders that came while the upstream was at work, or the guard, bind this answer too.
 		if _, now, changed := c.verdict(); changed {
@@ -98,7 +98,8 @@ func (c *call) complete(ctx context.Context, body io.ReadCloser, engines []*insp
 			return
 		}
 		// Once more, from what the upstream sent.
-		c.answer, c.row.ReleasedRunes, c.row.Matches = capture{left: room}, 0, c.row.Matches[:before]
+		c.answer, c.row.ReleasedRunes = capture{left: room}, 0
+		c.rewind(before)
 	}
 }
 
@@ -140,6 +141,9 @@ func (a *completion) normalise() bool {
 	return true
 }
 
+// labelPlace is that of the names of the upstream's making in an answer.
+var labelPlace = inspect.Place{Side: Output, Channel: ChannelDefinition}
+
 // inspectAnswer passes every text of every choice through the engines. A choice that is blocked is
 // replaced whole: nothing of it has left yet.
 func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*inspect.Engine) (blocked bool, err error) {
@@ -148,7 +152,7 @@ func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*insp
 		if _, hits, action, _, failed := c.scan(Output, engines, *label); failed != nil {
 			return false, failed
 		} else if action >= inspect.Mask {
-			c.found(Output, ChannelDefinition, 0, hits)
+			c.found(labelPlace, hits)
 			*label = ""
 		}
 	}
@@ -160,7 +164,11 @@ func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*insp
 			if err != nil || text == nil || *text == "" {
 				return
 			}
-			c.answer.add(chanKey{*ch.Index, s, tool}, *text)
+			key := chanKey{*ch.Index, s, tool}
+			at := key.place()
+			c.answer.add(key, *text)
+			c.row.Verdict.Open(at)
+			c.row.Verdict.Read(at, len(*text))
 			if s.arguments() {
 				*text = plain(*text)
 			}
@@ -175,17 +183,19 @@ func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*insp
 				return
 			case uninspected:
 				c.row.OutputVerdict = Worse(c.row.OutputVerdict, VerdictUninspected)
+				c.row.Verdict.Miss(at)
 				*text = c.home(s, *text)
 				return
 			}
 			if s.whole() && action >= inspect.Mask {
 				action = inspect.Block // a name cannot be masked and still mean something
+				c.row.Verdict.Decide(at, action)
 			}
 			c.row.OutputVerdict = Worse(c.row.OutputVerdict, action.String())
-			c.found(Output, s.channel(), *ch.Index, hits)
+			c.found(at, hits)
 			if c.svc.guard != nil && !s.whole() {
-				for _, at := range doubtful(hits) {
-					doubts = append(doubts, doubt{Output, s.channel(), *ch.Index, out, at, true})
+				for _, noticed := range doubtful(hits) {
+					doubts = append(doubts, doubt{at, out, noticed, true})
 				}
 			}
 			stop = stop || action == inspect.Block

@@ -20,7 +20,7 @@ func (d *discard) WriteHeader(int)             {}
 func (d *discard) Flush()                      {}
 
 // benchPump is a pump whose client takes everything, with 1,000 terms in force.
-func benchPump(b *testing.B) *pump {
+func benchPump(b testing.TB) *pump {
 	w := newWorld(b, answers(""), func(_ *Options, d *posture.Draft) {
 		for i := range 1000 {
 			id := "w" + string(rune('0'+i/100)) + string(rune('0'+i/10%10)) + string(rune('0'+i%10))
@@ -57,6 +57,24 @@ func BenchmarkEventUnchanged(b *testing.B) {
 	}
 	if n := p.c.g.count.eventsSlow.Load(); n != 0 {
 		b.Fatalf("%d events took the slow way", n)
+	}
+}
+
+// The verdict is kept while an answer runs; an event in which nothing is must not pay for it. Goal: 3 allocations.
+func TestAnEventInWhichNothingIsCostsFewAllocations(t *testing.T) {
+	p := benchPump(t)
+	src := newFrames(&endless{text: []byte("data: " + contentEvent("这是一段") + "\n\n")}, 1<<20)
+	var f frame
+	n := testing.AllocsPerRun(2000, func() {
+		if err := src.next(&f); err != nil || p.frame(t.Context(), &f) || !p.flush() {
+			t.Fatal("the answer ended", err)
+		}
+	})
+	if n > 3 {
+		t.Errorf("%.0f allocations an event", n)
+	}
+	if len(p.c.row.Verdict.Texts) != 1 || len(p.c.row.Verdict.Hits) != 0 {
+		t.Errorf("%+v", p.c.row.Verdict)
 	}
 }
 

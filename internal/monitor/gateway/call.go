@@ -45,6 +45,7 @@ type call struct {
 	reason   *problem          // not nil: an order or the gateway's stop ended it
 	serving  string            // deployment in use, "" before one was chosen
 	changed  bool              // orders tightened and the serving goroutine has not looked yet
+	revision int64             // of the bundle by which it was judged last
 
 	ended atomic.Bool // mirrors reason != nil, for the hot path
 
@@ -87,6 +88,7 @@ func (c *call) obey(g *Gateway, r *regime) (changed, ended bool) {
 		return false, false
 	}
 	d, engines, p := g.judge(r, c, c.askedLocked())
+	c.revision = r.bundle.Revision
 	if p == nil && c.serving != "" && d.DeploymentID != c.serving {
 		p = unavailable("model_switched", "The service moved to another model. Please ask again.")
 		p.retry = true
@@ -263,32 +265,36 @@ func cutText(s string, limit int) string {
 	return s[:limit]
 }
 
-// found notes hits in the row and sends a signal for each rule that is new on this side.
-func (c *call) found(side, channel string, choice int, hits []inspect.Match) {
+// found notes hits in the verdict and sends a signal for each rule that is new on this side.
+func (c *call) found(at inspect.Place, hits []inspect.Match) {
+	c.row.Verdict.Add(at, hits)
 	for _, h := range hits {
-		m := matchOf(side, channel, choice, h)
-		if len(c.row.Matches) < 256 {
-			c.row.Matches = append(c.row.Matches, m)
-		}
-		if k := side + "/" + h.RuleID; !c.signalled[k] {
+		if k := at.Side + "/" + h.RuleID; !c.signalled[k] {
 			if c.signalled == nil {
 				c.signalled = map[string]bool{}
 			}
 			c.signalled[k] = true
-			c.signal(m)
+			c.signal(matchOf(at, h))
 		}
 	}
 }
 
-func matchOf(side, channel string, choice int, h inspect.Match) Match {
-	return Match{RuleID: h.RuleID, Kind: string(h.Kind), Risk: h.Risk, Topic: h.Topic, Action: h.Action.String(),
-		Side: side, Channel: channel, Choice: choice, Start: h.Start, End: h.End, Runes: h.Runes, Score: h.Score}
+func matchOf(at inspect.Place, h inspect.Match) Match {
+	return Match{RuleID: h.RuleID, Kind: h.Kind, Risk: h.Risk, Topic: h.Topic, Action: h.Action.String(),
+		Side: at.Side, Channel: at.Channel, Choice: at.Choice, Start: h.Start, End: h.End, Runes: h.Runes, Score: h.Score}
+}
+
+// rewind takes the verdict back to what it was before texts that are read once more. What it cost was spent.
+func (c *call) rewind(to inspect.Verdict) {
+	cost := c.row.Verdict.Cost
+	c.row.Verdict = to.Clone()
+	c.row.Verdict.Cost = cost
 }
 
 // knows reports whether a hit of an answer is in the row already.
-func (c *call) knows(channel string, choice int, h inspect.Match) bool {
-	return slices.ContainsFunc(c.row.Matches, func(m Match) bool {
-		return m.Side == Output && m.Channel == channel && m.Choice == choice && m.RuleID == h.RuleID && m.Start == h.Start && m.Action == h.Action.String()
+func (c *call) knows(at inspect.Place, h inspect.Match) bool {
+	return slices.ContainsFunc(c.row.Verdict.Hits, func(m inspect.Hit) bool {
+		return m.Place == at && m.RuleID == h.RuleID && m.Start == h.Start && m.Action == h.Action
 	})
 }
 
@@ -322,6 +328,7 @@ func (c *call) signalOf(m Match) Signal {
 func (c *call) finish(ctx context.Context) {
 	c.mu.Lock()
 	c.row.OrderIDs = c.decision.OrderIDs
+	c.row.Verdict.Rules = inspect.Version{Digest: c.row.PostureDigest, Revision: c.revision}
 	c.row.CutByOrder = c.row.CutByOrder || c.reason != nil && errors.Is(context.Cause(ctx), errCut)
 	if c.reason != nil && c.row.ErrorCode == "" {
 		c.row.ErrorCode = c.reason.code
@@ -334,7 +341,7 @@ func (c *call) finish(ctx context.Context) {
 	c.span.Set("input_verdict", c.row.InputVerdict)
 	c.span.Set("output_verdict", c.row.OutputVerdict)
 	c.span.Set("error_code", c.row.ErrorCode)
-	c.span.Count("inspect_us", c.row.InspectUs)
+	c.span.Count("inspect_us", c.row.Verdict.Cost.Us)
 }
 
 // guarded runs a piece of inspection. A panic in it is a failed check: the mode of the posture decides.
@@ -342,7 +349,7 @@ func (c *call) finish(ctx context.Context) {
 func (c *call) guarded(side string, inspectText func()) (uninspected bool, err error) {
 	start := c.g.o.Clock.Now()
 	defer func() {
-		c.row.InspectUs += int64(c.g.o.Clock.Now().Sub(start) / time.Microsecond)
+		c.row.Verdict.Cost.Us += int64(c.g.o.Clock.Now().Sub(start) / time.Microsecond)
 		if p := recover(); p != nil {
 			mode := c.svc.draft.Failure.Input
 			if side == Output {

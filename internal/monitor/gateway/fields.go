@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/fengsui/fengsui/internal/inspect"
 )
 
 // Channels: where in a request or an answer a text stands.
@@ -32,6 +34,15 @@ func (f field) param() string {
 		return fmt.Sprintf("messages[%d].%s", f.message, f.path)
 	}
 	return f.path
+}
+
+// place says it in a verdict. Of a message one channel is nearly always one text, which needs no more words.
+func (f field) place() inspect.Place {
+	p := inspect.Place{Side: Input, Channel: f.channel, Choice: f.message}
+	if f.path != f.channel {
+		p.Part = f.path
+	}
+	return p
 }
 
 // texts visits every string of the request that a model could read, in reading order. visit may change it.

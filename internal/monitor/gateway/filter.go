@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/fengsui/fengsui/internal/inspect"
@@ -49,9 +50,24 @@ type chanKey struct {
 	tool   int
 }
 
+// place says it in a verdict.
+func (k chanKey) place() inspect.Place {
+	p := inspect.Place{Side: Output, Channel: k.slot.channel(), Choice: k.choice}
+	switch k.slot {
+	case slotReasoning:
+		p.Part = "reasoning"
+	case slotToolID, slotToolName, slotToolArguments:
+		p.Part = "tool_calls[" + strconv.Itoa(k.tool) + "]"
+	case slotCallName, slotCallArguments:
+		p.Part = "function_call"
+	}
+	return p
+}
+
 // outText is one text of an answer on its way to the client.
 type outText struct {
 	key    chanKey
+	place  inspect.Place
 	stages []*inspect.Stream
 	plain  plainArguments
 	word   string // slots that are judged whole: what came so far
@@ -67,6 +83,9 @@ type outText struct {
 	heard   int   // bytes that came so far
 	asked   int   // ... of these, what the guard has heard about
 	lost    int   // bytes that fed lost at its head since the stages began
+
+	held int // most symbols that a stage held back at once
+	why  inspect.Hold
 
 	fresh   int                  // runes released since mark
 	homeWas placeholder.Restorer // ... and home as it was then
@@ -94,7 +113,8 @@ func (f *filter) text(k chanKey) *outText {
 			return t
 		}
 	}
-	t := &outText{key: k}
+	t := &outText{key: k, place: k.place()}
+	f.c.row.Verdict.Open(t.place)
 	if !k.slot.whole() {
 		t.stages = f.streams()
 		if f.c.swaps != nil {
@@ -156,7 +176,7 @@ func (f *filter) pass(t *outText, piece string, last bool) (released string, blo
 		// The state of the engine is unknown: begin anew behind this piece.
 		t.stages, t.fed, t.gone, t.debt = f.streams(), nil, 0, 0
 		t.lost, t.noticed, t.news = 0, nil, false
-		f.verdict = Worse(f.verdict, VerdictUninspected)
+		f.missed(t)
 		return t.give(piece, last), false, nil
 	}
 	if blocked {
@@ -170,6 +190,9 @@ func (f *filter) through(t *outText, piece string, last bool) (released string, 
 	released = piece
 	for _, s := range t.stages {
 		step := s.Write(released)
+		if step.Held > t.held {
+			t.held, t.why = step.Held, step.Why
+		}
 		f.hits(t, step.Matches)
 		out := step.Released
 		blocked = blocked || step.Blocked
@@ -237,9 +260,11 @@ func (f *filter) recall() {
 func (f *filter) word(t *outText, piece string) (released string, blocked bool, err error) {
 	if len(t.word)+len(piece) > 1024 {
 		f.verdict = VerdictBlock
+		f.c.row.Verdict.Decide(t.place, inspect.Block)
 		return "", true, nil
 	}
 	t.word += piece
+	t.heard += len(piece)
 	uninspected, err := f.c.guarded(Output, func() {
 		for _, e := range f.engines {
 			res := e.Scan(t.word)
@@ -255,26 +280,38 @@ func (f *filter) word(t *outText, piece string) (released string, blocked bool, 
 	case err != nil:
 		return "", true, err
 	case uninspected:
-		f.verdict = Worse(f.verdict, VerdictUninspected)
+		f.missed(t)
 	case blocked:
 		return "", true, nil
 	}
 	return piece, false, nil
 }
 
+func (f *filter) missed(t *outText) {
+	f.verdict = Worse(f.verdict, VerdictUninspected)
+	f.c.row.Verdict.Miss(t.place)
+}
+
+// account puts into the verdict of the call what was counted on the way: an event without a hit costs it nothing.
+func (f *filter) account() {
+	for _, t := range f.texts {
+		f.c.row.Verdict.Read(t.place, t.heard)
+		f.c.row.Verdict.Keep(t.place, t.held, t.why)
+	}
+}
+
 func (f *filter) hits(t *outText, hits []inspect.Match) {
 	if len(hits) == 0 {
 		return
 	}
-	channel := t.key.slot.channel()
 	news := hits[:0:0]
 	for _, h := range hits {
 		f.verdict = Worse(f.verdict, h.Action.String())
-		if !t.again || !f.c.knows(channel, t.key.choice, h) {
+		if !t.again || !f.c.knows(t.place, h) {
 			news = append(news, h)
 		}
 	}
-	f.c.found(Output, channel, t.key.choice, news)
+	f.c.found(t.place, news)
 	if f.c.svc.guard == nil || t.key.slot.whole() {
 		return
 	}
@@ -314,7 +351,7 @@ func (f *filter) tighten(engines []*inspect.Engine) (blocked bool, pending []pen
 		case uninspected:
 			t.stages, t.fed, t.gone, t.debt = f.streams(), nil, 0, 0
 			t.lost, t.noticed, t.news = 0, nil, false
-			f.verdict = Worse(f.verdict, VerdictUninspected)
+			f.missed(t)
 			continue
 		case blocked:
 			f.verdict = VerdictBlock

@@ -37,10 +37,10 @@ func TestAttemptsOnTheModelAreSeenInWhatOthersWrote(t *testing.T) {
 			w.apply()
 			r := w.post(writtenBy(c.role, c.text))
 			row := w.sink.row(t)
-			if r.status != 200 || row.InputVerdict != c.verdict || len(row.Matches) > 0 != (c.verdict != VerdictAllow) {
-				t.Fatalf("%d, input %s, %+v", r.status, row.InputVerdict, row.Matches)
+			if r.status != 200 || row.InputVerdict != c.verdict || len(row.Verdict.Hits) > 0 != (c.verdict != VerdictAllow) {
+				t.Fatalf("%d, input %s, %+v", r.status, row.InputVerdict, row.Verdict.Hits)
 			}
-			for _, m := range row.Matches {
+			for _, m := range row.Verdict.Hits {
 				if !strings.HasPrefix(m.RuleID, "injection-") || m.Risk != "" || m.Channel != ChannelContent {
 					t.Errorf("%+v", m)
 				}
@@ -76,7 +76,7 @@ func TestAnAttemptIsSignalledOnceARequestHoweverOftenItWasMade(t *testing.T) {
 	turn := `{"role":"user","content":"` + direct + `"},{"role":"assistant","content":"好"},`
 	w.post(`{"model":"demo","messages":[` + strings.Repeat(turn, 5) + `{"role":"user","content":"` + direct + `"}]}`)
 	found, rules := 0, map[string]bool{}
-	for _, m := range w.sink.row(t).Matches {
+	for _, m := range w.sink.row(t).Verdict.Hits {
 		found++
 		rules[m.RuleID] = true
 	}

@@ -22,20 +22,27 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 			return
 		}
 		for _, at := range doubtful(hits) {
-			doubts = append(doubts, doubt{Input, f.channel, f.message, text, at, req.Messages[f.message].Role == "assistant"})
+			doubts = append(doubts, doubt{f.place(), text, at, req.Messages[f.message].Role == "assistant"})
 		}
 	}
+	before := field{message: -2}
 	one := func(f field, s string) string {
+		if f != before { // the strings of one JSON value have one place
+			before = f
+			c.row.Verdict.Open(f.place())
+		}
+		c.row.Verdict.Read(f.place(), len(s))
 		out, hits, action, uninspected, failed := c.scan(Input, c.before(f, c.reading(req, f, engines)), s)
 		if failed != nil {
 			err = failed
 		}
 		if uninspected {
 			c.row.InputVerdict = Worse(c.row.InputVerdict, VerdictUninspected)
+			c.row.Verdict.Miss(f.place())
 			return s
 		}
 		c.row.InputVerdict = Worse(c.row.InputVerdict, action.String())
-		c.found(Input, f.channel, f.message, hits)
+		c.found(f.place(), hits)
 		notice(f, out, hits)
 		blocked = blocked || action == inspect.Block
 		return out
@@ -55,7 +62,9 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 		if !ok || err != nil {
 			continue
 		}
-		f := field{message: i, channel: ChannelContent}
+		f := field{i, ChannelContent, "content"}
+		c.row.Verdict.Open(f.place())
+		c.row.Verdict.Read(f.place(), len(whole))
 		out, hits, action, _, failed := c.scan(Input, c.before(f, c.reading(req, f, engines)), whole)
 		if failed != nil {
 			err = failed
@@ -65,7 +74,7 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 			continue
 		}
 		c.row.InputVerdict = Worse(c.row.InputVerdict, action.String())
-		c.found(Input, ChannelContent, i, hits)
+		c.found(f.place(), hits)
 		notice(f, out, hits)
 		if action == inspect.Block {
 			blocked = true
@@ -187,7 +196,7 @@ func (c *call) promptBlocked(engines []*inspect.Engine) (blocked bool) {
 		}
 		_, hits, action, _, err := c.scan(Input, c.before(f, c.reading(c.request, f, engines)), text)
 		if blocked = err != nil || action == inspect.Block; blocked {
-			c.found(Input, f.channel, f.message, hits)
+			c.found(f.place(), hits)
 			c.row.InputVerdict = VerdictBlock
 		}
 	})

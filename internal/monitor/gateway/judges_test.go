@@ -26,7 +26,7 @@ func blocks(c *posture.Classifier)    { c.Block = c.Observe }
 func onlyAsked(c *posture.Classifier) { c.Asked = true }
 
 // places lists where classifiers hit: side, channel and choice.
-func places(matches []Match) (out []string) {
+func places(matches []inspect.Hit) (out []string) {
 	for _, m := range matches {
 		if m.Kind == inspect.KindClassifier {
 			out = append(out, fmt.Sprint(m.Side, " ", m.Channel, " ", m.Choice))
@@ -55,11 +55,11 @@ func TestClassifiersJudgeWhatPeopleAndTheModelWriteAndNotWhatTheOperatorDoes(t *
 				t.Fatalf("%d %s", r.status, r.body)
 			}
 			row := w.sink.row(t)
-			if got := places(row.Matches); !slices.Equal(got, c.want) {
+			if got := places(row.Verdict.Hits); !slices.Equal(got, c.want) {
 				t.Errorf("judged %v, want %v", got, c.want)
 			}
-			for _, m := range row.Matches {
-				if m.Score <= 0 || m.Score >= 1 || m.Risk != "A.1.h" || m.Action != VerdictObserve {
+			for _, m := range row.Verdict.Hits {
+				if m.Score <= 0 || m.Score >= 1 || m.Risk != "A.1.h" || m.Action != inspect.Observe {
 					t.Errorf("%+v", m)
 				}
 			}
@@ -109,13 +109,13 @@ func TestEachTextOfAStreamIsJudgedByItself(t *testing.T) {
 		}
 	}
 	hits := 0
-	for _, m := range c.row.Matches {
+	for _, m := range c.row.Verdict.Hits {
 		if m.Kind == inspect.KindClassifier {
 			hits++
 		}
 	}
 	if hits != 5 { // all but the name of the tool
-		t.Errorf("%d texts were judged: %v", hits, places(c.row.Matches))
+		t.Errorf("%d texts were judged: %v", hits, places(c.row.Verdict.Hits))
 	}
 }
 
@@ -138,7 +138,7 @@ func TestAClassifierOfAModelThatTheGatewayDoesNotHaveIsLeftOutAndTheRestBinds(t 
 		if r := w.post(ask("今天天气如何？")); r.status != 200 {
 			t.Fatalf("%s: %d %s", when, r.status, r.body)
 		}
-		if got := places(w.sink.row(t).Matches); !slices.Equal(got, []string{"input content 0"}) {
+		if got := places(w.sink.row(t).Verdict.Hits); !slices.Equal(got, []string{"input content 0"}) {
 			t.Errorf("%s: judged %v", when, got)
 		}
 		if n := strings.Count(log.String(), "classifier.gambling"); n != 1 {

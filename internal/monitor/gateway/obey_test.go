@@ -353,7 +353,7 @@ func TestOrdersBindNewRequests(t *testing.T) {
 			}
 		}},
 		{"topic block blocks a term that was only observed", posture.Order{Rung: posture.TopicBlock, Params: posture.Params{TopicIDs: []string{"topic"}}}, "real", topical, 200, "", func(t *testing.T, row Traffic, _ string) {
-			if row.InputVerdict != VerdictBlock || row.Matches[0].Topic != "topic" {
+			if row.InputVerdict != VerdictBlock || row.Verdict.Hits[0].Topic != "topic" {
 				t.Errorf("%+v", row)
 			}
 		}},

@@ -363,7 +363,8 @@ func (p *pump) labels() (blocked bool, err error) {
 	_, err = p.c.guarded(Output, func() {
 		for _, e := range p.filter.engines {
 			if res := e.Scan(s); res.Action.String() != VerdictAllow && res.Action.String() != VerdictObserve {
-				p.c.found(Output, ChannelDefinition, 0, res.Matches)
+				p.c.found(labelPlace, res.Matches)
+				p.c.row.Verdict.Decide(labelPlace, inspect.Block)
 				blocked = true
 			}
 		}

@@ -15,11 +15,10 @@ import (
 
 // doubt is a text that a rule noticed and none stopped.
 type doubt struct {
-	side, channel string
-	choice        int
-	text          string // as it would be passed on
-	at            int    // byte offset of what was noticed
-	said          bool   // by the model
+	place inspect.Place
+	text  string // as it would be passed on
+	at    int    // byte offset of what was noticed
+	said  bool   // by the model
 }
 
 // maxQuestions is how often the guard is asked about one request, and as often about its answer. What it remembers does not count.
@@ -58,6 +57,7 @@ func (c *call) settle(ctx context.Context, doubts []doubt) (blocked, uninspected
 	}
 	ctx, span := c.g.o.Tracer.Start(ctx, "gateway.guard")
 	defer span.End(nil)
+	began := c.g.o.Clock.Now()
 	opinions, silences := make([]guard.Opinion, len(doubts)), make([]error, len(doubts))
 	var asked sync.WaitGroup
 	for i, d := range doubts {
@@ -66,25 +66,27 @@ func (c *call) settle(ctx context.Context, doubts []doubt) (blocked, uninspected
 			opinions[i] = op
 			continue
 		}
-		if !c.mayAsk(d.side) {
+		if !c.mayAsk(d.place.Side) {
 			silences[i] = guard.Budget
 			continue
 		}
 		asked.Go(func() { opinions[i], silences[i] = c.svc.guard.Ask(ctx, q) })
 	}
 	asked.Wait()
+	c.row.Verdict.Cost.WaitUs += c.g.o.Clock.Now().Sub(began).Microseconds()
 	if ctx.Err() != nil {
 		return false, false, errLeft
 	}
 	for i, d := range doubts {
 		switch {
 		case silences[i] == nil && opinions[i].Unsafe:
-			c.found(d.side, d.channel, d.choice, []inspect.Match{d.hit(opinions[i], inspect.Block)})
+			c.found(d.place, []inspect.Match{d.hit(opinions[i], inspect.Block)})
 			blocked = true
 		case silences[i] != nil && c.svc.draft.Guard.Failure == posture.Closed:
 			err = errInspection
 		case silences[i] != nil:
-			c.passUninspected(d.side, ruleGuardSilent)
+			c.passUninspected(d.place.Side, ruleGuardSilent)
+			c.row.Verdict.Miss(d.place)
 			uninspected = true
 		}
 	}
@@ -98,10 +100,10 @@ func (c *call) settle(ctx context.Context, doubts []doubt) (blocked, uninspected
 // The content is with the signal of the rule that noticed the text.
 func (c *call) askLater(doubts []doubt) {
 	for _, d := range doubts {
-		if !c.mayAsk(d.side) {
+		if !c.mayAsk(d.place.Side) {
 			continue
 		}
-		g, model, s := c.g, c.svc.guard, c.signalOf(Match{RuleID: KindGuard, Side: d.side})
+		g, model, s := c.g, c.svc.guard, c.signalOf(Match{RuleID: KindGuard, Side: d.place.Side})
 		prompt := c.row.Prompt
 		g.later.Go(func() {
 			op, err := model.Ask(g.laterCtx, d.question())
@@ -109,7 +111,7 @@ func (c *call) askLater(doubts []doubt) {
 				return
 			}
 			s.ID, s.AtMs = g.newID(), g.o.Clock.Now().UnixMilli()
-			s.Match = matchOf(d.side, d.channel, d.choice, d.hit(op, inspect.Observe))
+			s.Match = matchOf(d.place, d.hit(op, inspect.Observe))
 			s.Fingerprint = fingerprint(s.ServiceID, s.Match, prompt)
 			g.o.Sink.Signal(s)
 		})
@@ -125,6 +127,7 @@ func (c *call) mayAsk(side string) bool {
 		return false
 	}
 	c.questions[side]++
+	c.row.Verdict.Cost.Asked++
 	return true
 }
 
@@ -148,7 +151,7 @@ func (f *filter) doubts(ends func(choice int) bool) (list []doubt) {
 		t.news, t.asked = false, t.heard
 		text := f.cleared(t)
 		for _, at := range t.noticed {
-			list = append(list, doubt{Output, t.key.slot.channel(), t.key.choice, text, at, true})
+			list = append(list, doubt{t.place, text, at, true})
 		}
 		t.noticed = t.noticed[len(t.noticed)-1:] // what follows is seen around the last
 	}

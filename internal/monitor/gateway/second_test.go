@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/monitor/guard"
 	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/simulate"
@@ -91,9 +92,9 @@ func TestATextThatARuleOnlyNoticedWaitsForTheGuardAndIsBlockedIfUnsafe(t *testin
 		if r.status != 200 || !strings.Contains(r.body, "该内容无法展示") || row.InputVerdict != VerdictBlock || row.OutputVerdict != VerdictNone || len(w.asked) != 0 {
 			t.Errorf("unsafe: %d %s %+v, upstream asked %d times", r.status, r.body, row, len(w.asked))
 		}
-		i := slices.IndexFunc(row.Matches, func(m Match) bool { return m.Kind == KindGuard })
-		if i < 0 || row.Matches[i].RuleID != "guard.fraud" || row.Matches[i].Risk != "A.1.h" || row.Matches[i].Action != "block" || row.Matches[i].Side != Input || row.Matches[i].Runes != 12 {
-			t.Errorf("%+v", row.Matches)
+		i := slices.IndexFunc(row.Verdict.Hits, func(m inspect.Hit) bool { return m.Kind == KindGuard })
+		if i < 0 || row.Verdict.Hits[i].RuleID != "guard.fraud" || row.Verdict.Hits[i].Risk != "A.1.h" || row.Verdict.Hits[i].Action != inspect.Block || row.Verdict.Hits[i].Side != Input || row.Verdict.Hits[i].Runes != 12 {
+			t.Errorf("%+v", row.Verdict.Hits)
 		}
 		if n := w.signalsOf(KindGuard); len(n) != 1 || n[0].Match.Action != "block" {
 			t.Errorf("%d signals", len(n))

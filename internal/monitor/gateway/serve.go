@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/posture"
 )
 
@@ -125,7 +126,7 @@ func (g *Gateway) chat(w http.ResponseWriter, r *http.Request, id string, key po
 	c.row = Traffic{
 		RequestID: id, GatewayID: g.o.ID, OperatorID: key.OperatorID, ServiceID: key.ServiceID, TenantID: key.TenantID, Group: key.Group,
 		KeyID: key.ID, Kind: string(key.Kind), Simulated: key.Simulated && r.Header.Get(HeaderSimulated) == "1",
-		Modality: "text", Language: "other", InputVerdict: VerdictNone, OutputVerdict: VerdictNone, Matches: []Match{},
+		Modality: "text", Language: "other", InputVerdict: VerdictNone, OutputVerdict: VerdictNone,
 		StartedMs: g.o.Clock.Now().UnixMilli(),
 	}
 	c.req = posture.Request{ServiceID: key.ServiceID, TenantID: key.TenantID, Group: key.Group, Kind: key.Kind}
@@ -237,8 +238,9 @@ func (c *call) serve(ctx context.Context, req *chatRequest) {
 	c.mu.Lock()
 	c.req.Subject, c.req.Route, c.req.DeploymentID, c.language = c.row.Subject, req.Model, c.svc.primary, c.row.Language
 	// Under the lock: an order that comes now waits, and then finds the whole decision.
-	d, engines, p := c.g.judge(c.g.regime.Load(), c, c.askedLocked())
-	c.decision, c.orders, c.serving, c.changed = d, engines, d.DeploymentID, false
+	r := c.g.regime.Load()
+	d, engines, p := c.g.judge(r, c, c.askedLocked())
+	c.decision, c.orders, c.serving, c.changed, c.revision = d, engines, d.DeploymentID, false, r.bundle.Revision
 	if p == nil {
 		p = c.reason
 	}
@@ -261,6 +263,7 @@ func (c *call) serve(ctx context.Context, req *chatRequest) {
 	blocked, err := c.inspectInput(ctx, req, engines)
 	for !blocked && err == nil && c.tightened() { // while the request waited for the guard
 		_, engines, _ = c.verdict()
+		c.rewind(inspect.Verdict{})
 		blocked, err = c.inspectInput(ctx, req, engines)
 	}
 	switch {

@@ -91,7 +91,7 @@ func (c *call) swap(req *chatRequest) error {
 		}
 		c.uncovered[s] = was
 		c.row.InputVerdict = Worse(c.row.InputVerdict, VerdictReplace)
-		c.found(Input, f.channel, f.message, hits)
+		c.found(f.place(), hits)
 	})
 	return err
 }

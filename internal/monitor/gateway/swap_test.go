@@ -32,8 +32,8 @@ func TestTheModelGetsAPlaceholderAndTheClientItsOwnDataAgainWhateverTheCut(t *te
 		if strings.Contains(body, ownMobile) || strings.Count(body, "⟦手机号1⟧") != 2 {
 			t.Errorf("%s: the model was sent %s", how, body)
 		}
-		if row.InputVerdict != VerdictReplace || row.OutputVerdict != VerdictMask || strings.Contains(row.Answer, ownMobile) || row.Matches[0].RuleID != "mobile" || row.Matches[0].Action != "replace" || row.Matches[0].Side != Input {
-			t.Errorf("%s: %s %s %+v", how, row.InputVerdict, row.OutputVerdict, row.Matches)
+		if row.InputVerdict != VerdictReplace || row.OutputVerdict != VerdictMask || strings.Contains(row.Answer, ownMobile) || row.Verdict.Hits[0].RuleID != "mobile" || row.Verdict.Hits[0].Action != inspect.Replace || row.Verdict.Hits[0].Side != Input {
+			t.Errorf("%s: %s %s %+v", how, row.InputVerdict, row.OutputVerdict, row.Verdict.Hits)
 		}
 	}
 	prompt := "我的手机号是" + ownMobile + "，再说一遍：" + ownMobile

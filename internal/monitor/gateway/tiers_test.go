@@ -104,8 +104,8 @@ func BenchmarkTiersPrompt(b *testing.B) {
 			b.Fatal(blocked, err)
 		}
 	}
-	if len(c.row.Matches) > 0 {
-		b.Fatalf("plain text hit: %+v", c.row.Matches[0])
+	if len(c.row.Verdict.Hits) > 0 {
+		b.Fatalf("plain text hit: %+v", c.row.Verdict.Hits[0])
 	}
 	spread(b, each)
 }

@@ -1,8 +1,11 @@
 package gateway
 
-import "github.com/fengsui/fengsui/internal/monitor/guard"
+import (
+	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/monitor/guard"
+)
 
-// Match is one rule that hit, as it goes into traffic rows and signals. It never holds text.
+// Match is one rule that hit, as it goes into signals. It never holds text.
 type Match struct {
 	RuleID  string `json:"rule_id"`
 	Kind    string `json:"kind"` // "term", or what inspect.Kinds gives
@@ -56,10 +59,10 @@ type Traffic struct {
 	Route         string `json:"route"`    // model name that the client asked for
 	Stream        bool   `json:"stream"`
 
-	InputVerdict  string   `json:"input_verdict"`
-	OutputVerdict string   `json:"output_verdict"`
-	Matches       []Match  `json:"matches"`
-	OrderIDs      []string `json:"order_ids"` // orders that bound this request at its end
+	InputVerdict  string          `json:"input_verdict"`
+	OutputVerdict string          `json:"output_verdict"`
+	Verdict       inspect.Verdict `json:"verdict"`   // over all texts of both sides; its actions are those of rules and of the guard
+	OrderIDs      []string        `json:"order_ids"` // orders that bound this request at its end
 
 	ReleasedRunes  int    `json:"released_runes"`  // runes of model text that left for the client: the reach of this answer
 	Finish         string `json:"finish"`          // finish_reason sent to the client for the first choice
@@ -75,7 +78,6 @@ type Traffic struct {
 	FirstByteMs int64 `json:"first_byte_ms"` // first byte to the client, 0 if none
 	EndedMs     int64 `json:"ended_ms"`
 	LastByteUs  int64 `json:"last_byte_us"` // microseconds UTC: last time bytes were handed to the kernel
-	InspectUs   int64 `json:"inspect_us"`   // spent in the engine, both sides
 
 	// Capture. The sink decides what is stored and how; nothing of it is ever logged. Cut at Limits.MaxCaptureBytes.
 	Messages []byte `json:"messages,omitzero"` // the request's messages as canonical JSON, before masking

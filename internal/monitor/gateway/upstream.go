@@ -68,6 +68,7 @@ func (c *call) fetch(ctx context.Context, req *chatRequest, dep posture.Deployme
 	}
 	pump := &pump{c: c, filter: newFilter(c, engines)}
 	pump.run(ctx, res.Body)
+	pump.filter.account()
 	c.row.OutputVerdict = pump.filter.verdict
 	if c.svc.guard != nil && !c.svc.waits() && c.row.OutputVerdict != VerdictBlock {
 		c.askLater(pump.filter.doubts(func(int) bool { return true }))

@@ -84,7 +84,7 @@ func (l *Log) accept(in Batch) *batch {
 	}
 	for _, t := range in.Traffic {
 		l.mend(&t.Kind, &t.RequestID)
-		t.Matches, t.OrderIDs, t.GatewayID = orEmptyArray(t.Matches), orEmptyArray(t.OrderIDs), in.GatewayID
+		t.Verdict, t.OrderIDs, t.GatewayID = orEmptyArray(t.Verdict), orEmptyArray(t.OrderIDs), in.GatewayID
 		b.ended(t)
 	}
 	for i := range b.aggregates {

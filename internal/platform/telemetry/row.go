@@ -45,7 +45,7 @@ type Traffic struct {
 
 	InputVerdict  string `json:"input_verdict"`
 	OutputVerdict string `json:"output_verdict"`
-	Matches       string `json:"matches"`                   // JSON array; rule ids and offsets, no text
+	Verdict       string `bun:"matches" json:"matches"`     // JSON object: rule ids and places, no text; of older gateways the array of what hit
 	OrderIDs      string `bun:"order_ids" json:"order_ids"` // JSON array
 
 	ReleasedRunes  int    `json:"released_runes"`

@@ -150,7 +150,7 @@ var kinds = map[string]bool{"real": true, "drill": true, "test": true, "backfill
 // PutTraffic takes a row for storing. It never blocks.
 func (l *Log) PutTraffic(t Traffic) {
 	l.mend(&t.Kind, &t.RequestID)
-	t.Matches, t.OrderIDs = orEmptyArray(t.Matches), orEmptyArray(t.OrderIDs)
+	t.Verdict, t.OrderIDs = orEmptyArray(t.Verdict), orEmptyArray(t.OrderIDs)
 	l.q.put(item{traffic: &t})
 }
 

@@ -80,7 +80,7 @@ func TestRowsComeBackAsTheyWerePut(t *testing.T) {
 	l, _ := telemetrytest.Run(t, h.options())
 	want := traffic(1, "block")
 	want.Simulated, want.Stream, want.Tenant, want.Group, want.PostureDigest, want.Finish = true, true, "t1", "g1", "sha256:x", "content_filter"
-	want.Matches, want.TokensOut, want.LastByteUs = `[{"rule_id":"term-1"}]`, 7, 12345
+	want.Verdict, want.TokensOut, want.LastByteUs = `{"hits":[{"rule_id":"term-1"}]}`, 7, 12345
 	l.PutTraffic(want)
 	l.PutSignal(signal(1))
 	flush(t, l)
