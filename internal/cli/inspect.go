@@ -26,8 +26,8 @@ import (
 //	fengsui inspect --lexicon words.tsv --stream 3 --explain < answer.txt
 //
 // A lexicon file has one term a line, or columns separated by tabs under a heading with any of id, term, action, risk,
-// topic, contexts (separated by |), window and disguise (loose, gap=N, word, sound, spell, parts; separated by |; "usual"
-// takes what suits the text). Lines that begin with # are left out.
+// topic, contexts (separated by |), window and matching (what is not as usual: strict, loose, gap=N, and word, sound, spell,
+// parts, each also with =off; separated by |). Lines that begin with # are left out.
 //
 // A rules file holds sets of words and rules that ask for what stands around, see inspect.ReadRules; "injection" stands for
 // the built-in rules about injection and jailbreak. A rule that names channels is in force in the one that --channel names.
@@ -63,7 +63,7 @@ type InspectCmd struct {
 	Channel  string   `default:"input" help:"Channel of the text: input, output, tool, document … (default: ${default})."`
 	Audience string   `help:"Audience of the text, for rules that name one."`
 	Action   string   `enum:"observe,mask,replace,block" default:"mask" help:"What to do about terms without an action, and about numbers."`
-	Disguise bool     `help:"Look for terms without a disguise of their own in the usual disguises."`
+	Plain    bool     `help:"Look for terms as they are written only, but for what their line says; without, as a gateway does, in the usual disguises too."`
 	Numbers  []string `placeholder:"KIND" default:"cn_id,bank_card" help:"Kinds of personal data and secrets to look for, all of them, or none (default: ${default})."`
 	Decode   bool     `help:"Also read what is written in base64, hex, percent signs and escapes."`
 	Stream   int      `placeholder:"N" help:"Feed N characters at a time and show each step."`
@@ -210,7 +210,7 @@ func (c *InspectCmd) rules() (inspect.Rules, error) {
 	if err != nil {
 		return inspect.Rules{}, err
 	}
-	var rules inspect.Rules
+	rules := inspect.Rules{MaxHold: inspect.WidestHold}
 	kinds := c.Numbers
 	if slices.Contains(kinds, "all") {
 		kinds = inspect.Kinds()
@@ -246,7 +246,7 @@ func (c *InspectCmd) rules() (inspect.Rules, error) {
 	if err != nil {
 		return rules, err
 	}
-	rules.Terms, err = readTerms(string(file), action, c.Disguise)
+	rules.Terms, err = readTerms(string(file), action, c.Plain)
 	if err != nil {
 		return rules, fmt.Errorf("%s: %w", c.Lexicon, err)
 	}
@@ -254,7 +254,7 @@ func (c *InspectCmd) rules() (inspect.Rules, error) {
 }
 
 // readTerms reads a list of terms or a table of them. Errors name the line, never the term.
-func readTerms(file string, action inspect.Action, disguise bool) ([]inspect.Term, error) {
+func readTerms(file string, action inspect.Action, plain bool) ([]inspect.Term, error) {
 	var columns []string
 	var terms []inspect.Term
 	number := 0
@@ -273,18 +273,21 @@ func readTerms(file string, action inspect.Action, disguise bool) ([]inspect.Ter
 		if columns == nil {
 			t.Text = row[0] // a plain list; what stands behind a tab is a remark
 		}
-		own := false
+		var matching inspect.Matching
 		for i, name := range columns {
 			if i == len(row) {
 				break
 			}
-			if err := setColumn(&t, name, row[i]); err != nil {
+			if err := setColumn(&t, &matching, name, row[i]); err != nil {
 				return nil, fmt.Errorf("line %d: %s: %w", number, name, err)
 			}
-			own = own || name == "disguise" && row[i] != ""
 		}
-		if disguise && !own {
-			t.Disguise = inspect.Usual(t.Text)
+		var err error
+		if t.Disguise, err = matching.Of(t.Text, t.Contexts...); plain {
+			t.Disguise, err = matching.Over(inspect.Disguise{}, t.Text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d: matching: %w", number, err)
 		}
 		if len(t.Contexts) > 0 && t.Window == 0 {
 			t.Window = 24
@@ -294,7 +297,7 @@ func readTerms(file string, action inspect.Action, disguise bool) ([]inspect.Ter
 	return terms, nil
 }
 
-func setColumn(t *inspect.Term, name, value string) (err error) {
+func setColumn(t *inspect.Term, m *inspect.Matching, name, value string) (err error) {
 	switch name {
 	case "id":
 		t.ID = value
@@ -316,36 +319,10 @@ func setColumn(t *inspect.Term, name, value string) (err error) {
 		}
 	case "window":
 		t.Window, err = strconv.Atoi(value)
-	case "disguise":
-		for _, d := range strings.Split(value, "|") {
-			if err := setDisguise(t, d); err != nil {
-				return err
-			}
+	case "matching":
+		if *m, err = inspect.ParseMatching(value); err != nil {
+			return fault.Invalid("matching", "cli.bad_matching", "value", value).Because(err)
 		}
-	}
-	return err
-}
-
-func setDisguise(t *inspect.Term, d string) (err error) {
-	switch name, value, _ := strings.Cut(d, "="); name {
-	case "":
-	case "usual":
-		t.Disguise = inspect.Usual(t.Text)
-	case "loose":
-		t.Loose = true
-	case "gap":
-		t.Loose = true
-		t.Gap, err = strconv.Atoi(value)
-	case "word":
-		t.Word = true
-	case "sound":
-		t.Sound = true
-	case "spell":
-		t.Spell = true
-	case "parts":
-		t.Parts = true
-	default:
-		return fault.Invalid("disguise", "cli.bad_disguise", "value", name, "valid", "usual, loose, gap=N, word, sound, spell, parts")
 	}
 	return err
 }

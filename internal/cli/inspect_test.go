@@ -39,9 +39,10 @@ func TestInspectTellsWhatTheGatewayWouldRelease(t *testing.T) {
 		matches              int
 	}{
 		{"as it is", "前测試违禁后", "前****后", nil, 1},
-		{"disguised, but nobody asked", "测-试-违-禁", "测-试-违-禁", nil, 0},
-		{"disguised", "测-试-违-禁 侧试违禁", "*******　****", []string{"--disguise"}, 2},
-		{"a part of a word", "concat", "concat", []string{"--disguise"}, 0},
+		{"disguised, and only what is plain is asked for", "测-试-违-禁", "测-试-违-禁", []string{"--plain"}, 0},
+		{"disguised", "测-试-违-禁 侧试违禁", "*******　****", nil, 2},
+		{"a part of a word", "concat", "concat", nil, 0},
+		{"a part of a word, plain", "concat", "con***", []string{"--plain"}, 1},
 		{"numbers", "4111 1111 1111 1111", strings.Repeat("*", 19), nil, 1},
 		{"no numbers", "4111 1111 1111 1111", "4111 1111 1111 1111", []string{"--numbers", "none"}, 0},
 		{"a mobile number", "电话138 0013 8000。", "电话*************。", []string{"--numbers", "cn_mobile"}, 1},
@@ -56,7 +57,7 @@ func TestInspectTellsWhatTheGatewayWouldRelease(t *testing.T) {
 }
 
 func TestInspectExplainsWhyACandidateDidNotFire(t *testing.T) {
-	words := wordsFile(t, "id\tterm\tcontexts\tdisguise\nnear\t甲乙\t配方\t\ngap\t丙丁\t\tgap=1\nword\tcat\t\tword\n")
+	words := wordsFile(t, "id\tterm\tcontexts\tmatching\nnear\t甲乙\t配方\t\ngap\t丙丁\t\tgap=1\nword\tcat\t\tword\n")
 	r, wrong := runInspect(t, "--lexicon", words, "--explain", "甲乙。丙--丁，丙-丁。cats Ｃat")
 	if wrong != "" {
 		t.Fatal(wrong)
@@ -76,9 +77,9 @@ func TestInspectExplainsWhyACandidateDidNotFire(t *testing.T) {
 func TestInspectNamesTheLineThatIsWrong(t *testing.T) {
 	for content, want := range map[string]string{
 		"term\taction\n甲乙\tshout\n":            "line 2: action",
-		"# x\nterm\tdisguise\n甲乙\tinvisible\n": "line 3: disguise",
+		"# x\nterm\tmatching\n甲乙\tinvisible\n": "line 3: matching",
 		"甲乙\n\u200b\n":                         "\"2\": text",
-		"term\tdisguise\n甲乙\tsound\n":          "\"2\": sound",
+		"term\tmatching\n甲乙\tsound\n":          "line 2: matching",
 	} {
 		_, wrong := runInspect(t, "--lexicon", wordsFile(t, content), "x")
 		if !strings.Contains(wrong, want) || strings.Contains(wrong, "甲乙") {
@@ -108,13 +109,13 @@ func TestInspectTakesRulesAndExplainsThem(t *testing.T) {
 }
 
 func TestInspectSaysInItsLanguageWhatIsWrong(t *testing.T) {
-	words, rules := wordsFile(t, "term\tdisguise\n甲乙\tinvisible\n"), wordsFile(t, "{")
+	words, rules := wordsFile(t, "term\tmatching\n甲乙\tinvisible\n"), wordsFile(t, "{")
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{"--lexicon", words, "x"}, "没有名为“invisible”的变形"},
-		{[]string{"--lexicon", words, "--lang", "en", "x"}, "There is no disguise “invisible”"},
+		{[]string{"--lexicon", words, "x"}, "“invisible”不是匹配方式"},
+		{[]string{"--lexicon", words, "--lang", "en", "x"}, "“invisible” is no way to match"},
 		{[]string{"--rules", rules, "x"}, "无法读取"},
 		{[]string{"--rules", rules, "--lang", "en", "x"}, "cannot be read"},
 		{[]string{"--stream=-1", "x"}, "至少"},

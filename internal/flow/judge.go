@@ -114,7 +114,7 @@ func (h *House) Judge(ctx context.Context, serviceID, answer string) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	var rules inspect.Rules
+	rules := inspect.Rules{MaxHold: inspect.WidestHold}
 	for _, c := range checks {
 		action, err := inspect.ParseAction(string(c.Action))
 		if err != nil {
@@ -123,13 +123,9 @@ func (h *House) Judge(ctx context.Context, serviceID, answer string) ([]string, 
 		rules.Checks = append(rules.Checks, inspect.Check{ID: c.ID, Kind: c.Kind, Action: action, Risk: c.Risk, Ends: c.Ends})
 	}
 	for _, e := range entries {
-		action, err := inspect.ParseAction(e.Action)
+		t, err := e.Rule()
 		if err != nil {
 			return nil, err
-		}
-		t := inspect.Term{ID: e.ID, Text: e.Term, Action: action, Risk: e.Risk, Topic: e.Topic, Contexts: e.Contexts}
-		if len(e.Contexts) > 0 {
-			t.Window = lexicon.Window
 		}
 		rules.Terms = append(rules.Terms, t)
 	}

@@ -13,7 +13,8 @@ import (
 // version was released and the next lets a posture say something that the released one refuses.
 //
 //	1  v0.1.0
-//	2  all kinds of checks, masks that leave both ends, placeholders, injection, classifiers, a guard model
+//	2  all kinds of checks, masks that leave both ends, placeholders, injection, classifiers, a guard model, terms that
+//	   are looked for in other ways than the usual
 const Understands = 2
 
 // firstKinds are the kinds of checks that make 1 knows.
@@ -23,6 +24,9 @@ var firstKinds = []string{inspect.KindCNID, inspect.KindBankCard}
 // a setting asks for it, so that the same rules are the same bytes in every version.
 func (d Draft) Needs() int64 {
 	needs := max(d.Rules.needs(), d.Strict.needs())
+	for _, t := range d.Topics {
+		needs = max(needs, Rules{Terms: t.Terms}.needs())
+	}
 	if d.Guard != nil {
 		needs = max(needs, 2)
 	}
@@ -30,7 +34,8 @@ func (d Draft) Needs() int64 {
 }
 
 func (r Rules) needs() int64 {
-	if r.Injection != "" || len(r.Classifiers) > 0 || slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Ends || c.Swap || !slices.Contains(firstKinds, c.Kind) }) {
+	if r.Injection != "" || len(r.Classifiers) > 0 || slices.ContainsFunc(r.Terms, func(t Term) bool { return !t.Matching.IsZero() }) ||
+		slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Ends || c.Swap || !slices.Contains(firstKinds, c.Kind) }) {
 		return 2
 	}
 	return 1

@@ -39,6 +39,10 @@ func secondMake() Draft {
 	d.Rules.Injection, d.Strict.Injection = Observe, Block
 	model := "sha256:" + strings.Repeat("0a", 32)
 	d.Rules.Classifiers = []Classifier{{ID: "classifier.b", Model: model, Head: "b", Risk: "A.1.a", Observe: 0.5}, {ID: "classifier.a", Model: model, Head: "a", Observe: 0.25, Block: 0.95, Asked: true}}
+	gap, on, off := 2, true, false
+	d.Rules.Terms[0].Matching = inspect.Matching{Fold: inspect.FoldLoose, Gap: &gap, Word: &on, Sound: &off, Spell: &off, Parts: &on}
+	d.Rules.Terms[0].Text = "测试违禁"
+	d.Rules.Terms[1].Text, d.Rules.Terms[1].Matching = "测试违", inspect.Matching{Sound: &on, Spell: &on}
 	d.Guard = &Guard{BaseURL: "http://127.0.0.1:3/v1", Model: "g", Secret: "s", Action: Block, Failure: Open, WaitMs: 1, PerMinute: 2, AtOnce: 3}
 	return d
 }
@@ -51,7 +55,7 @@ var makes = []struct {
 	digest string
 }{
 	{firstMake, "sha256:257e4734996a700a522ea1f6edd83127763a438af1d8834f779a541d0cb3a673"},
-	{secondMake, "sha256:e8f638e4a00e1b4494cc60ff2dd453c5e9d5d5759ab654c91d8af6dcc8fbadac"},
+	{secondMake, "sha256:cdb392425afe8e4c8231cd79f0a0258aa3a5af6f7609056bf49c8e93022e8187"},
 }
 
 func TestEachMakeCompilesToTheBytesThatItAlwaysHad(t *testing.T) {
@@ -119,6 +123,9 @@ func TestWhatAMakeDoesNotKnowNeedsTheNext(t *testing.T) {
 		"injection":                  func(d *Draft) { d.Rules.Injection = Observe },
 		"classifiers":                func(d *Draft) { d.Rules.Classifiers = secondMake().Rules.Classifiers },
 		"a guard model":              func(d *Draft) { d.Guard = secondMake().Guard },
+		"a term's matching":          func(d *Draft) { d.Rules.Terms[0].Matching.Fold = inspect.FoldStrict },
+		"a strict term's matching":   func(d *Draft) { d.Strict.Terms[0].Matching.Fold = inspect.FoldStrict },
+		"a topic's matching":         func(d *Draft) { d.Topics[0].Terms[0].Matching.Fold = inspect.FoldStrict },
 		"injection when strict":      func(d *Draft) { d.Strict.Injection = Allow },
 	} {
 		d := firstMake()

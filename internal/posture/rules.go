@@ -35,6 +35,8 @@ type Term struct {
 	Replacement string   `json:"replacement,omitzero"` // for Replace
 	Contexts    []string `json:"contexts,omitempty"`   // one of them must stand within Window runes
 	Window      int      `json:"window,omitzero"`      // runes
+	// Matching says in which ways the text is looked for where they are not the usual; the usual says [inspect.Usual].
+	Matching inspect.Matching `json:"matching,omitzero"`
 }
 
 // Check is a rule by computation; the kinds are those of [inspect.Kinds].
@@ -67,7 +69,7 @@ type Topic struct {
 func cloneTerms(in []Term) []Term {
 	out := make([]Term, len(in))
 	for i, t := range in {
-		t.Contexts = slices.Clone(t.Contexts)
+		t.Contexts, t.Matching = slices.Clone(t.Contexts), t.Matching.Clone()
 		out[i] = t
 	}
 	return out
@@ -137,6 +139,11 @@ func checkTerms(path string, terms []Term, ids map[string]bool) error {
 			return fault.Invalid(path+"."+t.ID+".action", "posture.unknown_value", "value", string(t.Action))
 		case t.Window < 0 || len(t.Contexts) > 0 && t.Window == 0:
 			return fault.Invalid(path+"."+t.ID+".window", "posture.window")
+		}
+		if !t.Matching.IsZero() {
+			if _, err := t.Matching.Of(t.Text, t.Contexts...); err != nil {
+				return fault.Invalid(path+"."+t.ID+".matching", "posture.unknown_value", "value", t.Matching.String()).Because(err)
+			}
 		}
 		ids[t.ID] = true
 	}

@@ -186,13 +186,7 @@ func (b *builder) add(index int, e *Entry) error {
 
 	ref := ref{entry: int32(index), gap: gap, word: e.Word}
 	if e.Sound {
-		n := 0
-		for _, c := range symbols {
-			if fold.Syllables().Has(c) {
-				n++
-			}
-		}
-		if n < MinSounds {
+		if syllables(symbols) < MinSounds {
 			return fail("sound", "needs at least %d syllables", MinSounds)
 		}
 		ref.via = ViaSound
@@ -214,6 +208,18 @@ func (b *builder) add(index int, e *Entry) error {
 		}
 	}
 	return nil
+}
+
+// Syllables is how many characters of a text have a syllable.
+func Syllables(text string) int { return syllables(fold.Loose().Symbols(nil, text)) }
+
+func syllables(symbols []uint16) (n int) {
+	for _, c := range symbols {
+		if fold.Syllables().Has(c) {
+			n++
+		}
+	}
+	return n
 }
 
 func runes(symbols []uint16) (n int) {

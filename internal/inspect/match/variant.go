@@ -122,3 +122,7 @@ func PartsOf(r rune) (text string, ok bool) {
 	}
 	return text, true
 }
+
+// Spells tells whether a text has a spelling: two syllables or more, and
+// nothing else that is compared.
+func Spells(text string) bool { return spellingOf(fold.Loose().Symbols(nil, text)) != nil }

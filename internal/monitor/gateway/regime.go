@@ -115,7 +115,11 @@ func newService(p *posture.Posture) (*service, error) {
 		}
 	}
 	build := func(r posture.Rules) (*inspect.Engine, error) {
-		e, err := inspect.Compile(engineRules(r, d.Notices))
+		rules, err := engineRules(r, d.Notices)
+		if err != nil {
+			return nil, fault.Invalid("posture.rules", "gateway.rules_refused").Because(err)
+		}
+		e, err := inspect.Compile(rules)
 		if err != nil {
 			return nil, fault.Invalid("posture.rules", "gateway.rules_refused").Because(err)
 		}
@@ -163,21 +167,27 @@ func newService(p *posture.Posture) (*service, error) {
 	return svc, nil
 }
 
-func engineRules(r posture.Rules, n posture.Notices) inspect.Rules {
-	out := inspect.Rules{ReplaceText: n.Replaced.In("zh")}
+func engineRules(r posture.Rules, n posture.Notices) (inspect.Rules, error) {
+	out := inspect.Rules{ReplaceText: n.Replaced.In("zh"), MaxHold: inspect.WidestHold}
 	actions := map[posture.Action]inspect.Action{posture.Observe: inspect.Observe, posture.Mask: inspect.Mask, posture.Replace: inspect.Replace, posture.Block: inspect.Block}
 	for _, t := range r.Terms {
-		if a, ok := actions[t.Action]; ok { // allow: the term is listed but switched off
-			out.Terms = append(out.Terms, inspect.Term{ID: t.ID, Text: t.Text, Action: a, Risk: t.Risk, Topic: t.Topic,
-				Replacement: t.Replacement, Contexts: t.Contexts, Window: t.Window})
+		a, ok := actions[t.Action]
+		if !ok {
+			continue // allow: the term is listed but switched off
 		}
+		disguise, err := t.Matching.Of(t.Text, t.Contexts...)
+		if err != nil {
+			return out, err
+		}
+		out.Terms = append(out.Terms, inspect.Term{ID: t.ID, Text: t.Text, Action: a, Risk: t.Risk, Topic: t.Topic,
+			Replacement: t.Replacement, Contexts: t.Contexts, Window: t.Window, Disguise: disguise})
 	}
 	for _, c := range r.Checks {
 		if a, ok := actions[c.Action]; ok {
 			out.Checks = append(out.Checks, inspect.Check{ID: c.ID, Kind: c.Kind, Action: a, Risk: c.Risk, Ends: c.Ends})
 		}
 	}
-	return out
+	return out, nil
 }
 
 // stages are the engines a text passes, in order: topics first, because they only ever block and so

@@ -77,6 +77,19 @@ type Entry struct {
 	CreatedMs     int64    `json:"created_ms"`
 }
 
+// Rule is the entry as the engine looks for it.
+func (e Entry) Rule() (t inspect.Term, err error) {
+	t = inspect.Term{ID: e.ID, Text: e.Term, Risk: e.Risk, Topic: e.Topic, Contexts: e.Contexts}
+	if len(e.Contexts) > 0 {
+		t.Window = Window
+	}
+	if t.Action, err = inspect.ParseAction(e.Action); err != nil {
+		return t, err
+	}
+	t.Disguise, err = inspect.Matching{}.Of(e.Term, e.Contexts...)
+	return t, err
+}
+
 // masked is the entry as the console may show it.
 func (e Entry) masked() Entry {
 	if e.Secret {
@@ -119,11 +132,11 @@ func (l *Library) Check(d Draft) (Draft, error) {
 		return d, fault.Invalid("topic", "lexicon.bad_topic", "max", maxTopic)
 	}
 	// The engine itself decides what it can look for, so that a live entry never breaks a posture.
-	term := inspect.Term{ID: "t", Text: d.Term, Action: inspect.Block, Contexts: d.Contexts, Window: Window}
-	if len(d.Contexts) == 0 {
-		term.Window = 0
+	term, err := Entry{ID: "t", Term: d.Term, Action: d.Action, Contexts: d.Contexts}.Rule()
+	if err == nil {
+		_, err = inspect.Compile(inspect.Rules{Terms: []inspect.Term{term}, MaxHold: inspect.WidestHold})
 	}
-	if _, err := inspect.Compile(inspect.Rules{Terms: []inspect.Term{term}}); err != nil {
+	if err != nil {
 		field := "term"
 		if re, ok := err.(*inspect.RuleError); ok && re.Field == "contexts" {
 			field = "contexts"

@@ -326,10 +326,9 @@ func TestTheStarterCompilesSeesItsTriggersAndLeavesOrdinaryTextAlone(t *testing.
 		if e.StrictOnly {
 			continue
 		}
-		a, _ := inspect.ParseAction(e.Action)
-		term := inspect.Term{ID: e.ID, Text: e.Term, Action: a, Risk: e.Risk, Topic: e.Topic, Contexts: e.Contexts}
-		if len(e.Contexts) > 0 {
-			term.Window = lexicon.Window
+		term, err := e.Rule()
+		if err != nil {
+			t.Fatal(err)
 		}
 		rules.Terms = append(rules.Terms, term)
 	}
