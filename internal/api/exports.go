@@ -67,7 +67,7 @@ func (a *API) exports() {
 			return nil, err
 		}
 		return containment.Gateways(ctx, db())
-	}, "id", "revision", "last_seen_ms", "effective")
+	}, "id", "revision", "last_seen_ms", "effective", "guards_silent")
 	exportAll(a, "lexicon", func(ctx context.Context, actor store.Actor) (all []lexicon.Entry, err error) {
 		for {
 			some, err := a.LexiconEntries(ctx, actor, lexicon.Filter{Limit: 1000, Offset: len(all)})

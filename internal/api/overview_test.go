@@ -112,6 +112,10 @@ func TestTheDeskIsCalmUntilSomethingRealNeedsIt(t *testing.T) {
 	expect("a message that never left", "message_backlog")
 	b.exec(t, `INSERT INTO gateway (id, revision, last_seen_ms, effective) VALUES ('far', 0, 1, FALSE)`)
 	expect("a gateway nobody hears from", "gateway_stale")
+	b.exec(t, `UPDATE gateway SET guards_silent = 1 WHERE id = 'far'`)
+	expect("a guard model of which nobody hears anything anyway")
+	b.at(t, 0, `INSERT INTO gateway (id, revision, last_seen_ms, effective, guards_silent) SELECT 'near', revision, %[1]d, TRUE, 1 FROM bundle_state WHERE '%[2]s' <> ''`)
+	expect("a guard model that gives no opinions", "guard_silent")
 	b.at(t, -120_000, `INSERT INTO due (id, kind, object_kind, object_id, incident_kind, due_ms, next_ms, state, set_ms) VALUES ('D1', 'nobody.knows', 'x', '%[2]s', 'real', %[1]d, 9000000000000, 'pending', 1)`)
 	expect("a clock that nobody fires", "due_backlog")
 

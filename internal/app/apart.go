@@ -221,6 +221,12 @@ func (a *Apart) watched() error {
 		}
 		return nil
 	})
+	a.checks.Add("guards", func(context.Context) error {
+		if g := a.gw.Load(); g != nil {
+			return silentGuards(g.Status())
+		}
+		return nil
+	})
 	a.checks.Add("spool", func(context.Context) error {
 		if waiting, _, _, _ := a.spool.Numbers(); waiting >= a.spool.Bound() {
 			return fmt.Errorf("%d bytes wait for control, limit %d; what comes is folded", waiting, a.spool.Bound())
@@ -438,7 +444,8 @@ func (a *Apart) link(ctx context.Context) error {
 	work.Go(func() { _ = a.agent.HandIn(ctx, a.spool) })
 	report := func() gatelink.Report {
 		waiting, folded, lost, _ := a.spool.Numbers()
-		return gatelink.Report{SpoolBytes: waiting, Folded: folded, Lost: lost, Streams: int64(g.Status().OpenStreams), Unkept: g.Status().Unkept, Unjudged: g.Status().Missing()}
+		s := g.Status()
+		return gatelink.Report{SpoolBytes: waiting, Folded: folded, Lost: lost, Streams: int64(s.OpenStreams), Unkept: s.Unkept, Unjudged: s.Missing(), GuardsSilent: s.SilentGuards()}
 	}
 	if err := a.agent.Follow(ctx, g, report); err != nil {
 		return err

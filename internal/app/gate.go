@@ -75,7 +75,7 @@ func (l local) Apply(ctx context.Context, s posture.Signed) (containment.Ack, er
 	if err == nil {
 		l.door.open()
 	}
-	return containment.Ack{Epoch: a.Epoch, Revision: a.Revision, OrderIDs: a.OrderIDs, StreamsCut: a.StreamsCut, AtMs: a.AtMs}, err
+	return containment.Ack{Epoch: a.Epoch, Revision: a.Revision, OrderIDs: a.OrderIDs, StreamsCut: a.StreamsCut, AtMs: a.AtMs, GuardsSilent: l.Status().SilentGuards()}, err
 }
 
 // door stays shut until control has told this process's gateway what holds now. The bundle on disk may be

@@ -24,6 +24,21 @@ func unjudged(s gateway.Status) error {
 	return health.Note(fmt.Errorf("this version does not have the model that a posture names, so these judge nothing here: %s", strings.Join(of, "; ")))
 }
 
+// silentGuards notes guard models that give no opinions on a gateway. What waits for them goes by the failure mode.
+func silentGuards(s gateway.Status) error {
+	var of []string
+	for id, n := range s.Guards {
+		if n.Quiet {
+			of = append(of, id)
+		}
+	}
+	if len(of) == 0 {
+		return nil
+	}
+	slices.Sort(of)
+	return health.Note(fmt.Errorf("the guard model gives no opinions, so doubtful texts of these services have no second reader: %s", strings.Join(of, ", ")))
+}
+
 // guards show at /metrics how the guard models and the classifiers of a gateway fare.
 type guards struct{ status func() (gateway.Status, bool) }
 
@@ -33,13 +48,14 @@ var (
 	guardUnsafe   = prometheus.NewDesc("fengsui_guard_unsafe_total", "Of these, those that it called unsafe.", []string{"service"}, nil)
 	guardSilent   = prometheus.NewDesc("fengsui_guard_silent_total", "Of these, those without an opinion, by why.", []string{"service", "why"}, nil)
 	guardResting  = prometheus.NewDesc("fengsui_guard_resting", "1 while a guard model is left alone because it kept failing.", []string{"service"}, nil)
+	guardQuiet    = prometheus.NewDesc("fengsui_guard_quiet", "1 while nobody has heard from a guard model lately: it rests, or its last questions got no opinion.", []string{"service"}, nil)
 
 	classifiersMissing = prometheus.NewDesc("fengsui_classifiers_missing", "Classifiers that judge nothing on this gateway, because its version does not have their model.", []string{"service"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (g guards) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{guardAsked, guardRecalled, guardUnsafe, guardSilent, guardResting, classifiersMissing} {
+	for _, d := range []*prometheus.Desc{guardAsked, guardRecalled, guardUnsafe, guardSilent, guardResting, guardQuiet, classifiersMissing} {
 		ch <- d
 	}
 }
@@ -63,10 +79,12 @@ func (g guards) Collect(ch chan<- prometheus.Metric) {
 		for why, v := range n.Silent {
 			count(guardSilent, v, string(why))
 		}
-		resting := 0.0
-		if n.Resting {
-			resting = 1
+		for d, is := range map[*prometheus.Desc]bool{guardResting: n.Resting, guardQuiet: n.Quiet} {
+			v := 0.0
+			if is {
+				v = 1
+			}
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, service)
 		}
-		ch <- prometheus.MustNewConstMetric(guardResting, prometheus.GaugeValue, resting, service)
 	}
 }

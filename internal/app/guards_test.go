@@ -82,4 +82,26 @@ func TestSettingsPutAGuardModelToWorkWithItsKeyAndMetricsShowHowItFares(t *testi
 		return err
 	})
 	until(t, a.GatewayURL(), first.Key, "hello")
+	ready := func() string {
+		w := httptest.NewRecorder()
+		a.checks.Ready().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/readyz", nil))
+		return w.Body.String()
+	}
+	const note = "gives no opinions"
+	if s := ready(); strings.Contains(s, note) {
+		t.Error(s)
+	}
+	if err := judge.SetFaults([]simulate.Fault{{Name: simulate.FaultScripted, Always: true, Text: "perhaps"}}); err != nil {
+		t.Fatal(err)
+	}
+	write(func(tx *store.Tx) error {
+		_, err := setting.Change(t.Context(), tx, containment.GuardSettings(), "guard.per_minute", "700", "")
+		return err
+	})
+	for range 6 { // the first ones may still come under the posture before
+		until(t, a.GatewayURL(), first.Key, "inspection_failed")
+	}
+	if s := ready(); !strings.Contains(s, note) || !strings.Contains(s, first.ServiceID) {
+		t.Error(s)
+	}
 }

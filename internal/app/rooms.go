@@ -204,6 +204,18 @@ func (a *App) cycles(_ context.Context, catalog *locale.Catalog) error {
 		}
 		return health.Note(fmt.Errorf("of a version without the model that a posture names, so that its classifiers judge nothing there: %s", strings.Join(names, ", ")))
 	})
+	a.checks.Add("guards", func(ctx context.Context) error {
+		if a.Gateway != nil {
+			if err := silentGuards(a.Gateway.Status()); err != nil {
+				return err
+			}
+		}
+		ids, err := containment.WithSilentGuards(ctx, a.House.Store.Read())
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		return health.Note(fmt.Errorf("the guard model gives no opinions, so doubtful texts have no second reader there: %s", strings.Join(ids, ", ")))
+	})
 	a.checks.Add("telemetry", func(context.Context) error { // tries again each second, so this clears by itself
 		if why := h.Telemetry.Status().Failing; why != "" {
 			return errors.New(why)

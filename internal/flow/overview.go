@@ -65,7 +65,8 @@ const (
 	orderNotHolding  = "order_not_holding" // the newest probe came through
 	gatewayNone      = "gateway_none"
 	gatewayStale     = "gateway_stale"
-	nodeGone         = "node_gone" // without having said so
+	guardSilent      = "guard_silent" // a guard model gives no opinions on a gateway in contact
+	nodeGone         = "node_gone"    // without having said so
 	cycleLate        = "cycle_late"
 	dueBacklog       = "due_backlog"
 	messageBacklog   = "message_backlog"
@@ -75,7 +76,7 @@ const (
 // CalmReasons lists the ids of Reason.
 func CalmReasons() []string {
 	return []string{reportAtOnce, clockOverdue, clockNear, incidentGrave, incidentUngraded, evidenceMissing, taskOverdue, anomalyWaiting, orderUnadopted, orderNotHolding,
-		gatewayNone, gatewayStale, nodeGone, cycleLate, dueBacklog, messageBacklog, telemetryFailing}
+		gatewayNone, gatewayStale, guardSilent, nodeGone, cycleLate, dueBacklog, messageBacklog, telemetryFailing}
 }
 
 // TrafficSeries is the last hour of traffic in whole minutes, the present one included. A line is one kind
@@ -528,12 +529,14 @@ func (v overviewer) gateways(ctx context.Context) error {
 	if err := db.NewRaw("SELECT revision FROM bundle_state WHERE id = 1").Scan(ctx, &current); err != nil {
 		return err
 	}
-	var stale []string
+	var stale, silent []string
 	for _, g := range rows {
 		f := GatewayFresh{GatewayRow: g, CurrentRevision: current, AgeMs: max(0, v.o.NowMs-g.LastSeenMs)}
 		f.Fresh = g.Effective && g.Revision >= current && f.AgeMs <= gatewayLostMs
 		if !f.Fresh {
 			stale = append(stale, g.ID)
+		} else if g.GuardsSilent > 0 {
+			silent = append(silent, g.ID)
 		}
 		v.o.Gateways = append(v.o.Gateways, f)
 	}
@@ -541,6 +544,7 @@ func (v overviewer) gateways(ctx context.Context) error {
 		v.unrest(gatewayNone, 1, "", "")
 	}
 	v.unrestAbout(gatewayStale, "gateway", stale)
+	v.unrestAbout(guardSilent, "gateway", silent)
 	return nil
 }
 

@@ -24,6 +24,9 @@ func TestTheBuiltInRulesAreValidAndTakeWhatTheyAreFor(t *testing.T) {
 		"an input that was blocked":           {Observation{Signal: Signal{Source: "gateway", Side: "input", Risk: "A.2.e", Action: "block"}}, "input-probing"},
 		"an attempt on the model":             {Observation{Signal: Signal{Source: "gateway", Side: "input", Rule: "injection-override", Action: "observe"}}, "input-injection"},
 		"an entry that is merely observed":    {Observation{Signal: Signal{Source: "gateway", Side: "input", Rule: "e1", Action: "observe"}}, ""},
+		"a text that passed uninspected":      {Observation{Signal: Signal{Source: "gateway", Side: "output", Rule: "gateway.uninspected", Action: "uninspected"}}, "check-failed"},
+		"a guard without an opinion":          {Observation{Signal: Signal{Source: "gateway", Side: "input", Rule: "gateway.guard_silent", Action: "observe"}}, "guard-silent"},
+		"what could not be read":              {Observation{Signal: Signal{Source: "gateway", Side: "input", Rule: "gateway.unread", Action: "observe"}}, ""},
 		"a complaint":                         {Observation{Signal: Signal{Source: "complaint"}}, "complaint"},
 		"an unknown source":                   {Observation{Signal: Signal{Source: "rumour"}}, ""},
 	} {

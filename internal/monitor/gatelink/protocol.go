@@ -73,6 +73,8 @@ type Report struct {
 	Streams    int64 `json:"streams"`     // open now
 	Unkept     bool  `json:"unkept"`      // the bundle that it obeys is not on its disk
 	Unjudged   int64 `json:"unjudged"`    // classifiers that judge nothing there, because the program does not have their model
+
+	GuardsSilent int64 `json:"guards_silent"` // guard models that give no opinions there
 }
 
 // News is what a gateway does not have yet; nil parts are as it has them.

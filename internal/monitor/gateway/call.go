@@ -269,14 +269,21 @@ func cutText(s string, limit int) string {
 func (c *call) found(at inspect.Place, hits []inspect.Match) {
 	c.row.Verdict.Add(at, hits)
 	for _, h := range hits {
-		if k := at.Side + "/" + h.RuleID; !c.signalled[k] {
-			if c.signalled == nil {
-				c.signalled = map[string]bool{}
-			}
-			c.signalled[k] = true
-			c.signal(matchOf(at, h))
-		}
+		c.once(matchOf(at, h))
 	}
+}
+
+// once sends a signal for a rule that is new on its side.
+func (c *call) once(m Match) {
+	k := m.Side + "/" + m.RuleID
+	if c.signalled[k] {
+		return
+	}
+	if c.signalled == nil {
+		c.signalled = map[string]bool{}
+	}
+	c.signalled[k] = true
+	c.signal(m)
 }
 
 func matchOf(at inspect.Place, h inspect.Match) Match {
@@ -376,16 +383,11 @@ func (c *call) guarded(side string, inspectText func()) (uninspected bool, err e
 func (c *call) passUninspected(side, check string) {
 	c.row.Uninspected++
 	c.g.count.uninspected.Add(1)
-	k := side + "/" + check
-	if c.signalled[k] {
-		return
-	}
-	if c.signalled == nil {
-		c.signalled = map[string]bool{}
-	}
-	c.signalled[k] = true
-	c.signal(Match{RuleID: check, Kind: "failure", Action: VerdictUninspected, Side: side})
+	c.once(Match{RuleID: check, Kind: kindFailure, Action: VerdictUninspected, Side: side})
 }
+
+// kindFailure is the kind of a match that is a check's failing.
+const kindFailure = "failure"
 
 var errInspection = errors.New("a check failed")
 

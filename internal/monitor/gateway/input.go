@@ -169,7 +169,7 @@ func (c *call) scan(side string, engines []*inspect.Engine, s string) (out strin
 			if side == Input {
 				encoded, unread := e.ScanEncoded(out)
 				if unread > 0 {
-					hits = append(hits, inspect.Match{RuleID: "gateway.unread", Kind: "failure", Action: inspect.Observe, End: len(out)})
+					hits = append(hits, inspect.Match{RuleID: "gateway.unread", Kind: kindFailure, Action: inspect.Observe, End: len(out)})
 				}
 				for _, h := range encoded {
 					action = max(action, h.Action)

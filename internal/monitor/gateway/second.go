@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -27,7 +28,7 @@ const maxQuestions = 16
 // KindGuard is the kind of a match that is the opinion of the guard model.
 const KindGuard = "guard"
 
-// ruleGuardSilent stands for texts that passed without the opinion they should have waited for.
+// ruleGuardSilent stands for texts about which the guard had no opinion, whether they passed without one or not.
 const ruleGuardSilent = "gateway.guard_silent"
 
 // errLeft: the call is over, so nobody waits for an opinion.
@@ -83,6 +84,7 @@ func (c *call) settle(ctx context.Context, doubts []doubt) (blocked, uninspected
 			c.found(d.place, []inspect.Match{d.hit(opinions[i], inspect.Block)})
 			blocked = true
 		case silences[i] != nil && c.svc.draft.Guard.Failure == posture.Closed:
+			c.once(unheard(d.place.Side))
 			err = errInspection
 		case silences[i] != nil:
 			c.passUninspected(d.place.Side, ruleGuardSilent)
@@ -96,9 +98,15 @@ func (c *call) settle(ctx context.Context, doubts []doubt) (blocked, uninspected
 	return false, uninspected, err
 }
 
-// askLater asks the guard about texts that do not wait for it; what is unsafe becomes a signal, whenever the answer comes.
-// The content is with the signal of the rule that noticed the text.
+// unheard is a silence of the guard that let nothing pass that would have waited.
+func unheard(side string) Match {
+	return Match{RuleID: ruleGuardSilent, Kind: kindFailure, Action: VerdictObserve, Side: side}
+}
+
+// askLater asks the guard about texts that do not wait for it; what is unsafe becomes a signal, whenever the answer comes,
+// and so does the first silence. The content is with the signal of the rule that noticed the text.
 func (c *call) askLater(doubts []doubt) {
+	var told atomic.Bool
 	for _, d := range doubts {
 		if !c.mayAsk(d.place.Side) {
 			continue
@@ -107,11 +115,15 @@ func (c *call) askLater(doubts []doubt) {
 		prompt := c.row.Prompt
 		g.later.Go(func() {
 			op, err := model.Ask(g.laterCtx, d.question())
-			if err != nil || !op.Unsafe {
+			switch {
+			case err == nil && op.Unsafe:
+				s.Match = matchOf(d.place, d.hit(op, inspect.Observe))
+			case err == nil || errors.Is(err, guard.Left) || told.Swap(true):
 				return
+			default:
+				s.Match = unheard(d.place.Side)
 			}
 			s.ID, s.AtMs = g.newID(), g.o.Clock.Now().UnixMilli()
-			s.Match = matchOf(d.place, d.hit(op, inspect.Observe))
 			s.Fingerprint = fingerprint(s.ServiceID, s.Match, prompt)
 			g.o.Sink.Signal(s)
 		})

@@ -203,6 +203,40 @@ func TestWithoutAnOpinionTheFailureModeDecides(t *testing.T) {
 	}
 }
 
+func TestASilenceOfTheGuardIsASignalWhateverBecomesOfTheText(t *testing.T) {
+	for _, c := range []struct {
+		action  posture.Action
+		failure posture.FailureMode
+		verdict string
+	}{{posture.Block, posture.Open, VerdictUninspected}, {posture.Block, posture.Closed, VerdictObserve}, {posture.Observe, posture.Closed, VerdictObserve}} {
+		m, option := withGuard(t, c.action, c.failure)
+		w := newWorld(t, answers("好"), option)
+		w.apply()
+		w.post(ask(watched + "无害"))
+		w.g.later.Wait()
+		if n := w.signalsOf(kindFailure); len(n) != 0 {
+			t.Errorf("%s %s: control: %+v", c.action, c.failure, n)
+		}
+		opinions(t, m, simulate.Fault{Name: simulate.FaultError500})
+		w.post(`{"model":"demo","messages":[{"role":"user","content":"` + watched + `一"},{"role":"user","content":"` + watched + `二"}]}`)
+		w.g.later.Wait()
+		n := w.signalsOf(kindFailure)
+		if len(n) != 1 || n[0].Match.RuleID != "gateway.guard_silent" || n[0].Match.Action != c.verdict || n[0].Match.Side != Input || n[0].ServiceID != "svc1" || n[0].ID == "" || n[0].AtMs == 0 {
+			t.Errorf("%s %s: %+v", c.action, c.failure, n)
+		}
+		if s := w.g.Status(); s.SilentGuards() != 0 {
+			t.Errorf("after one: %+v", s.Guards)
+		}
+		for i := range 5 {
+			w.post(ask(watched + strings.Repeat("啊", i)))
+			w.g.later.Wait()
+		}
+		if s := w.g.Status(); s.SilentGuards() != 1 {
+			t.Errorf("after many: %+v", s.Guards)
+		}
+	}
+}
+
 func TestAGuardBesideTheTrafficDelaysNothingAndReportsWhatItCallsUnsafe(t *testing.T) {
 	for _, stream := range []string{"", streamed} {
 		m, option := withGuard(t, posture.Observe, posture.Closed)

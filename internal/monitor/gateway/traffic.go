@@ -160,6 +160,16 @@ func (s Status) Missing() (n int64) {
 	return n
 }
 
+// SilentGuards counts the guard models that nobody has heard from lately.
+func (s Status) SilentGuards() (n int64) {
+	for _, g := range s.Guards {
+		if g.Quiet {
+			n++
+		}
+	}
+	return n
+}
+
 // Counters only grow while the process lives.
 type Counters struct {
 	Requests     int64 `json:"requests"`

@@ -45,7 +45,7 @@ const (
 	waiting     = 64               // questions that wait for a place
 	remembered  = 4096             // opinions
 	rememberFor = 10 * time.Minute //
-	tries       = 5                // failures in a row after which the guard is left alone
+	tries       = 5                // failures in a row after which the guard is left alone, and silences in a row after which it counts as quiet
 	restFirst   = 30 * time.Second // ... for so long, twice as long each time
 	restMost    = 10 * time.Minute
 )
@@ -94,6 +94,7 @@ type Numbers struct {
 	Unsafe   int64             `json:"unsafe"`   // opinions that a text is unsafe
 	Silent   map[Silence]int64 `json:"silent"`   // questions without an opinion
 	Resting  bool              `json:"resting"`  // it is left alone now
+	Quiet    bool              `json:"quiet"`    // nobody has heard from it lately: it rests, or its last questions, five or more, got no opinion
 }
 
 // Guard is safe for concurrent use. It has no goroutines of its own.
@@ -108,6 +109,7 @@ type Guard struct {
 	purse  purse
 	known  memory
 	counts Numbers
+	vain   int // questions in a row without an opinion
 }
 
 // New makes a guard. It asks nothing yet.
@@ -137,11 +139,17 @@ func (g *Guard) Ask(ctx context.Context, q Question) (Opinion, error) {
 	switch {
 	case errors.As(err, &s):
 		g.counts.Silent[s]++
+		if s != Left {
+			g.vain++
+		}
 	case op.Unsafe:
 		g.counts.Unsafe++
 	}
-	if recalled {
+	switch {
+	case recalled:
 		g.counts.Recalled++
+	case err == nil:
+		g.vain = 0
 	}
 	return op, err
 }
@@ -283,5 +291,6 @@ func (g *Guard) Numbers() Numbers {
 		n.Silent[s] = k
 	}
 	n.Resting = g.rest.resting(g.o.Clock.Now())
+	n.Quiet = n.Resting || g.vain >= tries
 	return n
 }

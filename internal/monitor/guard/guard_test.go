@@ -236,6 +236,35 @@ func TestATextThatConfusesTheGuardDoesNotTakeItAwayFromOthers(t *testing.T) {
 	r.speaks()
 }
 
+func TestAGuardThatHasHadNoOpinionForFiveQuestionsIsQuietUntilItHasOne(t *testing.T) {
+	r := newRoom(t)
+	if op, err := r.g.Ask(t.Context(), Question{Text: bad}); err != nil || !op.Unsafe {
+		t.Fatalf("%+v %v", op, err)
+	}
+	r.says("perhaps") // which never makes it rest
+	for range tries - 1 {
+		r.silent(Unclear)
+	}
+	if n := r.g.Numbers(); n.Quiet || n.Resting {
+		t.Errorf("after %d: %+v", tries-1, n)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.g.Ask(gone, Question{Text: "who asks has left"}); !errors.Is(err, Left) || r.g.Numbers().Quiet {
+		t.Errorf("%v %+v", err, r.g.Numbers())
+	}
+	if r.silent(Unclear); !r.g.Numbers().Quiet {
+		t.Errorf("after %d: %+v", tries, r.g.Numbers())
+	}
+	if _, err := r.g.Ask(t.Context(), Question{Text: bad}); err != nil || !r.g.Numbers().Quiet {
+		t.Errorf("what it remembers is no word of it: %v %+v", err, r.g.Numbers())
+	}
+	r.fault()
+	if r.speaks(); r.g.Numbers().Quiet {
+		t.Errorf("it spoke: %+v", r.g.Numbers())
+	}
+}
+
 func TestAGuardThatSaysItHasTooMuchToDoRestsAsLongAsItAsks(t *testing.T) {
 	r := newRoom(t)
 	r.fault(simulate.Fault{Name: simulate.FaultError429}) // Retry-After: 7

@@ -22,6 +22,8 @@ type Ack struct {
 	OrderIDs   []string
 	StreamsCut int
 	AtMs       int64 // by the gateway's clock; when the last stream was cut
+
+	GuardsSilent int64 // of a gateway that lives in a control node; others report it when they ask, see Report
 }
 
 // Gateway is one that control hands bundles to. Apply returns when the bundle is obeyed, open streams
@@ -306,6 +308,11 @@ func (d *Distributor) note(ctx context.Context, id string, ack Ack, known noting
 		if !known.past {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO gateway (id, revision, last_seen_ms, effective) VALUES (?, ?, ?, ?)
 				ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, last_seen_ms = excluded.last_seen_ms, effective = excluded.effective`, id, ack.Revision, tx.NowMs, true); err != nil {
+				return err
+			}
+		}
+		if !known.leased {
+			if _, err := tx.ExecContext(ctx, "UPDATE gateway SET guards_silent = ? WHERE id = ? AND guards_silent <> ?", ack.GuardsSilent, id, ack.GuardsSilent); err != nil {
 				return err
 			}
 		}

@@ -109,6 +109,9 @@ func (l *Leases) renew(ctx context.Context) error {
 			if _, err := tx.ExecContext(ctx, "UPDATE gateway SET last_seen_ms = ? WHERE id = ? AND (last_seen_ms < ? OR last_seen_ms > ?)", at, id, at, tx.NowMs); err != nil {
 				return err
 			}
+			if _, err := tx.ExecContext(ctx, "UPDATE gateway SET guards_silent = ? WHERE id = ? AND guards_silent <> ?", c.report.GuardsSilent, id, c.report.GuardsSilent); err != nil {
+				return err
+			}
 			if res, err = tx.ExecContext(ctx, "UPDATE gateway_member SET unkept = ? WHERE id = ? AND revoked_ms = 0 AND unkept <> ?", c.report.Unkept, id, c.report.Unkept); err != nil {
 				return err
 			}

@@ -78,6 +78,12 @@ func Unjudged(ctx context.Context, st *store.Store) ([]Member, error) {
 	return out, st.Read().NewSelect().Model(&out).Where("revoked_ms = 0 AND unjudged > 0 AND lease_until_ms > ?", clock.Ms(st.Clock())).Order("id").Scan(ctx)
 }
 
+// WithSilentGuards lists the gateways in contact on which a guard model gives no opinions, by id.
+func WithSilentGuards(ctx context.Context, db bun.IDB) ([]string, error) {
+	var ids []string
+	return ids, db.NewSelect().Model((*GatewayRow)(nil)).Column("id").Where("effective AND guards_silent > 0").Order("id").Scan(ctx, &ids)
+}
+
 // mixed says whether a node or a gateway of another version than this serves. A version has one model.
 func (c *Control) mixed(ctx context.Context, db bun.IDB, nowMs int64) (bool, error) {
 	nodes, err := node.List(ctx, db, nowMs)

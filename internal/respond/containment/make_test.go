@@ -317,6 +317,42 @@ func TestTheModelThatStandsIsKeptWhileAnotherVersionServes(t *testing.T) {
 	}
 }
 
+func TestAGatewayWhoseGuardModelGivesNoOpinionsIsNamed(t *testing.T) {
+	b := newBench(t)
+	b.refresh(t)
+	if _, err := b.enrol(b.token(t, "edge-1"), credential("a")); err != nil {
+		t.Fatal(err)
+	}
+	leases := containment.NewLeases(b.st, b.control, nil)
+	run(t, leases)
+	silent := func() []string {
+		ids, err := containment.WithSilentGuards(ctx, b.st.Read())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	b.do(t, rule, func(tx *store.Tx) error {
+		_, err := tx.Exec("UPDATE gateway SET effective = TRUE, revision = 1 WHERE id = 'edge-1'")
+		return err
+	})
+	for _, n := range []int64{0, 2, 0} {
+		leases.Seen("edge-1", 1, "v1", 0, containment.Report{GuardsSilent: n})
+		until(t, "the report", func() bool {
+			b.clock.Advance(10 * time.Millisecond)
+			all, err := containment.Gateways(ctx, b.st.Read())
+			return err == nil && all[0].GuardsSilent == n
+		})
+		if got := silent(); len(got) != min(int(n), 1) {
+			t.Errorf("%d: %v", n, got)
+		}
+	}
+	here := b.gate("here")
+	here.guardsSilent = 1
+	run(t, containment.NewDistributor(b.st, b.control, containment.DistributorOptions{}, here))
+	until(t, "the word of a gateway in a control node", func() bool { return slices.Equal(silent(), []string{"here"}) })
+}
+
 func TestAGatewayThatLacksAModelIsNamed(t *testing.T) {
 	b := newBench(t)
 	b.refresh(t)

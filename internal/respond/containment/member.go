@@ -64,6 +64,8 @@ type Report struct {
 	Streams    int64 `json:"streams" doc:"open at its last contact"`
 	Unkept     bool  `json:"unkept" doc:"the bundle that it obeys is not on its disk: a restart would go back to an older one"`
 	Unjudged   int64 `json:"unjudged" doc:"classifiers that judge nothing there, because its version does not have their model"`
+
+	GuardsSilent int64 `bun:"-" json:"-"` // guard models that give no opinions there; kept in GatewayRow, as gateways of control nodes have them too
 }
 
 var gatewayName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,39}$`)

@@ -42,6 +42,7 @@ type GatewayRow struct {
 	Revision      int64  `json:"revision"`
 	LastSeenMs    int64  `json:"last_seen_ms"`
 	Effective     bool   `json:"effective"`
+	GuardsSilent  int64  `json:"guards_silent" doc:"guard models that give no opinions there: doubtful texts have no second reader"`
 }
 
 // Status is an order with its proof. Acknowledged: by every known gateway, all in contact.

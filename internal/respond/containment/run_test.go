@@ -27,12 +27,13 @@ type gate struct {
 	id  string
 	pub ed25519.PublicKey
 
-	mu    sync.Mutex
-	have  *posture.Opened
-	down  bool
-	deaf  bool // acknowledges and ignores orders
-	seen  []string
-	calls int
+	mu           sync.Mutex
+	have         *posture.Opened
+	down         bool
+	deaf         bool // acknowledges and ignores orders
+	seen         []string
+	calls        int
+	guardsSilent int64
 }
 
 func (g *gate) ID() string { return g.id }
@@ -52,7 +53,7 @@ func (g *gate) Apply(_ context.Context, s posture.Signed) (containment.Ack, erro
 	}
 	g.have = o
 	g.calls++
-	a := containment.Ack{Epoch: o.Epoch, Revision: o.Revision, AtMs: 1}
+	a := containment.Ack{Epoch: o.Epoch, Revision: o.Revision, AtMs: 1, GuardsSilent: g.guardsSilent}
 	for _, ord := range o.Orders {
 		a.OrderIDs = append(a.OrderIDs, ord.ID)
 	}

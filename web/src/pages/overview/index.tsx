@@ -173,7 +173,7 @@ function Gateways({ o }: { o: Overview }) {
           {o.gateways.map((g) => (
             <tr key={g.id}>
               <td>{g.id}</td>
-              <td>{g.fresh ? `✓ ${t('overview.is_fresh')}` : <strong className="clock late">✗ {t('overview.is_stale')}</strong>}</td>
+              <td>{g.fresh ? `✓ ${t('overview.is_fresh')}` : <strong className="clock late">✗ {t('overview.is_stale')}</strong>}{g.guards_silent > 0 && <div className="clock soon">⚠ {t('overview.guards_silent')}</div>}</td>
               <td>{t('overview.revision_of', { has: g.revision, newest: g.current_revision })}</td>
               <td><Ago ms={g.last_seen_ms} /></td>
             </tr>

@@ -74,7 +74,7 @@ function Gateways({ show }: { show: (s: Shown) => void }) {
   }
   const rows: Gate[] | undefined = known.data && members.data && [
     ...known.data.map((g) => ({ ...g, apart: members.data.find((m) => m.id === g.id) })),
-    ...members.data.filter((m) => !known.data.some((g) => g.id === m.id)).map((m) => ({ id: m.id, revision: 0, last_seen_ms: 0, effective: false, apart: m })),
+    ...members.data.filter((m) => !known.data.some((g) => g.id === m.id)).map((m) => ({ id: m.id, revision: 0, last_seen_ms: 0, effective: false, guards_silent: 0, apart: m })),
   ]
   const state = (g: Gate) => (g.apart?.revoked_ms ? t('settings.revoked') : g.effective ? t('settings.effective') : t('settings.not_effective'))
   return (
