@@ -83,7 +83,7 @@ func TestEntriesOfOneTextEachHitInTheirOwnWay(t *testing.T) {
 		t.Errorf("the observing entry masked, or the masking one did not: %s", r.body)
 	}
 	hits := map[string]int{}
-	for _, m := range w.sink.row(t).Matches {
+	for _, m := range w.sink.row(t).Verdict.Hits {
 		hits[m.RuleID]++
 	}
 	if hits["itself"] != 1 || hits["sounding"] != 2 {
