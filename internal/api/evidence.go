@@ -5,6 +5,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/fengsui/fengsui/internal/monitor/behaviour"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/platform/telemetry"
 	"github.com/fengsui/fengsui/internal/respond/evidence"
@@ -32,6 +33,9 @@ func (a *API) evidence() {
 	})
 	post(a, operation{path: "/incidents/{id}/evidence", id: "pin-evidence", room: room, summary: "Look again for evidence of the incident's anomalies and pin it"}, func(ctx context.Context, tx *store.Tx, in *ByID) (done, error) {
 		return done{true}, a.RePin(ctx, tx, in.ID)
+	})
+	get(a, operation{path: "/evidence/{id}/verdict", id: "get-evidence-verdict", room: room, summary: "What the gateway decided about the request of a capsule, and why; quotes nothing"}, func(ctx context.Context, actor store.Actor, in *ByID) (behaviour.Decision, error) {
+		return a.Evidence.Verdict(ctx, actor, in.ID)
 	})
 	// Unmasking writes first and opens afterwards, so it is not one transaction.
 	huma.Register(a.huma, func() huma.Operation {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
+	"github.com/fengsui/fengsui/internal/monitor/behaviour"
 	"github.com/fengsui/fengsui/internal/monitor/intake"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/respond/incident"
@@ -56,6 +57,12 @@ func (a *API) monitor() {
 		}
 		s, err := anomaly.Signals(ctx, a.Store.Read(), actor, in.ID)
 		return AnomalyView{x, s}, err
+	})
+	get(a, operation{path: "/anomalies/{id}/verdict", id: "get-anomaly-verdict", room: room, summary: "What the gateway decided about one request of an anomaly, and why; quotes nothing"}, func(ctx context.Context, actor store.Actor, in *struct {
+		ByID
+		ContentNo string `query:"content_no" required:"true" maxLength:"100" doc:"as one of the anomaly's signals has it"`
+	}) (behaviour.Decision, error) {
+		return behaviour.OfAnomaly(ctx, a.Store.Read(), a.Telemetry, actor, in.ID, in.ContentNo)
 	})
 	post(a, operation{path: "/anomalies/{id}/assess", id: "assess-anomaly", room: room, summary: "Begin the assessment: the alarm is seen"}, func(ctx context.Context, tx *store.Tx, in *ByID) (anomaly.Anomaly, error) {
 		return anomaly.Assess(ctx, tx, in.ID)

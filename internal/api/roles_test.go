@@ -34,7 +34,7 @@ var needs = map[string]string{
 	"add-object": "service.manage", "list-objects": "service.read", "set-importance": "service.manage", "issue-key": "service.manage", "list-keys": "service.read", "revoke-key": "service.manage", "put-secret": "service.manage", "compile-posture": "service.manage",
 	"list-lexicon": "lexicon.read", "publish-lexicon": "lexicon.publish", "import-lexicon": "lexicon.publish", "approve-lexicon": "lexicon.approve", "approve-lexicon-source": "lexicon.approve", "list-rules": "", "retire-lexicon": "lexicon.publish",
 	"list-plans": "plan.read", "import-plan": "plan.draft", "approve-plan": "plan.approve", "start-plan": "incident.handle", "list-tasks": "incident.read", "finish-task": "task.do", "skip-task": "incident.handle",
-	"list-anomalies": "anomaly.read", "get-anomaly": "anomaly.read", "assess-anomaly": "anomaly.assess", "dismiss-anomaly": "anomaly.assess", "merge-anomaly": "anomaly.assess", "promote-anomaly": "incident.declare",
+	"list-anomalies": "anomaly.read", "get-anomaly": "anomaly.read", "get-anomaly-verdict": "anomaly.read", "assess-anomaly": "anomaly.assess", "dismiss-anomaly": "anomaly.assess", "merge-anomaly": "anomaly.assess", "promote-anomaly": "incident.declare",
 	"list-complaints": "complaint.read", "read-complaint": "complaint.read", "answer-complaint": "complaint.answer",
 	"unrestrict-incident": "incident.restrict",
 	"list-incidents":      "incident.read", "get-incident": "incident.read", "declare-incident": "incident.declare", "restrict-incident": "incident.restrict", "add-awareness": "incident.handle", "withdraw-awareness": "incident.handle",
@@ -43,7 +43,7 @@ var needs = map[string]string{
 	"check-fact": "factcheck.write", "assess-impact": "impact.write", "draft-statement": "statement.draft", "approve-statement": "statement.approve", "add-fix": "fix.write",
 	"start-service-test": "servicetest.run", "get-service-test": "incident.read", "recover": "incident.handle", "re-spread": "incident.handle", "end-handling": "incident.handle", "reopen": "incident.handle",
 	"apply-closing": "closing.apply", "verify-closing": "closing.verify", "tell": "incident.handle", "hold-incident": "record.hold", "ask-release-hold": "record.hold",
-	"list-evidence": "incident.read", "pin-evidence": "evidence.pin", "unmask-evidence": "evidence.unmask", "compute-reach": "incident.handle", "add-spread": "spread.write", "spread-asked": "spread.write", "spread-removed": "spread.write",
+	"list-evidence": "incident.read", "get-evidence-verdict": "incident.read", "pin-evidence": "evidence.pin", "unmask-evidence": "evidence.unmask", "compute-reach": "incident.handle", "add-spread": "spread.write", "spread-asked": "spread.write", "spread-removed": "spread.write",
 	"list-directives": "directive.read", "get-directive": "directive.read", "receive-directive": "directive.write", "answer-directive": "directive.write",
 	"list-gateway-members": "order.read", "issue-join-token": "service.manage", "revoke-gateway": "service.manage", "seal-stop": "order.issue", "list-stop-tokens": "order.read", "list-all-keys": "service.read",
 	"list-orders": "order.read", "get-order": "order.read", "list-gateways": "order.read", "preview-order": "order.read", "issue-order": "order.issue", "adopt-order": "incident.handle", "lift-order": "order.lift", "undo-offline": "order.lift",
@@ -78,6 +78,7 @@ func (b *bench) world(t testing.TB) {
 		`INSERT INTO gate_review (id, direction, order_id, incident_id, kind, state, requested_by, requested_ms, ground) VALUES ('RWgate', 'online', 'RWorder', 'RWinc', 'real', 'requested', 'x', 1, 'g')`,
 		`INSERT INTO anomaly (id, number, kind, service_id, rule_id, fingerprint, state, first_ms, last_ms, opened_ms) VALUES ('RWanomaly', 'AN-X', 'real', 'SVC', 'r', 'f', 'open', 1, 1, 1)`,
 		`INSERT INTO evidence (id, incident_id, anomaly_id, kind, content_no, day, sha256, pinned_by, pinned_ms) VALUES ('RWevidence', 'RWinc', 'RWanomaly', 'real', 'C-1', '2026-01-01', 'x', 'x', 1)`,
+		`INSERT INTO signal (id, anomaly_id, source, service_id, at_ms, content_no) VALUES ('RWsignal', 'RWanomaly', 'gateway', 'SVC', 1, 'C-1')`,
 		`INSERT INTO retrospective (id, incident_id, root_cause, held_by, held_ms) VALUES ('RWretro', 'RWinc', 'c', 'x', 1)`,
 		`INSERT INTO improvement_action (id, retrospective_id, incident_id, title, owner, due_ms, state) VALUES ('RWaction', 'RWretro', 'RWinc', 't', 'o', 9000000000000, 'open')`,
 		`INSERT INTO lexicon_entry (id, term, action, risk, source, state, created_by, created_ms) VALUES ('RWlex', '测试违禁词甲', 'observe', 'A.2.e', 'import', 'live', 'x', 1)`,
@@ -102,6 +103,8 @@ func (b *bench) path(o api.Op) string {
 	switch o.ID {
 	case "get-plan-version":
 		path = "/plans/general-1/versions/1"
+	case "get-anomaly-verdict":
+		path += "?content_no=C-1"
 	case "list-messages":
 		path += "?object_id=RWinc"
 	case "search":

@@ -1,17 +1,12 @@
 // Package behaviour is where gateways hand in what they saw: it decides what content is captured, puts
-// traffic and signals into telemetry, from where the anomaly engine follows, and shows them to people.
+// traffic and signals into telemetry, from where the anomaly engine follows, and shows people what was decided about a request.
 package behaviour
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 
 	"github.com/fengsui/fengsui/internal/monitor/gateway"
-	"github.com/fengsui/fengsui/internal/platform/identity"
-	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/platform/telemetry"
 )
 
@@ -75,104 +70,4 @@ func array[T any](v []T) string {
 		return "[]"
 	}
 	return string(js)
-}
-
-// Desk shows traffic to people: no content, and no row of another drill.
-type Desk struct {
-	st  *store.Store
-	log *telemetry.Log
-}
-
-// NewDesk makes a desk.
-func NewDesk(st *store.Store, log *telemetry.Log) *Desk { return &Desk{st: st, log: log} }
-
-// services are those of a stand-in's drill; nil means all.
-func (d *Desk) services(ctx context.Context, actor store.Actor) (map[string]bool, error) {
-	if actor.Drill == "" {
-		return nil, nil
-	}
-	var ids []string
-	if err := d.st.Read().NewRaw("SELECT id FROM service WHERE drill_id = ?", actor.Drill).Scan(ctx, &ids); err != nil {
-		return nil, err
-	}
-	out := map[string]bool{}
-	for _, id := range ids {
-		out[id] = true
-	}
-	return out, nil
-}
-
-// Recent lists traffic, newest first; it needs anomaly.read.
-func (d *Desk) Recent(ctx context.Context, actor store.Actor, f telemetry.Filter) ([]telemetry.Traffic, error) {
-	if err := identity.Require(actor, "anomaly.read"); err != nil {
-		return nil, err
-	}
-	only, err := d.services(ctx, actor)
-	if err != nil {
-		return nil, err
-	}
-	if only == nil {
-		return d.log.Recent(ctx, f)
-	}
-	out := []telemetry.Traffic{}
-	for id := range only {
-		if f.ServiceID != "" && f.ServiceID != id {
-			continue
-		}
-		own := f
-		own.ServiceID = id
-		rows, err := d.log.Recent(ctx, own)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, rows...)
-	}
-	slices.SortFunc(out, func(a, b telemetry.Traffic) int { return cmp.Compare(b.Seq, a.Seq) })
-	return out, nil
-}
-
-// ByContent finds the request that a content number belongs to, with its signals; it needs anomaly.read.
-// A stand-in finds only what belongs to its drill.
-func (d *Desk) ByContent(ctx context.Context, actor store.Actor, contentNo string, hintMs int64) (telemetry.Traffic, []telemetry.Signal, error) {
-	if err := identity.Require(actor, "anomaly.read"); err != nil {
-		return telemetry.Traffic{}, nil, err
-	}
-	only, err := d.services(ctx, actor)
-	if err != nil {
-		return telemetry.Traffic{}, nil, err
-	}
-	t, signals, err := d.log.ByContent(ctx, contentNo, hintMs)
-	if err != nil {
-		return t, signals, err
-	}
-	owner := t.ServiceID
-	if owner == "" && len(signals) > 0 {
-		owner = signals[0].ServiceID
-	}
-	if only != nil && !only[owner] {
-		return telemetry.Traffic{}, nil, identity.RequireDrill(actor, "")
-	}
-	return t, signals, nil
-}
-
-// Verdicts counts requests by verdict in fromMs <= t < toMs (time of storing, UTC ms); it needs status.read.
-func (d *Desk) Verdicts(ctx context.Context, actor store.Actor, fromMs, toMs int64) ([]telemetry.VerdictCount, error) {
-	if err := identity.Require(actor, "status.read"); err != nil {
-		return nil, err
-	}
-	only, err := d.services(ctx, actor)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := d.log.Verdicts(ctx, fromMs, toMs)
-	if err != nil || only == nil {
-		return rows, err
-	}
-	out := []telemetry.VerdictCount{}
-	for _, r := range rows {
-		if only[r.ServiceID] {
-			out = append(out, r)
-		}
-	}
-	return out, nil
 }

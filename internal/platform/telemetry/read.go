@@ -142,6 +142,23 @@ func (l *Log) ByContent(ctx context.Context, contentNo string, hintMs int64) (Tr
 	return found, signals, err
 }
 
+// Request finds the row of one request by its content number or by its id; found is false while it runs, if it was folded in a
+// flood, and after its day was deleted. It is looked for from a day on (YYYYMMDD), "" for the first.
+func (l *Log) Request(ctx context.Context, ref, fromDay string) (t Traffic, found bool, err error) {
+	if ref == "" {
+		return t, false, nil
+	}
+	err = l.eachDay(ctx, fromDay, "", false, func(_ string, db bun.IDB) (bool, error) {
+		var rows []Traffic
+		err := db.NewSelect().Model(&rows).Where("(content_no <> '' AND content_no = ?) OR request_id = ?", ref, ref).Limit(1).Scan(ctx)
+		if len(rows) == 1 {
+			t, found = rows[0], true
+		}
+		return found, err
+	})
+	return t, found, err
+}
+
 // VerdictCount is how often a service gave a pair of verdicts, rows that were folded included.
 type VerdictCount struct {
 	ServiceID     string `json:"service_id"`

@@ -12,6 +12,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
+	"github.com/fengsui/fengsui/internal/monitor/behaviour"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -268,6 +269,15 @@ func Get(ctx context.Context, db bun.IDB, actor store.Actor, id string) (Evidenc
 	}
 	_, err := anomaly.Get(ctx, db, actor, e.AnomalyID)
 	return e, err
+}
+
+// Verdict tells what the gateway decided about the request of a pin, and why. It quotes nothing, so nothing is unmasked.
+func (k *Keeper) Verdict(ctx context.Context, actor store.Actor, id string) (behaviour.Decision, error) {
+	e, err := Get(ctx, k.st.Read(), actor, id)
+	if err != nil {
+		return behaviour.Decision{}, err
+	}
+	return behaviour.Decided(ctx, k.st.Read(), k.log, e.ContentNo, e.Day)
 }
 
 // maxReason is the longest reason for unmasking, in characters.

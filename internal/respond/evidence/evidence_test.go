@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
+	"github.com/fengsui/fengsui/internal/monitor/behaviour"
 	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/locale"
@@ -211,6 +212,39 @@ func TestUnmaskingIsRefusedWithoutPermissionReasonNeedToKnowOrRecord(t *testing.
 	var n int
 	if err := h.st.Read().NewRaw("SELECT COUNT(*) FROM unmasking").Scan(t.Context(), &n); err != nil || n != 0 || len(h.rec.Of("evidence.unmask")) != 0 {
 		t.Errorf("%d audit rows of refused unmaskings, %v", n, err)
+	}
+}
+
+// What the gateway decided is shown to whoever may know of the capsule, without unmasking it.
+func TestTheVerdictOfACapsuleIsShownToWhomItConcernsAndQuotesNothing(t *testing.T) {
+	h := newHouse(t)
+	no := h.answer(1, "测试违禁词甲")
+	a := h.complain(no)
+	pins, err := h.keeper.PinAnomaly(t.Context(), officer, a.ID)
+	if err != nil || len(pins) != 1 {
+		t.Fatal(pins, err)
+	}
+	id := pins[0].ID
+	if d, err := h.keeper.Verdict(t.Context(), officer, id); err != nil || d.Told != behaviour.ToldNothing {
+		t.Errorf("before the request has ended: %+v, %v", d, err)
+	}
+	h.clock.Advance(25 * time.Hour) // it ends on another day
+	h.log.PutTraffic(telemetry.Traffic{RequestID: "req-1", ContentNo: no, ServiceID: h.service.ID, Kind: "real", OutputVerdict: "block", PostureDigest: "sha256:1",
+		Verdict: `{"action":"block","hits":[{"side":"output","channel":"content","choice":1,"rule_id":"term-1","kind":"term","action":"block","start":3,"end":21,"runes":6,"first_rune":1,"end_rune":7}]}`})
+	if err := h.log.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.declare(a, officer.ID)
+	d, err := h.keeper.Verdict(t.Context(), officer, id)
+	if err != nil || d.Told != behaviour.ToldVerdict || d.Output != "block" || len(d.Verdict.Hits) != 1 || d.Verdict.Hits[0].Choice != 1 || d.Verdict.Rules.Digest != "sha256:1" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if _, err := h.keeper.Verdict(t.Context(), boss, id); fault.KindOf(err) != fault.KindNotFound {
+		t.Errorf("whom the incident does not concern: %v", err)
+	}
+	var n int
+	if err := h.st.Read().NewRaw("SELECT COUNT(*) FROM unmasking").Scan(t.Context(), &n); err != nil || n != 0 {
+		t.Errorf("%d unmaskings, %v", n, err)
 	}
 }
 
