@@ -27,7 +27,7 @@ import (
 //
 // A lexicon file has one term a line, or columns separated by tabs under a heading with any of id, term, action, risk,
 // topic, contexts (separated by |), window and matching (what is not as usual: strict, loose, gap=N, and word, sound, spell,
-// parts, each also with =off; separated by |). Lines that begin with # are left out.
+// parts, repeat, each also with =off; separated by |). Lines that begin with # are left out.
 //
 // A rules file holds sets of words and rules that ask for what stands around, see inspect.ReadRules; "injection" stands for
 // the built-in rules about injection and jailbreak. A rule that names channels is in force in the one that --channel names.
@@ -386,8 +386,8 @@ func candidates(terms []inspect.Term, r inspectReport, text string) ([]inspectCa
 	}
 	entries := make([]match.Entry, len(terms))
 	for i, t := range terms {
-		entries[i] = match.Entry{Text: t.Text, Loose: t.Loose, Sound: t.Sound, Spell: t.Spell, Parts: t.Parts}
-		if t.Loose || t.Sound || t.Spell || t.Parts {
+		entries[i] = match.Entry{Text: t.Text, Loose: t.Loose, Sound: t.Sound, Spell: t.Spell, Parts: t.Parts, Repeat: t.Repeat}
+		if entries[i].Loosely() {
 			entries[i].Gap = match.MaxGap
 		}
 	}
@@ -397,7 +397,7 @@ func candidates(terms []inspect.Term, r inspectReport, text string) ([]inspectCa
 	}
 	for i, t := range terms {
 		entries[i].Gap = 0
-		if t.Loose || t.Sound || t.Spell || t.Parts {
+		if entries[i].Loosely() {
 			entries[i].Gap = t.Gap
 		}
 	}

@@ -41,6 +41,7 @@ func TestInspectTellsWhatTheGatewayWouldRelease(t *testing.T) {
 		{"as it is", "前测試违禁后", "前****后", nil, 1},
 		{"disguised, and only what is plain is asked for", "测-试-违-禁", "测-试-违-禁", []string{"--plain"}, 0},
 		{"disguised", "测-试-违-禁 侧试违禁", "*******　****", nil, 2},
+		{"written again", "测测试试违违违禁", "测*******", nil, 1},
 		{"a part of a word", "concat", "concat", nil, 0},
 		{"a part of a word, plain", "concat", "con***", []string{"--plain"}, 1},
 		{"numbers", "4111 1111 1111 1111", strings.Repeat("*", 19), nil, 1},
@@ -80,6 +81,7 @@ func TestInspectNamesTheLineThatIsWrong(t *testing.T) {
 		"# x\nterm\tmatching\n甲乙\tinvisible\n": "line 3: matching",
 		"甲乙\n\u200b\n":                         "\"2\": text",
 		"term\tmatching\n甲乙\tsound\n":          "line 2: matching",
+		"term\tmatching\n甲乙丙\tstrict|repeat\n": "line 2: matching",
 	} {
 		_, wrong := runInspect(t, "--lexicon", wordsFile(t, content), "x")
 		if !strings.Contains(wrong, want) || strings.Contains(wrong, "甲乙") {

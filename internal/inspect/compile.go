@@ -158,13 +158,13 @@ func (c *compiler) term(t *Term, rules *Rules) error {
 func (c *compiler) holds(a Action, cut bool) bool { return a.enforces() && !(cut && a == Block) }
 
 func entryOf(text string, d Disguise) match.Entry {
-	return match.Entry{Text: text, Loose: d.Loose, Gap: d.Gap, Word: d.Word, Sound: d.Sound, Spell: d.Spell, Parts: d.Parts}
+	return match.Entry{Text: text, Loose: d.Loose, Gap: d.Gap, Word: d.Word, Sound: d.Sound, Spell: d.Spell, Parts: d.Parts, Repeat: d.Repeat}
 }
 
 // need is how many symbols go by from the first of an entry until it is
 // certain that it stands there.
 func (c *compiler) need(e match.Entry) (need int, reason string) {
-	loosely := e.Loose || e.Sound || e.Spell || e.Parts
+	loosely := e.Loosely()
 	if need, reason = lengthOf(e.Text, loosely); reason != "" {
 		return 0, reason
 	}
@@ -177,7 +177,7 @@ func (c *compiler) need(e match.Entry) (need int, reason string) {
 	return need, ""
 }
 
-func (d Disguise) loosely() bool { return d.Loose || d.Sound || d.Spell || d.Parts }
+func (d Disguise) loosely() bool { return d.Loose || d.Sound || d.Spell || d.Parts || d.Repeat }
 
 // lengthOf gives the characters of a text after folding; reason says why it
 // cannot be looked for.

@@ -35,8 +35,8 @@
 // forms and traditional characters always; what a reader does not see is
 // skipped in comparison but belongs to the hit in which it stands. A term can
 // ask for more, see [Disguise]: separators inside, look-alikes, what sounds
-// alike, pinyin, characters written as their parts. Such a hit says by which
-// way it was found and how many separators stand in it.
+// alike, pinyin, characters written as their parts or again and again. Such a
+// hit says by which way it was found and how many separators stand in it.
 //
 // Of more than 64 skipped characters in a row the rest is removed from the
 // text: otherwise a sender could make a stream hold back without limit. Offsets

@@ -29,18 +29,20 @@ type Matching struct {
 	Sound *bool  `json:"sound,omitzero" doc:"also what sounds alike; three syllables or more"`
 	Spell *bool  `json:"spell,omitzero" doc:"also its pinyin in Latin letters; two syllables or more and nothing else"`
 	Parts *bool  `json:"parts,omitzero" doc:"also with characters written as their parts"`
+	// Repeat needs a gap, which bounds it.
+	Repeat *bool `json:"repeat,omitzero" doc:"also with characters written again and again inside it, each counted as a separator; needs a gap"`
 }
 
 // ParseMatching reads what String writes, separated by |: strict, loose, gap=N,
-// and word, sound, spell, parts, each alone or with =on or =off. An empty text
-// is the usual way.
+// and word, sound, spell, parts, repeat, each alone or with =on or =off. An
+// empty text is the usual way.
 func ParseMatching(text string) (m Matching, err error) {
 	if text == "" {
 		return m, nil
 	}
 	for _, part := range strings.Split(text, "|") {
 		name, value, valued := strings.Cut(strings.TrimSpace(part), "=")
-		unknown := &RuleError{Field: "matching", Reason: fmt.Sprintf("unknown or doubled %q; there are strict, loose, gap=N, and word, sound, spell, parts, each also with =off", strings.TrimSpace(part))}
+		unknown := &RuleError{Field: "matching", Reason: fmt.Sprintf("unknown or doubled %q; there are strict, loose, gap=N, and word, sound, spell, parts, repeat, each also with =off", strings.TrimSpace(part))}
 		if (name == FoldStrict || name == FoldLoose) && !valued && m.Fold == "" {
 			m.Fold = name
 			continue
@@ -63,9 +65,11 @@ func ParseMatching(text string) (m Matching, err error) {
 	return m, nil
 }
 
-var switchNames = [...]string{"word", "sound", "spell", "parts"}
+var switchNames = [...]string{"word", "sound", "spell", "parts", "repeat"}
 
-func (m *Matching) switches() [4]**bool { return [...]**bool{&m.Word, &m.Sound, &m.Spell, &m.Parts} }
+func (m *Matching) switches() [5]**bool {
+	return [...]**bool{&m.Word, &m.Sound, &m.Spell, &m.Parts, &m.Repeat}
+}
 
 // String writes what differs from the usual, "" if nothing does. Two that are equal are the same text.
 func (m Matching) String() string {
@@ -107,7 +111,7 @@ func (m Matching) Clone() Matching {
 }
 
 // Of gives the disguises in which a term is looked for. The error is a *RuleError without an ID; its field is "fold",
-// "gap", "sound", "spell", "parts" or "contexts".
+// "gap", "sound", "spell", "parts", "repeat" or "contexts".
 //
 // Contexts that are nothing but signs make it strict, unless m says otherwise: they are compared like their term.
 func (m Matching) Of(text string, contexts ...string) (Disguise, error) {
@@ -156,7 +160,7 @@ func (m Matching) Over(d Disguise, text string) (Disguise, error) {
 			return fail("gap", fmt.Sprintf("must be 0 to %d", match.MaxGap))
 		}
 	}
-	for i, to := range []*bool{&d.Word, &d.Sound, &d.Spell, &d.Parts} {
+	for i, to := range []*bool{&d.Word, &d.Sound, &d.Spell, &d.Parts, &d.Repeat} {
 		if s := *m.switches()[i]; s != nil {
 			*to = *s
 		}
@@ -169,6 +173,9 @@ func (m Matching) Over(d Disguise, text string) (Disguise, error) {
 	}
 	if on(m.Sound) && match.Syllables(text) < match.MinSounds {
 		return fail("sound", fmt.Sprintf("needs at least %d syllables", match.MinSounds))
+	}
+	if d.Repeat = d.Repeat && d.Gap > 0; on(m.Repeat) && !d.Repeat {
+		return fail("repeat", "needs a gap of at least 1")
 	}
 	if on(m.Spell) && !match.Spells(text) {
 		return fail("spell", "needs two syllables or more, and nothing else")

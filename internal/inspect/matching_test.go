@@ -25,15 +25,16 @@ func TestAMatchingChangesWhatItNamesAndLeavesTheRestUsual(t *testing.T) {
 		text, matching string
 		want           Disguise
 	}{
-		{"测试违禁", "", Disguise{Loose: true, Gap: 3, Parts: true, Sound: true}},
-		{"测试违禁", "sound=off", Disguise{Loose: true, Gap: 3, Parts: true}},
+		{"测试违禁", "", Disguise{Loose: true, Gap: 3, Parts: true, Sound: true, Repeat: true}},
+		{"测试违禁", "sound=off|repeat=off", Disguise{Loose: true, Gap: 3, Parts: true}},
 		{"测试违禁", "gap=0", Disguise{Loose: true, Parts: true, Sound: true}},
-		{"测试违禁", "gap=8|spell", Disguise{Loose: true, Gap: 8, Parts: true, Sound: true, Spell: true}},
+		{"测试违禁", "gap=8|spell", Disguise{Loose: true, Gap: 8, Parts: true, Sound: true, Spell: true, Repeat: true}},
 		{"测试违禁", "strict", Disguise{}},
-		{"测试违", "sound", Disguise{Loose: true, Gap: 3, Parts: true, Sound: true}},
+		{"测试违", "sound", Disguise{Loose: true, Gap: 3, Parts: true, Sound: true, Repeat: true}},
 		{"cat", "", Disguise{Word: true}},
 		{"cat", "word=off", Disguise{}},
 		{"cat", "loose", Disguise{Loose: true, Word: true}},
+		{"cat", "gap=1|repeat", Disguise{Loose: true, Gap: 1, Word: true, Repeat: true}},
 		{"cat", "gap=1", Disguise{Loose: true, Gap: 1, Word: true}},
 		{"cat", "strict|gap=0", Disguise{Word: true}},
 		{"??", "strict", Disguise{}},
@@ -60,6 +61,9 @@ func TestAMatchingThatTheTextDoesNotAllowNamesTheField(t *testing.T) {
 		{"测", matching(t, "spell"), "spell"},
 		{"测试违", matching(t, "strict|sound"), "sound"},
 		{"测试违", matching(t, "strict|parts"), "parts"},
+		{"测试违", matching(t, "strict|repeat"), "repeat"},
+		{"测试违", matching(t, "gap=0|repeat"), "repeat"},
+		{"cat", matching(t, "repeat"), "repeat"},
 		{"测试违", matching(t, "strict|gap=1"), "gap"},
 		{"测试违", Matching{Gap: &gap}, "gap"},
 		{"测试违", Matching{Fold: "loosely"}, "fold"},
@@ -97,7 +101,7 @@ func TestAMatchingIsReadAsItWasWritten(t *testing.T) {
 		if err != nil || again.String() != m.String() || m.Clone().String() != m.String() || m.IsZero() != (m.String() == "") {
 			t.Fatalf("%q, %q, %v", m, again, err)
 		}
-		if text := "测试违禁词甲乙"; m.Fold != FoldStrict {
+		if text := "测试违禁词甲乙"; m.Fold != FoldStrict && !(m.Gap != nil && *m.Gap == 0 && m.Repeat != nil && *m.Repeat) {
 			d, err := m.Of(text)
 			same, err2 := again.Of(text)
 			if err != nil || err2 != nil || d != same {

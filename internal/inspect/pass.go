@@ -167,28 +167,13 @@ func (s *Stream) commit(chunk string, held, n int) Step {
 
 // backIn is back for a chunk that is not among the items yet.
 func (s *Stream) backIn(chunk string, reach match.Reach, more bool) int {
-	off := s.off
-	if more {
-		if reach.Strict++; s.e.lexicon.Loosely() {
-			reach.Loose++
-		}
-	}
-	for i := len(chunk); i > 0 && (reach.Strict > 0 || reach.Loose > 0); {
+	way, off := s.e.wayBack(reach, more), s.off
+	for i := len(chunk); i > 0 && way.open(); {
 		r, w := utf8.DecodeLastRuneInString(chunk[:i])
 		i -= w
-		if reach.Strict > 0 {
+		if way.back(s.e, r, s.e.strict.Rune(r)) {
 			off = s.off - len(chunk) + i
-			reach.Strict -= width(s.e.strict.Rune(r))
-		}
-		if reach.Loose > 0 {
-			if f := s.e.loose.Rune(r); f != fold.Skip {
-				off = s.off - len(chunk) + i
-				reach.Loose -= width(f)
-			}
 		}
 	}
-	if reach.Strict > 0 || reach.Loose > 0 {
-		off = s.back(s.items, reach, false, off)
-	}
-	return off
+	return way.over(s.e, s.items, off)
 }

@@ -87,6 +87,7 @@ func drawRulesWith(t *rapid.T, disguised bool) Rules {
 			}
 			term.Loose, term.Gap = rapid.Bool().Draw(t, "loose"), rapid.IntRange(0, 3).Draw(t, "gap")
 			term.Spell, term.Parts = rapid.IntRange(0, 4).Draw(t, "spell") == 0, rapid.Bool().Draw(t, "parts")
+			term.Repeat = term.Gap > 0 && rapid.Bool().Draw(t, "repeat")
 			term.Sound = syllables(term.Text) >= match.MinSounds && rapid.Bool().Draw(t, "sound")
 		}
 		rules.Terms = append(rules.Terms, term)
@@ -253,12 +254,13 @@ func TestScanAgreesWithBruteForce(t *testing.T) {
 // The lexicon finds in a whole text, by another way, what a stream finds.
 func TestStreamFindsWhatTheLexiconFinds(t *testing.T) {
 	found := map[match.Via]int{}
-	planted, draws := []string{"", "，zhongwen", "，氵去中", "，种文中", "，zhōng wén "}, 0
+	planted, draws := []string{"", "，zhongwen", "，氵去中", "，种文中", "，zhōng wén ", "，甲乙乙丙", "，中 文文-中中"}, 0
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
 		rules.Checks, rules.Rules = nil, nil
 		rules.Terms = append(rules.Terms, Term{ID: "spelled", Text: "中文", Disguise: Disguise{Spell: true}},
-			Term{ID: "apart", Text: "法中", Disguise: Disguise{Parts: true}}, Term{ID: "sounding", Text: "中文中", Disguise: Disguise{Sound: true}})
+			Term{ID: "apart", Text: "法中", Disguise: Disguise{Parts: true}}, Term{ID: "sounding", Text: "中文中", Disguise: Disguise{Sound: true}},
+			Term{ID: "again", Text: "甲乙丙", Disguise: Disguise{Repeat: true, Gap: 1}}, Term{ID: "again and twice", Text: "中文中中", Disguise: Disguise{Repeat: true, Gap: 2}})
 		for i := range rules.Terms {
 			rules.Terms[i].Action, rules.Terms[i].Contexts = Observe, nil
 		}
@@ -287,7 +289,7 @@ func TestStreamFindsWhatTheLexiconFinds(t *testing.T) {
 			t.Fatalf("text %q rules %+v\nfound %v\nwant  %v", text, rules.Terms, got, want)
 		}
 	})
-	for _, via := range []match.Via{match.ViaText, match.ViaSound, match.ViaParts, match.ViaSpelling} {
+	for _, via := range []match.Via{match.ViaText, match.ViaSound, match.ViaParts, match.ViaSpelling, match.ViaRepeats} {
 		if found[via] == 0 {
 			t.Errorf("nothing was found by %v: the texts prove nothing", via)
 		}
@@ -357,6 +359,7 @@ func FuzzStream(f *testing.F) {
 	f.Add("你好测试违禁词甲！", uint64(1))
 	f.Add("甲乙甲乙丙 4111 1111 1111 1111, "+goodID, uint64(0x0102030405))
 	f.Add("测\u200b试\xff\xe6\xb5", uint64(7))
+	f.Add("丙丙甲甲-甲乙乙丙丙丁丁甲甲乙abba baba丙乙乙甲丙乙乙甲甲", uint64(3))
 	e, err := Compile(Rules{
 		Terms: []Term{
 			{ID: "mask", Text: "测试违禁词甲", Action: Mask},
@@ -365,6 +368,10 @@ func FuzzStream(f *testing.F) {
 			{ID: "context", Text: "乙甲", Action: Mask, Contexts: []string{"丙"}, Window: 6},
 			{ID: "block", Text: "乙乙乙", Action: Block},
 			{ID: "one", Text: "z", Action: Mask},
+			{ID: "again", Text: "丙甲甲乙丙丁", Action: Mask, Disguise: Disguise{Gap: 3, Repeat: true, Sound: true}},
+			{ID: "again at the end", Text: "丙乙甲甲", Action: Block, Disguise: Disguise{Gap: 2, Repeat: true}},
+			{ID: "again from the beginning", Text: "丁丁甲乙", Action: Replace, Replacement: "…", Disguise: Disguise{Gap: 1, Repeat: true}},
+			{ID: "again, a word", Text: "aba", Action: Mask, Disguise: Disguise{Gap: 2, Repeat: true, Word: true}},
 		},
 		Checks: []Check{{ID: "id", Kind: KindCNID, Action: Mask}, {ID: "card", Kind: KindBankCard, Action: Replace}},
 	})

@@ -101,6 +101,9 @@ func (e *Engine) held(c *match.Cursor) match.Reach {
 	if r.Loose < e.holdFrom {
 		r.Loose = 0
 	}
+	if r.Kinds < e.holdFrom {
+		r.Kinds = 0
+	}
 	return r
 }
 
@@ -126,29 +129,60 @@ func (e *Engine) enforced(gatherings []int) bool {
 // back gives the offset of the first of so many symbols at the end of items,
 // and with more that of the one before; none if there is nothing to go back.
 func (s *Stream) back(items []item, reach match.Reach, more bool, none int) int {
+	w := s.e.wayBack(reach, more)
+	return w.over(s.e, items, none)
+}
+
+// over gives the offset of the first of items at their end that the rest of the
+// reach gets as far as; none if there is no such.
+func (w *wayBack) over(e *Engine, items []item, none int) int {
 	off := none
-	if more {
-		if reach.Strict++; s.e.lexicon.Loosely() {
-			reach.Loose++
-		}
-	}
-	for i := len(items) - 1; i >= 0 && (reach.Strict > 0 || reach.Loose > 0); i-- {
-		it := &items[i]
-		if it.f == fold.Skip {
-			continue
-		}
-		if reach.Strict > 0 {
+	for i := len(items) - 1; i >= 0 && w.open(); i-- {
+		if it := &items[i]; it.f != fold.Skip && w.back(e, it.r, it.f) {
 			off = it.off
-			reach.Strict -= width(it.f)
-		}
-		if reach.Loose > 0 {
-			if f := s.e.loose.Rune(it.r); f != fold.Skip {
-				off = it.off
-				reach.Loose -= width(f)
-			}
 		}
 	}
 	return off
+}
+
+// wayBack goes back over a reach, character by character.
+type wayBack struct {
+	strict, loose int
+	kinds         match.Kinds
+}
+
+func (e *Engine) wayBack(reach match.Reach, more bool) wayBack {
+	if more {
+		if reach.Strict++; e.lexicon.Loosely() {
+			reach.Loose++
+		}
+		if reach.Kinds > 0 {
+			reach.Kinds++
+		}
+	}
+	return wayBack{reach.Strict, reach.Loose, e.lexicon.Kinds(reach)}
+}
+
+func (w *wayBack) open() bool { return w.strict > 0 || w.loose > 0 || w.kinds.Open() }
+
+// back takes the character before, which f is by the strict table and not
+// skipped, and tells whether the reach has got as far as that.
+func (w *wayBack) back(e *Engine, r, f rune) (reached bool) {
+	if w.strict > 0 {
+		reached = true
+		w.strict -= width(f)
+	}
+	if w.loose > 0 || w.kinds.Open() {
+		f := e.loose.Rune(r)
+		if w.loose > 0 && f != fold.Skip {
+			reached = true
+			w.loose -= width(f)
+		}
+		if w.kinds.Open() && w.kinds.Back(f) {
+			reached = true
+		}
+	}
+	return reached
 }
 
 // before orders marks as they are released: by start, the longest first.

@@ -40,11 +40,13 @@ type Term struct {
 // Contexts are compared like their term, without gap and word.
 type Disguise struct {
 	Loose bool `json:"loose"` // blanks, signs, look-alikes and accents do not matter
-	Gap   int  `json:"gap"`   // separators that may stand between two characters, 0 to match.MaxGap; needs Loose or one of the last three
+	Gap   int  `json:"gap"`   // separators that may stand between two characters, 0 to match.MaxGap; needs Loose or one of the last four
 	Word  bool `json:"word"`  // a Latin letter or digit at an end must not be part of a longer word
 	Sound bool `json:"sound"` // what sounds alike; three syllables or more
 	Spell bool `json:"spell"` // its pinyin
 	Parts bool `json:"parts"` // characters written as their parts
+	// Repeat: characters written again inside it, each counted as a separator; needs Gap.
+	Repeat bool `json:"repeat"`
 }
 
 // Check is one built-in detector for personal data or secrets. Kind is one of
@@ -126,7 +128,7 @@ type Rules struct {
 // lies in Rules itself. The text of a term is never part of it.
 type RuleError struct {
 	ID     string // id of the term or check
-	Field  string // "id", "text", "action", "contexts", "window", "kind", "gap", "sound", "mask_rune", "max_hold", "hold_from", ...
+	Field  string // "id", "text", "action", "contexts", "window", "kind", "gap", "sound", "repeat", "mask_rune", "max_hold", "hold_from", ...
 	Reason string
 }
 
@@ -152,8 +154,8 @@ type Match struct {
 	// FirstRune and EndRune are the same place in characters of the original.
 	FirstRune int       `json:"first_rune"`
 	EndRune   int       `json:"end_rune"`
-	Gap       int       `json:"gap,omitzero"`   // separators inside, not counted in the term; above 0 the term was disguised
-	Via       match.Via `json:"via,omitzero"`   // text, sound, spelling or parts
+	Gap       int       `json:"gap,omitzero"`   // separators inside and characters written again, not counted in the term; above 0 the term was disguised
+	Via       match.Via `json:"via,omitzero"`   // text, sound, spelling, parts or repeats
 	Score     float64   `json:"score,omitzero"` // of a classifier: probability
 	// Encoding says in which encoding the hit stood, from outside in ("percent,base64");
 	// empty for one in the text itself. See [Decoder].

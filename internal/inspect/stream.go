@@ -295,6 +295,10 @@ func width(f rune) int {
 
 // takeEnd is called for each entry whose last character is item i.
 func (s *Stream) takeEnd(e *match.End, i int) {
+	if e.Via == match.ViaRepeats {
+		s.takeRepeats(e, i)
+		return
+	}
 	k, how, run := i, found{via: e.Via}, 0
 	s.symbols = s.symbols[:0]
 	for need := e.Symbols; ; k-- {
@@ -323,6 +327,28 @@ func (s *Stream) takeEnd(e *match.End, i int) {
 			return
 		}
 	}
+	s.takePlace(e, k, i, how)
+}
+
+// takeRepeats is takeEnd where characters may have been written again.
+func (s *Stream) takeRepeats(e *match.End, i int) {
+	t := s.e.lexicon.Trace(e.Entry, e.Gap)
+	for k := i; k >= 0; k-- {
+		if s.items[k].f == fold.Skip {
+			continue
+		}
+		switch more, hit := t.Back(s.e.loose.Rune(s.items[k].r)); {
+		case hit:
+			s.takePlace(e, k, i, found{t.Gap, e.Via})
+			return
+		case !more:
+			return
+		}
+	}
+}
+
+// takePlace is called for each entry that stands from item k to i.
+func (s *Stream) takePlace(e *match.End, k, i int, how found) {
 	at := s.spanOf(k, i)
 	if !e.Word {
 		s.takeEntry(e.Entry, at, how)

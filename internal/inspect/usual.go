@@ -9,11 +9,13 @@ const (
 	usualGap    = 3 // separators between two Chinese characters
 	usualSounds = 4 // syllables from which what sounds alike is seldom chance
 	usualParts  = 16
+	// Of two characters the term stands between what is written again anyway.
+	usualRepeats = 3
 )
 
 // Usual gives the disguises that are worth looking for in a text: for Chinese
-// separators of up to three, characters written as their parts and, from four
-// syllables on, sound; for what begins or ends with a Latin letter or a digit
+// separators of up to three, characters written as their parts, from three
+// syllables on characters written again and, from four on, sound; for what begins or ends with a Latin letter or a digit
 // that it is a word by itself, and no separators.
 func Usual(text string) (d Disguise) {
 	chinese, others := 0, 0
@@ -35,6 +37,7 @@ func Usual(text string) (d Disguise) {
 		d.Loose, d.Gap = true, usualGap
 		d.Sound = chinese >= usualSounds
 		d.Parts = chinese <= usualParts
+		d.Repeat = chinese >= usualRepeats
 	}
 	return d
 }

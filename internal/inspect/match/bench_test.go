@@ -35,6 +35,50 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
+// What it costs to look for characters written again, in text where some are
+// and in text that is made of them.
+func BenchmarkRepeats(b *testing.B) {
+	texts := []struct{ name, text string }{
+		{"ordinary", strings.Repeat("今天我们来聊一聊如何准备一次周末的短途旅行。妈妈常常说，首先要确定目的地，可以选择离家不远的山区或者湖边，空气清新，人也不多。"+
+			"其次是交通方式，如果有车，自驾最为方便；没有车的话，可以看看火车和长途汽车的时刻表，慢慢商量。", 60)},
+		{"english", strings.Repeat("Let us see how to prepare a small trip for the weekend: happy people need good weather, a little food and a full bottle. ", 130)},
+		{"made of them", ""},
+	}
+	for i := range 400 {
+		for _, r := range nonsense(i * 17) {
+			texts[2].text += strings.Repeat(string(r), 1+i%3)
+		}
+	}
+	for _, again := range []bool{false, true} {
+		entries := make([]Entry, 100_000)
+		for i := range entries {
+			entries[i] = Entry{Text: nonsense(i), Loose: true, Gap: 3, Hold: true, Repeat: again}
+		}
+		l := build(b, entries...)
+		for _, text := range texts {
+			b.Run(fmt.Sprintf("%s, repeat=%v, whole", text.name, again), func(b *testing.B) {
+				b.SetBytes(int64(len(text.text)))
+				var dst []Hit
+				for b.Loop() {
+					dst = l.Scan(dst[:0], text.text)
+				}
+			})
+			b.Run(fmt.Sprintf("%s, repeat=%v, stream", text.name, again), func(b *testing.B) {
+				b.SetBytes(int64(len(text.text)))
+				ends := 0
+				for b.Loop() {
+					var c Cursor
+					for _, r := range text.text {
+						if l.Step(&c, r) {
+							ends++
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
 func BenchmarkNothingButWords(b *testing.B) {
 	entries := make([]Entry, 100_000)
 	var text strings.Builder

@@ -7,6 +7,10 @@ import "github.com/fengsui/fengsui/internal/inspect/fold"
 type Cursor struct {
 	state [readings]int32
 	gap   int32 // separators since the last symbol of the loose table
+	// Of the loose reading where characters may be written again, see repeats.go.
+	again  int32 // state, the same as the other until one is
+	passed int32 // separators and characters written again since the first of its kind
+	kind   rune  // what was read last
 }
 
 // Step reads one character and tells whether a pattern ends with it, see
@@ -34,10 +38,16 @@ func (l *Lexicon) stepLoose(c *Cursor, r rune) (ends bool) {
 		if c.gap++; c.gap > l.widest {
 			c.state[loose], c.state[sound] = 0, 0
 		}
+		if l.repeats.kinds > 0 {
+			l.skipAgain(c)
+		}
 		return false
 	}
 	c.gap = 0
-	if len(l.read[loose].pats) > 0 {
+	switch {
+	case l.repeats.kinds > 0:
+		ends = l.stepAgain(c, f)
+	case len(l.read[loose].pats) > 0:
 		ends = l.read[loose].machine.step(&c.state[loose], f)
 	}
 	if len(l.read[sound].pats) > 0 {
@@ -68,7 +78,7 @@ func (m *machine) step(state *int32, f rune) bool {
 type End struct {
 	Entry       int
 	Via         Via
-	Symbols     int  // of the table named by Loose, back from the last character
+	Symbols     int  // of the table named by Loose, back from the last character; [ViaRepeats] goes by [Lexicon.Trace]
 	Loose       bool // symbols of the loose table; else of the strict one
 	Gap         int  // how many separators at most may stand in a row
 	Word        bool // First and Last must not adjoin their neighbours, see [Adjoin]
@@ -83,20 +93,36 @@ func (l *Lexicon) Ends(c *Cursor, r rune, yield func(End) bool) {
 		if len(read.pats) == 0 || k != strict && l.loose.Rune(r) == fold.Skip {
 			continue // a separator: what ended before it was told then
 		}
-		for p := read.machine.outs[c.state[k]] - 1; p >= 0; p = read.pats[p].next {
-			pat := &read.pats[p]
-			e := End{
-				Symbols: int(pat.n), Loose: k != strict,
-				First: rune(read.symbols[pat.from]), Last: rune(read.symbols[pat.from+uint32(pat.n)-1]),
+		if !read.ends(c.state[k], k, false, yield) {
+			return
+		}
+		if k == loose && c.again != c.state[k] && !read.ends(c.again, k, true, yield) {
+			return
+		}
+	}
+}
+
+func (read *reading) ends(state int32, k int, again bool, yield func(End) bool) (more bool) {
+	for p := read.machine.outs[state] - 1; p >= 0; p = read.pats[p].next {
+		pat := &read.pats[p]
+		e := End{
+			Symbols: int(pat.n), Loose: k != strict,
+			First: rune(read.symbols[pat.from]), Last: rune(read.symbols[pat.from+uint32(pat.n)-1]),
+		}
+		for _, ref := range read.refs[pat.refs : pat.refs+uint32(pat.nrefs)] {
+			if again && !ref.again || !again && ref.via == ViaRepeats {
+				continue
 			}
-			for _, ref := range read.refs[pat.refs : pat.refs+uint32(pat.nrefs)] {
-				e.Entry, e.Via, e.Gap, e.Word = int(ref.entry), ref.via, int(ref.gap), ref.word
-				if !yield(e) {
-					return
-				}
+			e.Entry, e.Via, e.Gap, e.Word = int(ref.entry), ref.via, int(ref.gap), ref.word
+			if again {
+				e.Via = ViaRepeats
+			}
+			if !yield(e) {
+				return false
 			}
 		}
 	}
+	return true
 }
 
 // Itself tells whether symbols of the loose table are the text of an entry
@@ -116,18 +142,25 @@ func (l *Lexicon) Itself(entry int, symbols []uint16) bool {
 
 // Reach says how many symbols of what was read last may be the beginning of
 // something, by the strict and by the loose table.
-type Reach struct{ Strict, Loose int }
+// Kinds counts by the loose one too, but not what is written again, see [Lexicon.Kinds].
+type Reach struct{ Strict, Loose, Kinds int }
 
 // Grow is what has to be remembered: the longest end of the text that some
 // entry begins with.
 func (l *Lexicon) Grow(c *Cursor) Reach {
-	return Reach{l.read[strict].grow(c.state[strict]), max(l.read[loose].grow(c.state[loose]), l.read[sound].grow(c.state[sound]))}
+	return Reach{
+		l.read[strict].grow(c.state[strict]), max(l.read[loose].grow(c.state[loose]), l.read[sound].grow(c.state[sound])),
+		l.kindsBack(c, (*reading).grow),
+	}
 }
 
 // Hold is what must not be released yet: the longest end of the text that an
 // entry with Hold begins with.
 func (l *Lexicon) Hold(c *Cursor) Reach {
-	return Reach{l.read[strict].hold(c.state[strict]), max(l.read[loose].hold(c.state[loose]), l.read[sound].hold(c.state[sound]))}
+	return Reach{
+		l.read[strict].hold(c.state[strict]), max(l.read[loose].hold(c.state[loose]), l.read[sound].hold(c.state[sound])),
+		l.kindsBack(c, (*reading).hold),
+	}
 }
 
 func (r *reading) grow(state int32) int {

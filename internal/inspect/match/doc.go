@@ -16,6 +16,12 @@
 // compared says package fold. What a reader does not see never counts, neither
 // inside a hit nor beside it.
 //
+// An entry with Repeat is found with characters written again as well, 测测试试题
+// for 测试题: each counts as a separator, so Gap bounds them. What the entry has
+// twice must stand there twice: 妈妈 is not found in 妈. Where only its ends are
+// written again, and with it every entry of two characters, it stands there as
+// it is.
+//
 // # Inside
 //
 // Text is folded into blocks of symbols by one table. Streams go through an
@@ -24,7 +30,9 @@
 // last, and the one before, can end the rarest part of any entry; what passes
 // is looked up and compared. Where too much passes, the block goes through the
 // automaton instead. Both give the same, which is tested against each other and
-// against brute force.
+// against brute force. What is written again needs no table of its own: the
+// automaton reads the text a second time without it, but only around places
+// where there is such a thing and its neighbours stand like that in an entry.
 //
 // # Limits
 //

@@ -33,7 +33,10 @@ type Entry struct {
 	Sound bool // also what sounds alike, tones not counted; at least MinSounds syllables
 	Spell bool // also its pinyin in Latin letters, as a word
 	Parts bool // also with characters written as their parts, 氵去 for 法
-	Hold  bool // a stream has to hold text back for this entry, see [Cursor.Hold]
+	// Repeat implies Loose too and needs a Gap: also with characters written again, 测测试试题 for 测试题,
+	// each counted as a separator.
+	Repeat bool
+	Hold   bool // a stream has to hold text back for this entry, see [Cursor.Hold]
 }
 
 // Via tells by which way a hit was found.
@@ -44,9 +47,10 @@ const (
 	ViaSound
 	ViaSpelling
 	ViaParts
+	ViaRepeats
 )
 
-var viaNames = [...]string{"text", "sound", "spelling", "parts"}
+var viaNames = [...]string{"text", "sound", "spelling", "parts", "repeats"}
 
 func (v Via) String() string { return viaNames[v] }
 
@@ -67,7 +71,7 @@ func (v *Via) UnmarshalText(text []byte) error {
 // entry is never part of it.
 type EntryError struct {
 	Index  int    // in the list given to Build
-	Field  string // "text", "gap" or "sound"
+	Field  string // "text", "gap", "sound" or "repeat"
 	Reason string
 }
 
@@ -92,6 +96,7 @@ type ref struct {
 	via   Via
 	gap   uint8
 	word  bool
+	again bool // also with characters written again; only so if via says it
 }
 
 // reading is one way to fold a text, with all patterns that are looked for in
@@ -121,8 +126,9 @@ type Lexicon struct {
 	widest        int32 // gap of all entries
 	entries       int
 	words         bool     // some entry needs word boundaries
-	texts         []uint32 // for entries that also go by sound: their own loose symbols,
-	own           []uint16 // to tell the text itself from what sounds like it
+	texts         []uint32 // for entries that also go by sound or repeats: their own loose symbols,
+	own           []uint16 // to tell the text itself from what is like it
+	repeats       repeats
 }
 
 // Build compiles entries; a hit names its entry by index. The error is an
@@ -137,6 +143,7 @@ func Build(entries []Entry) (*Lexicon, error) {
 	for r := range b.read {
 		b.finish(r)
 	}
+	b.finishRepeats()
 	return b.lex, nil
 }
 
@@ -149,9 +156,11 @@ type draft struct {
 }
 
 type builder struct {
-	lex  *Lexicon
-	buf  []uint16
-	read [readings]struct {
+	lex *Lexicon
+	buf []uint16
+	// The kinds of entries with Repeat, a 0 behind each.
+	middles []uint16
+	read    [readings]struct {
 		symbols []uint16
 		drafts  []draft
 	}
@@ -168,7 +177,10 @@ func (b *builder) add(index int, e *Entry) error {
 		return fail("text", "not valid UTF-8")
 	}
 	table, read, gap := fold.Strict(), strict, uint8(0)
-	if e.Loose || e.Sound || e.Spell || e.Parts {
+	if e.Repeat && e.Gap == 0 {
+		return fail("repeat", "needs a gap of at least 1")
+	}
+	if e.Loosely() {
 		table, read, gap = fold.Loose(), loose, uint8(e.Gap)
 	}
 	symbols := table.Symbols(b.buf[:0], e.Text)
@@ -182,9 +194,10 @@ func (b *builder) add(index int, e *Entry) error {
 		return fail("text", "has a character that is equal to nothing")
 	}
 	b.lex.widest = max(b.lex.widest, int32(gap))
-	b.put(read, symbols, e, ref{int32(index), ViaText, gap, e.Word})
-
 	ref := ref{entry: int32(index), gap: gap, word: e.Word}
+	text := ref
+	text.again = e.Repeat && b.addRepeats(e, symbols, ref)
+	b.put(read, symbols, e, text)
 	if e.Sound {
 		if syllables(symbols) < MinSounds {
 			return fail("sound", "needs at least %d syllables", MinSounds)
@@ -209,6 +222,9 @@ func (b *builder) add(index int, e *Entry) error {
 	}
 	return nil
 }
+
+// Loosely tells whether the entry is compared by the loose table.
+func (e *Entry) Loosely() bool { return e.Loose || e.Sound || e.Spell || e.Parts || e.Repeat }
 
 // Syllables is how many characters of a text have a syllable.
 func Syllables(text string) int { return syllables(fold.Loose().Symbols(nil, text)) }
@@ -279,8 +295,12 @@ func (b *builder) finish(read int) {
 	out.gate = newGate(out.pats, out.symbols)
 }
 
-// keep remembers the symbols of an entry that is looked for by sound.
+// keep remembers the symbols of an entry that is looked for by sound or with
+// characters written again.
 func (l *Lexicon) keep(entry int, text []uint16) {
+	if len(l.texts) == entry+2 {
+		return // in both ways
+	}
 	for len(l.texts) < entry+2 {
 		l.texts = append(l.texts, uint32(len(l.own)))
 	}

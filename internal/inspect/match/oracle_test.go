@@ -45,7 +45,7 @@ func oracle(entries []Entry, text string) []Hit {
 	var out []Hit
 	ls := letters(text)
 	for n, e := range entries {
-		isLoose := e.Loose || e.Sound || e.Spell || e.Parts
+		isLoose := e.Loosely()
 		table := fold.Strict()
 		if isLoose {
 			table = fold.Loose()
@@ -85,6 +85,14 @@ func oracle(entries []Entry, text string) []Hit {
 				try(ViaSpelling, wide(s), exact, true)
 			}
 		}
+		if e.Repeat {
+			for at := range ls {
+				if h, ok := standsAgain(ls, at, wide(symbols), e.Gap, e.Word); ok {
+					h.Entry = n
+					out = append(out, h)
+				}
+			}
+		}
 		if e.Parts {
 			for _, s := range partsOf(symbols) {
 				try(ViaParts, wide(s), exact, e.Word)
@@ -94,7 +102,7 @@ func oracle(entries []Entry, text string) []Hit {
 	// One entry by two ways at one place: the first.
 	inOrder(out)
 	return slices.CompactFunc(out, func(a, b Hit) bool {
-		return a.Start == b.Start && a.End == b.End && a.Entry == b.Entry && a.Via != ViaSound && b.Via != ViaSound
+		return a.Start == b.Start && a.End == b.End && a.Entry == b.Entry && !slices.Contains([]Via{ViaSound, ViaRepeats}, a.Via) && !slices.Contains([]Via{ViaSound, ViaRepeats}, b.Via)
 	})
 }
 
@@ -139,6 +147,66 @@ func stands(ls []letter, at int, want []rune, isLoose bool, gap int, word bool, 
 	return h, true
 }
 
+// standsAgain is stands where characters may be written again, from the last of
+// the first kind that counts to the first of the last kind that does.
+func standsAgain(ls []letter, at int, want []rune, gap int, word bool) (h Hit, ok bool) {
+	type kind struct {
+		r rune
+		n int
+	}
+	var kinds []kind
+	for _, r := range want {
+		if k := len(kinds) - 1; k >= 0 && kinds[k].r == r && r <= 0xFFFF {
+			kinds[k].n++
+			continue
+		}
+		kinds = append(kinds, kind{r, 1})
+	}
+	if ls[at].loose != kinds[0].r {
+		return h, false
+	}
+	next := func(i int) int { // the next that is no separator
+		for i++; i < len(ls) && ls[i].loose == fold.Skip; i++ {
+		}
+		return i
+	}
+	i, end, again := at, at, false
+	for k, kind := range kinds {
+		if i >= len(ls) || ls[i].loose != kind.r {
+			return h, false
+		}
+		first, n := i, 0
+		for i < len(ls) && ls[i].loose == kind.r && (n == 0 || kind.r <= 0xFFFF) {
+			n, end, i = n+1, i, next(i)
+			if k == len(kinds)-1 && n == kind.n {
+				i = end + 1
+				break
+			}
+		}
+		switch {
+		case n < kind.n || i-first-1 > gap:
+			return h, false
+		case k > 0 && n > kind.n:
+			again = true
+		case k == 0 && n > kind.n:
+			return h, false // begins later
+		}
+	}
+	if !again {
+		return h, false
+	}
+	side := func(j int) rune {
+		if j < 0 || j >= len(ls) {
+			return 0
+		}
+		return ls[j].loose
+	}
+	if word && (Adjoin(want[0], side(at-1)) || Adjoin(want[len(want)-1], side(end+1))) {
+		return h, false
+	}
+	return Hit{Start: ls[at].start, End: ls[end].end, Gap: end + 1 - at - len(want), Via: ViaRepeats}, true
+}
+
 func inOrder(hits []Hit) {
 	slices.SortFunc(hits, func(a, b Hit) int {
 		return cmp.Or(a.Start-b.Start, a.End-b.End, a.Entry-b.Entry, int(a.Via)-int(b.Via))
@@ -166,6 +234,22 @@ func byCursor(l *Lexicon, text string) []Hit {
 					return ls[k].loose
 				}
 				return ls[k].strict
+			}
+			if e.Via == ViaRepeats {
+				k, t := last, l.Trace(e.Entry, e.Gap)
+				for ; k >= 0; k-- {
+					more, hit := t.Back(ls[k].loose)
+					if hit {
+						break
+					}
+					if !more {
+						return true
+					}
+				}
+				if k >= 0 && (!e.Word || !Adjoin(e.First, of(k-1)) && !Adjoin(e.Last, of(last+1))) {
+					out = append(out, Hit{e.Entry, ls[k].start, i, t.Gap, e.Via})
+				}
+				return true
 			}
 			k, need, run := last, e.Symbols, 0
 			h := Hit{Entry: e.Entry, Via: e.Via, End: i}

@@ -145,7 +145,7 @@ func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r,
 		tail = max(tail, v.overlap)
 	}
 	if sounds != nil {
-		tail = max(tail, sounds.longest)
+		tail = max(tail, sounds.longest, l.repeats.spread)
 	}
 	b.text, b.table, b.n, b.off, b.sym, b.odd, b.last = text, table, lead, b.off[:0], b.sym[:0], false, [2]spot{}
 	clear(b.symbols[:lead])
@@ -169,6 +169,9 @@ func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r,
 		}
 		if len(r.pats) > 0 {
 			dst = l.find(dst, b, r, b.symbols[:b.n], done, limit, plain)
+		}
+		if sounds != nil && l.repeats.kinds > 0 {
+			dst = l.findAgain(dst, b, b.symbols[:b.n], done, limit, plain)
 		}
 		if sounds != nil && len(sounds.pats) > 0 {
 			of := &fold.Syllables().Of
@@ -311,7 +314,7 @@ func (l *Lexicon) take(dst []Hit, b *block, r *reading, p int32, symbol int) []H
 	start, end, gap, widest := b.span(l, symbol, int(pat.n))
 	edges := 0 // not looked at, free, adjoined
 	for _, ref := range r.refs[pat.refs : pat.refs+uint32(pat.nrefs)] {
-		if widest > int(ref.gap) {
+		if widest > int(ref.gap) || ref.via == ViaRepeats {
 			continue
 		}
 		if ref.word && edges == 0 {
