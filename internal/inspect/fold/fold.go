@@ -26,7 +26,10 @@
 // Folding twice is folding once.
 package fold
 
-import "unicode/utf8"
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
 
 const (
 	// Skip is what a character that takes no part in comparison folds to.
@@ -86,37 +89,20 @@ const fast = ^uint32(1<<0 | 1<<(0xD800>>11))
 func (t *Table) Fill(dst []uint16, text string, limit int) (made, used int, odd bool) {
 	flaw := uint32(0)
 	limit = min(limit, len(text))
+	var in pane
 	for used < limit && made < len(dst)-1 {
-		// No byte makes more than one symbol, so for so many bytes there is room; four of them are read at once.
-		end := min(limit, used+len(dst)-1-made, len(text)-3)
-		n, i := made, used
-		for i < end {
-			w := four(text[i:])
-			for w&0xC0C0F0 == 0x8080E0 { // what Chinese text is made of
-				r := w&0xF<<12 | w>>8&0x3F<<6 | w>>16&0x3F
-				if fast>>(r>>11)&1 == 0 {
-					break
-				}
-				c := uint32(t.bmp[uint16(r)])
-				dst[n] = uint16(c)
-				n += int((c + 0xFFFF) >> 16) // nothing is made of Skip
-				flaw |= c - 1                // negative for Skip
-				if i += 3; i >= end {
-					break
-				}
-				w = four(text[i:])
-			}
-			if i >= end || w&0x80 != 0 {
+		// No byte makes more than one symbol, so for so many bytes there is room.
+		for used < limit && len(dst)-made > paneBytes {
+			end := min(limit-used, paneBytes, copy(in[:], text[used:])-7)
+			if end <= 0 {
 				break
 			}
-			c := uint32(t.bmp[uint8(w)])
-			dst[n] = uint16(c)
-			n += int((c + 0xFFFF) >> 16)
-			flaw |= c - 1
-			i++
+			n, at, f := t.usual((*[paneBytes]uint16)(dst[made:]), &in, uint(end))
+			if made, used, flaw = made+n, used+at, flaw|f; at < end {
+				break
+			}
 		}
-		made, used = n, i
-		if used < limit && made < len(dst)-1 && (i < end || i+3 >= len(text)) {
+		if used < limit && made < len(dst)-1 {
 			m, w := t.slow(dst[made:], text[used:])
 			if m == 0 || dst[made] == Break {
 				flaw |= 1 << 31
@@ -127,9 +113,58 @@ func (t *Table) Fill(dst []uint16, text string, limit int) (made, used int, odd 
 	return made, used, flaw>>31 != 0
 }
 
-// four are the first bytes of a text; the compiler makes one load of it.
-func four(text string) uint32 {
-	return uint32(text[0]) | uint32(text[1])<<8 | uint32(text[2])<<16 | uint32(text[3])<<24
+const paneBytes = 256
+
+// pane is a part of a text, and what stands behind it, so that eight bytes are read at once.
+type pane [paneBytes + 8]byte
+
+// usual folds what text is mostly made of, up to byte end or to the first other
+// character. flaw is negative as an int32 if something was left out.
+func (t *Table) usual(dst *[paneBytes]uint16, in *pane, end uint) (made, used int, flaw uint32) {
+	_, _, _ = dst[0], in[0], t.bmp[0] // not looked at for nil again and again
+	n, i := uint(0), uint(0)
+	for i < end {
+		k := i % paneBytes
+		w := binary.LittleEndian.Uint64(in[k : k+8])
+		for w&0xC0C0F0C0C0F0 == 0x8080E08080E0 && i+3 < end { // what Chinese text is made of, two of it
+			both := w&0x00000F00000F<<12 | w>>2&0x000FC0000FC0 | w>>16&0x00003F00003F
+			p, q := uint16(both), uint16(both>>24)
+			if fast>>(p>>11)&1 == 0 || fast>>(q>>11)&1 == 0 {
+				break
+			}
+			c, d := uint32(t.bmp[p]), uint32(t.bmp[q])
+			dst[n%paneBytes] = uint16(c)
+			n += uint((c + 0xFFFF) >> 16) // nothing is made of Skip
+			dst[n%paneBytes] = uint16(d)
+			n += uint((d + 0xFFFF) >> 16)
+			flaw |= (c - 1) | (d - 1) // negative for Skip
+			i += 6
+			k = i % paneBytes
+			w = binary.LittleEndian.Uint64(in[k : k+8])
+		}
+		if i >= end {
+			break
+		}
+		var r uint32
+		switch {
+		case w&0xC0C0F0 == 0x8080E0:
+			r = uint32(w)&0xF<<12 | uint32(w)>>2&0xFC0 | uint32(w)>>16&0x3F
+			if fast>>(r>>11)&1 == 0 {
+				return int(n), int(i), flaw
+			}
+			i += 3
+		case w&0x80 == 0:
+			r = uint32(w) & 0x7F
+			i++
+		default:
+			return int(n), int(i), flaw
+		}
+		c := uint32(t.bmp[uint16(r)])
+		dst[n%paneBytes] = uint16(c)
+		n += uint((c + 0xFFFF) >> 16)
+		flaw |= c - 1
+	}
+	return int(n), int(i), flaw
 }
 
 func (t *Table) slow(dst []uint16, text string) (made, used int) {

@@ -83,9 +83,33 @@ func slowly(t *Table, text string) []uint16 {
 	return out
 }
 
+// inPieces folds a text so many bytes or more at a time.
+func inPieces(t *testing.T, table *Table, text string, want, buf []uint16, limit int) {
+	t.Helper()
+	var got []uint16
+	for rest := text; rest != ""; {
+		made, used, odd := table.Fill(buf, rest, limit)
+		if used == 0 {
+			t.Fatalf("%q: stuck", text)
+		}
+		want := false
+		for _, r := range rest[:used] {
+			want = want || table.Rune(r) <= Break
+		}
+		if odd != want {
+			t.Fatalf("%q: odd is %v", rest[:used], odd)
+		}
+		got, rest = append(got, buf[:made]...), rest[used:]
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("%q, %d bytes at a time: %X, want %X", text, limit, got, want)
+	}
+}
+
 func FuzzSymbols(f *testing.F) {
 	for _, s := range []string{"", "a", "中文ABC", "😀𠀀𝐚", "\xff\xe4\xb8", "\xe0\x80\x80\xed\xa0\x80\xf4\x90\x80\x80", "\xc0\x80x", "甲\u200b乙",
-		strings.Repeat("中文，", 3000), strings.Repeat("\xff", 9000)} {
+		strings.Repeat("中文，", 3000), strings.Repeat("\xff", 9000),
+		strings.Repeat("中\xe0\x80\x80文", 300), strings.Repeat("中文\xed\xa0\x80", 300), strings.Repeat("한글𝐚é中a", 200), strings.Repeat("中", 89) + "a" + strings.Repeat("文\u200b", 200)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -94,24 +118,8 @@ func FuzzSymbols(f *testing.F) {
 			if got := table.Symbols(nil, text); !slices.Equal(got, want) {
 				t.Fatalf("%q: %X, want %X", text, got, want)
 			}
-			var got []uint16
-			buf := make([]uint16, 7)
-			for rest := text; rest != ""; {
-				made, used, odd := table.Fill(buf, rest, 5)
-				if used == 0 {
-					t.Fatalf("%q: stuck", text)
-				}
-				want := false
-				for _, r := range rest[:used] {
-					want = want || table.Rune(r) <= Break
-				}
-				if odd != want {
-					t.Fatalf("%q: odd is %v", rest[:used], odd)
-				}
-				got, rest = append(got, buf[:made]...), rest[used:]
-			}
-			if !slices.Equal(got, want) {
-				t.Fatalf("%q in pieces: %X, want %X", text, got, want)
+			for _, piece := range []struct{ room, limit int }{{7, 5}, {258, 256}, {600, 300}} {
+				inPieces(t, table, text, want, make([]uint16, piece.room), piece.limit)
 			}
 		}
 	})

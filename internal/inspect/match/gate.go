@@ -12,12 +12,11 @@ import (
 //
 // The last two symbols of each place choose a word. In its lower half a bit for
 // the symbol before them says that an anchor of three or four may end here; in
-// its upper half a bit for the pair itself says so of an anchor of two. Few
+// its upper half a bit for the second of them says so of an anchor of two. Few
 // places pass, fewer a Bloom filter on the whole anchor, and those are looked
 // up and compared.
 type gate struct {
-	words  []uint64
-	shift  uint8    // hash to index of words
+	words  []uint64 // a power of two of them, at most 1<<16
 	lens   uint8    // bit n set: some anchor has n symbols
 	single []uint64 // bit set of patterns of one symbol; nil without
 	bloom  []uint64
@@ -79,9 +78,10 @@ func chooseAnchor(s []uint16, crowd map[uint64]int) int {
 }
 
 func newGate(pats []pattern, symbols []uint16) gate {
-	g := gate{shift: 59 - 10, bits: 64 - 7, slots: 64 - 4}
-	for n := len(pats) * 3; 1<<(59-g.shift) < n && g.shift > 59-16; { // at most 512 KB: what is looked at for each symbol has to stay near
-		g.shift--
+	g := gate{bits: 64 - 7, slots: 64 - 4}
+	words := 1 << 10
+	for words < len(pats)*3 && words < 1<<16 { // at most 512 KB: what is looked at for each symbol has to stay near
+		words <<= 1
 	}
 	for n := len(pats) / 2; 1<<(64-g.bits) < n && g.bits > 64-16; {
 		g.bits--
@@ -89,7 +89,7 @@ func newGate(pats []pattern, symbols []uint16) gate {
 	for 1<<(64-g.slots) < len(pats)*2 {
 		g.slots--
 	}
-	g.words, g.bloom = make([]uint64, 1<<(59-g.shift)), make([]uint64, 1<<(64-g.bits))
+	g.words, g.bloom = make([]uint64, words), make([]uint64, 1<<(64-g.bits))
 	g.keys, g.at = make([]uint64, 1<<(64-g.slots)), make([]uint32, 1<<(64-g.slots))
 
 	type anchored struct {
@@ -116,12 +116,12 @@ func newGate(pats []pattern, symbols []uint16) gate {
 			}
 			g.single[a[0]>>6] |= 1 << (a[0] & 63)
 		} else {
-			h := hashPair(a[len(a)-2], a[len(a)-1]) >> g.shift
-			bit := 32 + h&31
+			first, second := a[len(a)-2], a[len(a)-1]
+			bit := bitOf(second) << 32
 			if len(a) > 2 {
-				bit = uint64(a[len(a)-3] & 31)
+				bit = bitOf(a[len(a)-3])
 			}
-			g.words[h>>5] |= 1 << bit
+			g.words[wordOf(uint32(first)<<16|uint32(second))%uint64(words)] |= bit
 			at, mask := g.bloomBits(key)
 			g.bloom[at] |= mask
 		}
@@ -152,8 +152,6 @@ func newGate(pats []pattern, symbols []uint16) gate {
 	return g
 }
 
-func hashPair(a, b uint16) uint64 { return (uint64(a)<<16 | uint64(b)) * mix64 }
-
 func (g *gate) bloomBits(key uint64) (at, mask uint64) {
 	h := key * mix64
 	h ^= h >> 29
@@ -183,25 +181,35 @@ func (g *gate) patterns(key uint64) []int32 {
 }
 
 // pass gives the places from from to to at which the filter sees the end of an
-// anchor of two symbols or more; from is at least 3. places has room for all.
-func (g *gate) pass(places []uint16, s []uint16, from, to int) int {
-	n := 0
-	a, b := s[from-2], s[from-1]
-	words, shift := g.words, g.shift&63
-	if len(words) == 0 {
+// anchor of two symbols or more; from is at least 3.
+func (g *gate) pass(places *[maxPlaces]uint16, s []uint16, from, to int) int {
+	if len(g.words) == 0 {
 		return 0
 	}
-	mask, at := uint64(len(words)-1), uint16(from) // a power of two, which spares the compiler's check
+	words, mask := g.words, uint64(len(g.words)-1) // a power of two, which spares the compiler's check
+	n, at, pair := uint(0), uint16(from), uint32(s[from-2])<<16|uint32(s[from-1])
+	first, second := bitOf(s[from-2]), bitOf(s[from-1])
 	for _, c := range s[from:to] {
-		h := (uint64(b)<<16 | uint64(c)) * mix64 >> shift
-		w := words[h>>5&mask]
-		places[n] = at
+		pair = pair<<16 | uint32(c)
+		third := bitOf(c)
+		places[n%maxPlaces] = at
 		at++
-		n += int((w>>(a&31) | w>>32>>(h&31)) & 1)
-		a, b = b, c
+		hit := uint(0)
+		if words[wordOf(pair)&mask]&(first|third<<32) != 0 {
+			hit = 1
+		}
+		n += hit
+		first, second = second, third
 	}
-	return n
+	return int(n)
 }
+
+// wordOf is the word that two symbols choose, to be cut to how many there are.
+func wordOf(pair uint32) uint64 { return uint64(pair) * mix64 >> 48 }
+
+// bitOf is the bit of a symbol: in the lower half of a word for the one before
+// the two that choose it, in the upper half for the second of them.
+func bitOf(c uint16) uint64 { return 1 << (c & 31) }
 
 // sift keeps the places of which the Bloom filter knows an anchor.
 func (g *gate) sift(places []uint16, s []uint16) int {

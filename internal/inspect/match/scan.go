@@ -20,15 +20,16 @@ const (
 	blockSymbols = 1 << 12 // looked at in one go: what fits into the first cache
 	pieceBytes   = 1 << 8  // folded in one go: what is read again where a hit is
 	lead         = 3       // symbols before the first of a text, all zero
+	maxPlaces    = 1 << 13 // more than a block has, and a power of two
 )
 
 // block is a part of a text in symbols, and where they come from.
 type block struct {
 	text    string
 	table   *fold.Table
-	symbols [lead + blockSymbols + pieceBytes + 2]uint16
-	sounds  [lead + blockSymbols + pieceBytes + 2]uint16
-	places  [blockSymbols + pieceBytes + 2]uint16
+	symbols [lead + blockSymbols + pieceBytes + 5]uint16
+	sounds  [lead + blockSymbols + pieceBytes + 5]uint16
+	places  [maxPlaces]uint16
 	ends    [lead + blockSymbols + pieceBytes + 2]int32 // state with which a pattern ends at each symbol, or 0
 	n       int
 	// A piece begins at byte off with symbol sym.
@@ -228,7 +229,7 @@ func (l *Lexicon) find(dst []Hit, b *block, r *reading, s []uint16, done, limit 
 	}
 	m := 0
 	if g.lens&^(1<<1) != 0 && !plain {
-		if m = g.pass(b.places[:], s, done, limit); m <= (limit-done)/2 {
+		if m = g.pass(&b.places, s, done, limit); m <= (limit-done)/2 {
 			m = g.sift(b.places[:m], s)
 		}
 	}
