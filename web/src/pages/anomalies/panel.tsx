@@ -11,6 +11,7 @@ import { List, usePhone } from '../../parts/list'
 import { EmergencyOffline, OrderForm } from '../../parts/order'
 import { usePersonName, useServiceName } from '../../parts/names'
 import { stamp, When } from '../../parts/when'
+import { Why } from '../../parts/verdict'
 import { KindTag, SeverityTag, useWords } from '../../parts/word'
 import { useMay } from '../../shell/session'
 import { assessed, typedIn } from './decide'
@@ -113,7 +114,7 @@ export function AnomalyPanel({ id, close, ask, asked }: { id: string; close: () 
             ]}
           />
           <h2>{t('anomalies.signals')}</h2>
-          <Signals rows={data.signals} />
+          <Signals of={id} rows={data.signals} />
           <Button onClick={close}>{t('common.close')}</Button>
         </>
       )}
@@ -121,7 +122,7 @@ export function AnomalyPanel({ id, close, ask, asked }: { id: string; close: () 
   )
 }
 
-function Signals({ rows }: { rows: Schema<'AnomalySignal'>[] }) {
+function Signals({ of, rows }: { of: string; rows: Schema<'AnomalySignal'>[] }) {
   const { t } = useTranslation()
   const { word } = useWords()
   return (
@@ -140,7 +141,7 @@ function Signals({ rows }: { rows: Schema<'AnomalySignal'>[] }) {
         { key: 'source', title: t('anomalies.source'), text: (s) => `${word('signal_source', s.source)}${s.side ? ` · ${word('side', s.side)}` : ''}` },
         { key: 'rule', title: t('anomalies.rule'), text: (s) => s.rule, wide: true },
         { key: 'action', title: t('anomalies.action'), text: (s) => word('verdict', s.action) },
-        { key: 'content', title: t('anomalies.content'), text: (s) => s.content_no, show: (s) => <span className="mono">{s.content_no}</span> },
+        { key: 'content', title: t('anomalies.content'), text: (s) => s.content_no, show: (s) => <><span className="mono">{s.content_no}</span> {s.content_no && <Why of={{ anomaly: of, content: s.content_no }} name={s.content_no} />}</> },
         { key: 'complaint', title: t('anomalies.complaint'), text: (s) => s.complaint_id, show: (s) => s.complaint_id && <Link to={`/complaints/${s.complaint_id}`}>{t('anomalies.see')}</Link> },
       ]}
     />

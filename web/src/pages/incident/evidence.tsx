@@ -3,6 +3,7 @@ import { useEffect, useState } from 'react'
 import { useTranslation } from '../../shell/language'
 import { client, type Schema } from '../../api/client'
 import { Define } from '../../parts/define'
+import { Why } from '../../parts/verdict'
 import { When } from '../../parts/when'
 import { useWords } from '../../parts/word'
 import { useHere, useWho } from './dossier'
@@ -50,6 +51,7 @@ function Capsule({ e, text, show }: { e: Schema<'Evidence'>; text?: Text; show: 
         <Tag variant="outlined">{word('side', e.side)}</Tag>
         <span className="mono">{e.content_no}</span>
         <span className="grow" />
+        <Why of={{ evidence: e.id }} name={e.content_no} />
         {text ? (
           <Button size="small" onClick={() => show(undefined)}>{t('incident.mask_again')}</Button>
         ) : (
