@@ -194,8 +194,9 @@ func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*insp
 			c.row.OutputVerdict = Worse(c.row.OutputVerdict, action.String())
 			c.found(at, hits)
 			if c.svc.guard != nil && !s.whole() {
-				for _, noticed := range doubtful(hits) {
-					doubts = append(doubts, doubt{at, out, noticed, true})
+				for _, noticed := range c.noticed(Output, reading, *text, out, hits) {
+					turns, _ := c.conversation()
+					doubts = append(doubts, doubt{place: at, before: turns, text: out, at: noticed, said: true})
 				}
 			}
 			stop = stop || action == inspect.Block

@@ -78,17 +78,24 @@ type outText struct {
 
 	home *placeholder.Restorer // nil if nothing has to be put back
 
-	noticed []int // where something asks for a second opinion, in fed
-	news    bool  // ... that the guard has not heard about
-	heard   int   // bytes that came so far
-	asked   int   // ... of these, what the guard has heard about
-	lost    int   // bytes that fed lost at its head since the stages began
+	heard int // bytes that came so far
+	base  int // ... before the stages began
+	told      // to the guard
+	was   told
 
 	held int // most symbols that a stage held back at once
 	why  inspect.Hold
 
 	fresh   int                  // runes released since mark
 	homeWas placeholder.Restorer // ... and home as it was then
+}
+
+// told is what the guard has heard about a text.
+type told struct {
+	noticed bool // something asks for a second opinion
+	news    bool // ... that the guard has not heard about
+	newsAt  int  // ... the first of it, in bytes that came
+	asked   int  // bytes that had come when it was asked
 }
 
 // fedLimit bounds what is kept of a text for stricter stages; of a longer one only the end is kept.
@@ -174,8 +181,7 @@ func (f *filter) pass(t *outText, piece string, last bool) (released string, blo
 	}
 	if uninspected {
 		// The state of the engine is unknown: begin anew behind this piece.
-		t.stages, t.fed, t.gone, t.debt = f.streams(), nil, 0, 0
-		t.lost, t.noticed, t.news = 0, nil, false
+		t.anew(f.streams())
 		f.missed(t)
 		return t.give(piece, last), false, nil
 	}
@@ -217,11 +223,12 @@ func (t *outText) feed(piece string) {
 		}
 		t.gone = max(0, t.gone-utf8.RuneCount(t.fed[:cut])) // masks keep the count; replacements may be off by their length
 		t.fed = append(t.fed[:0], t.fed[cut:]...)
-		t.lost += cut
-		for i := range t.noticed {
-			t.noticed[i] = max(0, t.noticed[i]-cut)
-		}
 	}
+}
+
+// anew begins behind all that came.
+func (t *outText) anew(stages []*inspect.Stream) {
+	t.stages, t.fed, t.gone, t.debt, t.base, t.told = stages, nil, 0, 0, t.heard, told{}
 }
 
 // release takes off what the client has already, and counts the rest.
@@ -315,11 +322,14 @@ func (f *filter) hits(t *outText, hits []inspect.Match) {
 	if f.c.svc.guard == nil || t.key.slot.whole() {
 		return
 	}
-	for _, at := range doubtful(news) {
-		if at -= t.lost; !t.news { // it was seen around the one before
-			t.noticed = t.noticed[:0]
+	for _, h := range news {
+		if !doubtful(h) {
+			continue
 		}
-		t.noticed, t.news = append(t.noticed, max(0, at)), true
+		if at := t.base + h.Start; !t.news || at < t.newsAt {
+			t.newsAt = at
+		}
+		t.noticed, t.news = true, true
 	}
 }
 
@@ -340,7 +350,7 @@ func (f *filter) tighten(engines []*inspect.Engine) (blocked bool, pending []pen
 		}
 		var released string
 		uninspected, err := f.c.guarded(Output, func() {
-			t.again, t.lost = true, 0
+			t.again, t.base = true, t.heard-len(t.fed)
 			t.stages = f.streams()
 			released, blocked = f.through(t, string(t.fed), false)
 		})
@@ -349,8 +359,7 @@ func (f *filter) tighten(engines []*inspect.Engine) (blocked bool, pending []pen
 		case err != nil:
 			return true, nil, err
 		case uninspected:
-			t.stages, t.fed, t.gone, t.debt = f.streams(), nil, 0, 0
-			t.lost, t.noticed, t.news = 0, nil, false
+			t.anew(f.streams())
 			f.missed(t)
 			continue
 		case blocked:

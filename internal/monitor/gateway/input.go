@@ -17,12 +17,12 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 	}
 	clear(c.uncovered)
 	var doubts []doubt
-	notice := func(f field, text string, hits []inspect.Match) {
+	notice := func(f field, engines []*inspect.Engine, s, out string, hits []inspect.Match) {
 		if c.svc.guard == nil || !f.spoken(req) {
 			return
 		}
-		for _, at := range doubtful(hits) {
-			doubts = append(doubts, doubt{f.place(), text, at, req.Messages[f.message].Role == "assistant"})
+		for _, at := range c.noticed(Input, engines, s, out, hits) {
+			doubts = append(doubts, doubt{place: f.place(), text: out, at: at, said: req.Messages[f.message].Role == "assistant"})
 		}
 	}
 	before := field{message: -2}
@@ -32,7 +32,8 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 			c.row.Verdict.Open(f.place())
 		}
 		c.row.Verdict.Read(f.place(), len(s))
-		out, hits, action, uninspected, failed := c.scan(Input, c.before(f, c.reading(req, f, engines)), s)
+		reading := c.before(f, c.reading(req, f, engines))
+		out, hits, action, uninspected, failed := c.scan(Input, reading, s)
 		if failed != nil {
 			err = failed
 		}
@@ -43,7 +44,7 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 		}
 		c.row.InputVerdict = Worse(c.row.InputVerdict, action.String())
 		c.found(f.place(), hits)
-		notice(f, out, hits)
+		notice(f, reading, s, out, hits)
 		blocked = blocked || action == inspect.Block
 		return out
 	}
@@ -65,7 +66,8 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 		f := field{i, ChannelContent, "content"}
 		c.row.Verdict.Open(f.place())
 		c.row.Verdict.Read(f.place(), len(whole))
-		out, hits, action, _, failed := c.scan(Input, c.before(f, c.reading(req, f, engines)), whole)
+		reading := c.before(f, c.reading(req, f, engines))
+		out, hits, action, _, failed := c.scan(Input, reading, whole)
 		if failed != nil {
 			err = failed
 			break
@@ -75,7 +77,7 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 		}
 		c.row.InputVerdict = Worse(c.row.InputVerdict, action.String())
 		c.found(f.place(), hits)
-		notice(f, out, hits)
+		notice(f, reading, whole, out, hits)
 		if action == inspect.Block {
 			blocked = true
 		}
@@ -97,6 +99,7 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 		}
 	}
 	slices.Reverse(doubts) // what was said last first: of a long conversation the guard has heard the rest before
+	doubts = c.joined(doubts)
 	if !c.svc.waits() {
 		c.askLater(doubts)
 		return false, nil

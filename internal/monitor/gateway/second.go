@@ -14,12 +14,14 @@ import (
 	"github.com/fengsui/fengsui/internal/posture"
 )
 
-// doubt is a text that a rule noticed and none stopped.
+// doubt is a text in which a rule noticed something and none stopped it.
 type doubt struct {
-	place inspect.Place
-	text  string // as it would be passed on
-	at    int    // byte offset of what was noticed
-	said  bool   // by the model
+	place  inspect.Place
+	before []guard.Turn // what was said before it
+	text   string       // as it would be passed on
+	at     int          // byte offset of what was noticed
+	said   bool         // by the model
+	gone   bool         // what was noticed is not kept any more
 }
 
 // maxQuestions is how often the guard is asked about one request, and as often about its answer. What it remembers does not count.
@@ -34,26 +36,84 @@ const ruleGuardSilent = "gateway.guard_silent"
 // errLeft: the call is over, so nobody waits for an opinion.
 var errLeft = errors.New("the call is over")
 
-// doubtful gives where hits begin that ask for a second opinion, of those that a guard sees at one look only the first.
-// Numbers and keys are certain or not for reasons that a model cannot know better.
-func doubtful(hits []inspect.Match) (at []int) {
-	from := 0 // in characters
-	for _, h := range hits {
-		if h.Action == inspect.Observe && slices.Contains([]string{inspect.KindTerm, inspect.KindRule, inspect.KindClassifier}, h.Kind) &&
-			(len(at) == 0 || h.FirstRune >= from+guard.Around || h.FirstRune < from) {
-			at, from = append(at, h.Start), h.FirstRune
+// doubtful tells whether a hit asks for a second opinion. Numbers and keys are certain or not for reasons that a model cannot
+// know better.
+func doubtful(h inspect.Match) bool {
+	return h.Action == inspect.Observe && slices.Contains([]string{inspect.KindTerm, inspect.KindRule, inspect.KindClassifier}, h.Kind)
+}
+
+// noticed gives where in out, which is what engines made of s, to ask a guard about their hits.
+func (c *call) noticed(side string, engines []*inspect.Engine, s, out string, hits []inspect.Match) []int {
+	if !slices.ContainsFunc(hits, doubtful) {
+		return nil
+	}
+	if out != s { // masks and replacements moved it
+		_, again, _, _, err := c.scan(side, engines, out)
+		if err == nil && slices.ContainsFunc(again, doubtful) {
+			hits = again
 		}
 	}
+	var ends []int
+	for _, h := range hits {
+		if doubtful(h) {
+			ends = append(ends, h.Start, h.End)
+		}
+	}
+	at, all := guard.Places(out, ends)
+	if !all {
+		c.svc.guard.Partly()
+	}
 	return at
+}
+
+// conversation is what users, tools and the model said, as the model reads it, and in which message each was.
+func (c *call) conversation() (turns []guard.Turn, of []int) {
+	channel := ""
+	c.request.texts(func(f field, s *string) {
+		if *s == "" || !f.spoken(c.request) {
+			return
+		}
+		if n := len(of); n > 0 && of[n-1] == f.message && channel == f.channel && channel == ChannelContent {
+			turns[n-1].Text += *s // parts of one content
+			return
+		}
+		channel, of = f.channel, append(of, f.message)
+		turns = append(turns, guard.Turn{Text: *s, Said: c.request.Messages[f.message].Role == "assistant"})
+	})
+	return turns, of
+}
+
+// joined adds to doubts about a request, the last message first, what was said before, and leaves out the messages that the
+// question about a later one shows whole.
+func (c *call) joined(doubts []doubt) (list []doubt) {
+	if len(doubts) == 0 {
+		return nil
+	}
+	turns, of := c.conversation()
+	shown := map[int]bool{} // messages
+	for _, d := range doubts {
+		if shown[d.place.Choice] {
+			continue
+		}
+		n, _ := slices.BinarySearch(of, d.place.Choice)
+		d.before = turns[:n]
+		list = append(list, d)
+		for i := n - guard.Whole(d.question()); i < n; i++ {
+			if i == 0 || of[i-1] != of[i] {
+				shown[of[i]] = true
+			}
+		}
+	}
+	return list
 }
 
 // waits tells whether doubtful texts wait for the guard.
 func (s *service) waits() bool { return s.guard != nil && s.draft.Guard.Action == posture.Block }
 
-// settle asks the guard about texts, all at once, and waits. blocked: one of them is unsafe. uninspected: for one there is no
+// settle asks the guard about texts, all at once, and waits until it has answered or orders tightened. blocked: one of them is unsafe. uninspected: for one there is no
 // opinion, and the posture lets it pass. The error is errInspection where it does not, and errLeft when the call ended meanwhile.
 func (c *call) settle(ctx context.Context, doubts []doubt) (blocked, uninspected bool, err error) {
-	if len(doubts) == 0 {
+	if len(doubts) == 0 || c.tightened() {
 		return false, false, nil
 	}
 	ctx, span := c.g.o.Tracer.Start(ctx, "gateway.guard")
@@ -61,20 +121,37 @@ func (c *call) settle(ctx context.Context, doubts []doubt) (blocked, uninspected
 	began := c.g.o.Clock.Now()
 	opinions, silences := make([]guard.Opinion, len(doubts)), make([]error, len(doubts))
 	var asked sync.WaitGroup
+	put := map[string]int{} // questions, by side
 	for i, d := range doubts {
-		q := d.question()
-		if op, ok := c.svc.guard.Recall(q); ok {
-			opinions[i] = op
+		if silences[i] = c.unasked(d, &opinions[i]); silences[i] != errAsk {
 			continue
 		}
-		if !c.mayAsk(d.place.Side) {
-			silences[i] = guard.Budget
-			continue
-		}
-		asked.Go(func() { opinions[i], silences[i] = c.svc.guard.Ask(ctx, q) })
+		put[d.place.Side]++
+		asked.Add(1)
+		c.g.later.Go(func() {
+			defer asked.Done()
+			opinions[i], silences[i] = c.svc.guard.Ask(ctx, d.question())
+		})
 	}
-	asked.Wait()
-	c.row.Verdict.Cost.WaitUs += c.g.o.Clock.Now().Sub(began).Microseconds()
+	answered := make(chan struct{})
+	c.g.later.Go(func() { asked.Wait(); close(answered) })
+	defer func() { c.row.Verdict.Cost.WaitUs += c.g.o.Clock.Now().Sub(began).Microseconds() }()
+	for waiting := true; waiting; {
+		select {
+		case <-answered:
+			waiting = false
+		case <-c.wake:
+			if c.tightened() { // the texts are judged anew, and then the same question goes on
+				for side, n := range put {
+					c.questions[side] -= n
+					c.row.Verdict.Cost.Asked -= n
+				}
+				return false, false, nil
+			}
+		case <-ctx.Done():
+			waiting = false
+		}
+	}
 	if ctx.Err() != nil {
 		return false, false, errLeft
 	}
@@ -108,13 +185,9 @@ func unheard(side string) Match {
 func (c *call) askLater(doubts []doubt) {
 	var told atomic.Bool
 	for _, d := range doubts {
-		if !c.mayAsk(d.place.Side) {
-			continue
-		}
 		g, model, s := c.g, c.svc.guard, c.signalOf(Match{RuleID: KindGuard, Side: d.place.Side})
 		prompt := c.row.Prompt
-		g.later.Go(func() {
-			op, err := model.Ask(g.laterCtx, d.question())
+		tell := func(op guard.Opinion, err error) {
 			switch {
 			case err == nil && op.Unsafe:
 				s.Match = matchOf(d.place, d.hit(op, inspect.Observe))
@@ -126,8 +199,33 @@ func (c *call) askLater(doubts []doubt) {
 			s.ID, s.AtMs = g.newID(), g.o.Clock.Now().UnixMilli()
 			s.Fingerprint = fingerprint(s.ServiceID, s.Match, prompt)
 			g.o.Sink.Signal(s)
-		})
+		}
+		var op guard.Opinion
+		if err := c.unasked(d, &op); err != errAsk {
+			tell(op, err)
+			continue
+		}
+		g.later.Go(func() { tell(model.Ask(g.laterCtx, d.question())) })
 	}
+}
+
+// errAsk: there is a question to put.
+var errAsk = errors.New("the guard is to be asked")
+
+// unasked settles what needs no question: an opinion that the guard remembers, or a silence. It counts the others, errAsk.
+func (c *call) unasked(d doubt, op *guard.Opinion) error {
+	if d.gone {
+		return c.svc.guard.Unasked(guard.Gone)
+	}
+	known, ok := c.svc.guard.Recall(d.question())
+	switch {
+	case ok:
+		*op = known
+		return nil
+	case !c.mayAsk(d.place.Side):
+		return c.svc.guard.Unasked(guard.Many)
+	}
+	return errAsk
 }
 
 // mayAsk counts a question about one side.
@@ -144,7 +242,7 @@ func (c *call) mayAsk(side string) bool {
 }
 
 func (d doubt) question() guard.Question {
-	return guard.Question{Text: d.text, At: d.at, Said: d.said}
+	return guard.Question{Before: d.before, Text: d.text, At: d.at, Said: d.said}
 }
 
 // hit is an opinion as a hit of the whole text.
@@ -154,31 +252,43 @@ func (d doubt) hit(op guard.Opinion, action inspect.Action) inspect.Match {
 }
 
 // doubts are the texts of an answer that the guard should hear about now: those with something new to notice, those that
-// end, and of those noticed before the ones that have doubled since.
+// end, and of those noticed before the ones that have doubled since. What it heard about before it remembers.
 func (f *filter) doubts(ends func(choice int) bool) (list []doubt) {
 	for _, t := range f.texts {
-		if len(t.noticed) == 0 || t.heard == t.asked || !t.news && !ends(t.key.choice) && t.heard < 2*max(t.asked, 1024) {
+		if t.was = t.told; !t.noticed || t.heard == t.asked || !t.news && !ends(t.key.choice) && t.heard < 2*max(t.asked, 1024) {
 			continue
 		}
-		t.news, t.asked = false, t.heard
-		text := f.cleared(t)
-		for _, at := range t.noticed {
-			list = append(list, doubt{t.place, text, at, true})
+		d := doubt{place: t.place, said: true}
+		if t.news && t.newsAt < t.heard-len(t.fed) {
+			gone := d
+			gone.gone = true
+			list = append(list, gone)
 		}
-		t.noticed = t.noticed[len(t.noticed)-1:] // what follows is seen around the last
+		t.told = told{noticed: true, asked: t.heard}
+		engines := f.c.said(f.engines)
+		out, hits, _, _, err := f.c.scan(Output, engines, string(t.fed))
+		if err != nil {
+			continue
+		}
+		d.text = out
+		for _, d.at = range f.c.noticed(Output, engines, string(t.fed), out, hits) {
+			list = append(list, d)
+		}
+	}
+	if len(list) > 0 {
+		turns, _ := f.c.conversation()
+		for i := range list {
+			list[i].before = turns
+		}
 	}
 	return list
 }
 
-// cleared is a text so far as the rules let it pass, whether it has left or not.
-func (f *filter) cleared(t *outText) string {
-	out := string(t.fed)
-	_, _ = f.c.guarded(Output, func() {
-		for _, e := range f.engines {
-			out = e.Scan(out).Released
-		}
-	})
-	return out
+// unheard takes back what doubts noted: nobody has answered yet.
+func (f *filter) unheard() {
+	for _, t := range f.texts {
+		t.told = t.was
+	}
 }
 
 // second lets the texts of an answer wait for the guard where the posture says so.
@@ -186,8 +296,11 @@ func (p *pump) second(ctx context.Context, ends func(choice int) bool) (blocked 
 	if !p.c.svc.waits() {
 		return false, nil
 	}
-	blocked, uninspected, err := p.c.settle(ctx, p.filter.doubts(ends))
+	asked := p.filter.doubts(ends)
+	blocked, uninspected, err := p.c.settle(ctx, asked)
 	switch {
+	case len(asked) > 0 && !blocked && err == nil && p.c.tightened():
+		p.filter.unheard() // they are judged anew first
 	case blocked:
 		p.filter.verdict = VerdictBlock
 	case uninspected:

@@ -46,7 +46,7 @@ func opinions(t testing.TB, m *simulate.Model, more ...simulate.Fault) {
 	}
 }
 
-// askedOf gives the texts that the guard was shown, and who wrote them.
+// askedOf gives the texts that the guard was shown, after what was said before each, and who wrote them.
 func askedOf(t testing.TB, m *simulate.Model) (texts []string) {
 	t.Helper()
 	for _, c := range m.Calls() {
@@ -57,13 +57,21 @@ func askedOf(t testing.TB, m *simulate.Model) (texts []string) {
 			t.Fatal(err)
 		}
 		var object struct {
+			Before []struct {
+				From string `json:"from"`
+				Text string `json:"text"`
+			} `json:"before"`
 			From string `json:"from"`
 			Text string `json:"text"`
 		}
 		if err := json.Unmarshal([]byte(strings.Split(body.Messages[1].Content, "\n")[1]), &object); err != nil {
 			t.Fatal(err)
 		}
-		texts = append(texts, object.From+": "+object.Text)
+		all := ""
+		for _, b := range object.Before {
+			all += b.From + ": " + b.Text + " / "
+		}
+		texts = append(texts, all+object.From+": "+object.Text)
 	}
 	return texts
 }
@@ -122,7 +130,8 @@ func TestTheGuardSeesWhatTheModelWouldAndNotWhatIsCovered(t *testing.T) {
 	w.apply()
 	w.post(ask(watched+cnID, streamed))
 	got := askedOf(t, m)
-	if want := []string{"user: " + watched + strings.Repeat("*", 18), "assistant: 甲" + strings.Repeat("*", 5) + watched, "assistant: 甲" + strings.Repeat("*", 5) + watched + "乙"}; !slices.Equal(got, want) {
+	prompt := "user: " + watched + strings.Repeat("*", 18)
+	if want := []string{prompt, prompt + " / assistant: 甲" + strings.Repeat("*", 5) + watched, prompt + " / assistant: 甲" + strings.Repeat("*", 5) + watched + "乙"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -368,11 +377,11 @@ func TestOneRequestAsksTheGuardSoOftenAndNoMore(t *testing.T) {
 	w := newWorld(t, answers("好"), option)
 	w.apply()
 	var many []string
-	for i := range maxQuestions + 1 {
-		many = append(many, `{"role":"user","content":"`+watched+strings.Repeat("啊", i)+`"}`)
+	for i := range maxQuestions + 1 { // too long to be shown with another
+		many = append(many, `{"role":"user","content":"`+watched+strings.Repeat("啊", 4000+i)+`"}`)
 	}
 	body := func(n int) string {
-		return `{"model":"demo","messages":[` + strings.Join(many[len(many)-n:], ",") + `]}`
+		return `{"model":"demo","messages":[` + strings.Join(many[:n], ",") + `]}`
 	}
 	if r := w.post(body(maxQuestions)); r.status != http.StatusOK {
 		t.Errorf("%d %s", r.status, r.body)
@@ -387,8 +396,14 @@ func TestOneRequestAsksTheGuardSoOftenAndNoMore(t *testing.T) {
 	for i := range many {
 		many[i] = strings.Replace(many[i], watched, watched+"新", 1)
 	}
+	if n := w.g.Status().Guards["svc1"].Silent[guard.Many]; n != 0 {
+		t.Errorf("control: %d not asked", n)
+	}
 	if r := w.post(body(maxQuestions + 1)); r.code() != "inspection_failed" {
 		t.Errorf("%d %s", r.status, r.body)
+	}
+	if n := w.g.Status().Guards["svc1"].Silent[guard.Many]; n != 1 {
+		t.Errorf("%d not asked", n)
 	}
 	// The answer has questions of its own.
 	w.upstream = answers(watched + "好")
@@ -404,9 +419,136 @@ func TestWhatTheOperatorWroteIsNotJudgedAndWhatTheModelSaidIsItsOwn(t *testing.T
 	r := w.post(`{"model":"demo","tools":[{"type":"function","function":{"name":"f","description":"` + watched + evil + `"}}],"messages":[{"role":"system","content":"` + watched + evil + `"},` +
 		`{"role":"user","content":"` + watched + `一"},{"role":"assistant","content":"` + watched + `二"},{"role":"user","content":"三"}]}`)
 	got := askedOf(t, m)
-	slices.Sort(got)
-	if want := []string{"assistant: " + watched + "二", "user: " + watched + "一"}; r.status != http.StatusOK || !slices.Equal(got, want) {
+	if want := []string{"user: " + watched + "一 / assistant: " + watched + "二"}; r.status != http.StatusOK || !slices.Equal(got, want) {
 		t.Errorf("%d, asked %q, want %q", r.status, got, want)
+	}
+}
+
+func TestTheGuardJudgesAConversationInOneQuestion(t *testing.T) {
+	m, option := withGuard(t, posture.Block, posture.Closed)
+	w := newWorld(t, answers("好"), option)
+	w.apply()
+	var turns []string
+	say := func(role, text string) {
+		turns = append(turns, `{"role":"`+role+`","content":"`+text+`"}`)
+	}
+	post := func(want ...string) {
+		t.Helper()
+		before := len(m.Calls())
+		if r := w.post(`{"model":"demo","messages":[` + strings.Join(turns, ",") + `]}`); r.status != http.StatusOK || strings.Contains(r.body, "content_filter") {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+		if got := askedOf(t, m)[before:]; !slices.Equal(got, want) {
+			t.Errorf("asked %q, want %q", got, want)
+		}
+	}
+	say("system", "不给外人看")
+	say("user", "甲"+cnID)
+	say("assistant", "乙")
+	say("user", watched+"丙")
+	hidden := "user: 甲" + strings.Repeat("*", 18) + " / assistant: 乙 / user: " + watched + "丙"
+	post(hidden)
+	say("assistant", "丁")
+	say("user", "戊")
+	post() // nothing new to notice
+	say("assistant", "己")
+	say("user", watched+"庚")
+	post(hidden + " / assistant: 丁 / user: 戊 / assistant: 己 / user: " + watched + "庚")
+	w.upstream = answers(watched + "辛") // an answer is judged with what it answers
+	turns = turns[:2]
+	post("user: 甲" + strings.Repeat("*", 18) + " / assistant: " + watched + "辛")
+	turns = nil
+	for i := range 3 * maxQuestions { // short ones that were noticed long ago cost one question
+		say("user", watched+strings.Repeat("啊", i))
+	}
+	w.upstream = answers("好")
+	before := len(m.Calls())
+	if r := w.post(`{"model":"demo","messages":[` + strings.Join(turns, ",") + `]}`); r.status != http.StatusOK || len(m.Calls()) != before+1 {
+		t.Errorf("%d %s, %d questions", r.status, r.body, len(m.Calls())-before)
+	}
+	// What an older message says counts still.
+	turns[1] = `{"role":"user","content":"` + watched + evil + `"}`
+	if r := w.post(`{"model":"demo","messages":[` + strings.Join(turns, ",") + `]}`); !strings.Contains(r.body, "content_filter") {
+		t.Error(r.body)
+	}
+}
+
+func TestBesideTheTrafficToWhatTheGuardRemembersIsNoQuestion(t *testing.T) {
+	m, option := withGuard(t, posture.Observe, posture.Closed, func(g *posture.Guard) { g.AtOnce = 32 })
+	w := newWorld(t, answers("好"), option)
+	w.apply()
+	var many []string
+	for i := range maxQuestions + 2 {
+		many = append(many, `{"role":"user","content":"`+watched+strings.Repeat("啊", 4000+i)+`"}`)
+	}
+	post := func(n int) (calls int, silent int64) {
+		before := len(m.Calls())
+		w.post(`{"model":"demo","messages":[` + strings.Join(many[:n], ",") + `]}`)
+		w.g.later.Wait()
+		return len(m.Calls()) - before, w.g.Status().Guards["svc1"].Silent[guard.Many]
+	}
+	if n, silent := post(maxQuestions); n != maxQuestions || silent != 0 {
+		t.Errorf("%d calls, %d not asked", n, silent)
+	}
+	if n, silent := post(maxQuestions + 2); n != 2 || silent != 0 || len(w.signalsOf(kindFailure)) != 0 {
+		t.Errorf("%d calls, %d not asked", n, silent)
+	}
+	for i := range many {
+		many[i] = strings.Replace(many[i], watched, watched+"新", 1)
+	}
+	if n, silent := post(maxQuestions + 2); n != maxQuestions || silent != 2 || len(w.signalsOf(kindFailure)) != 1 {
+		t.Errorf("%d calls, %d not asked, %d signals", n, silent, len(w.signalsOf(kindFailure)))
+	}
+}
+
+func TestWhatTheGuardCannotBeShownIsSaid(t *testing.T) {
+	far := strings.Repeat("无害的话", 3000)
+	for _, action := range []posture.Action{posture.Observe, posture.Block} {
+		m, option := withGuard(t, action, posture.Open)
+		numbers := func(w *world) guard.Numbers { return w.g.Status().Guards["svc1"] }
+		stream := func(pieces http.HandlerFunc) *world {
+			w := newWorld(t, pieces, option)
+			w.apply()
+			w.post(ask("你好", streamed))
+			w.sink.row(t)
+			w.g.later.Wait()
+			return w
+		}
+		if w := stream(pieces(watched, "好")); numbers(w).Silent[guard.Gone] != 0 || numbers(w).Partly != 0 || len(w.signalsOf(kindFailure)) != 0 {
+			t.Errorf("%s: control: %+v", action, numbers(w))
+		}
+		// Noticed in a piece of which only the end is kept.
+		w := stream(pieces(watched+strings.Repeat(far, 8), "好"))
+		if n := w.signalsOf(kindFailure); numbers(w).Silent[guard.Gone] != 1 || len(n) != 1 || n[0].Match.Side != Output {
+			t.Errorf("%s: %+v, %d signals", action, numbers(w), len(n))
+		}
+		before := len(m.Calls())
+		w = newWorld(t, answers("好"), option)
+		w.apply()
+		w.post(ask(watched + far))
+		w.g.later.Wait()
+		if n := numbers(w); n.Partly != 1 || len(m.Calls()) != before+1 {
+			t.Errorf("%s: %+v", action, n)
+		}
+	}
+}
+
+func TestMasksBeforeWhatIsNoticedDoNotDrawTheGuardAway(t *testing.T) {
+	_, option := withGuard(t, posture.Block, posture.Closed)
+	far := strings.Repeat("无害的话", 6000)
+	text := strings.Repeat(masked, 6000) + watched + evil + far // masks are a third as long in bytes
+	w := newWorld(t, answers("好"), option)
+	w.apply()
+	if r := w.post(ask(text)); !strings.Contains(r.body, "content_filter") {
+		t.Error("a prompt went through")
+	}
+	w.upstream = answers(text)
+	if r := w.post(ask("你好")); !strings.Contains(r.body, "content_filter") {
+		t.Error("an answer went through")
+	}
+	w.upstream = pieces(strings.Repeat(masked, 6000)+watched+evil+strings.Repeat("啊", 9000), "好")
+	if s := w.post(ask("你好", streamed)).said(t); s.finish[0] != "content_filter" {
+		t.Error("a stream went through")
 	}
 }
 
@@ -472,6 +614,67 @@ func TestAnOrderThatComesWhileATextWaitsForTheGuardBindsThatText(t *testing.T) {
 				t.Errorf("the upstream was asked %d times", len(w.asked))
 			}
 			opinions(t, m)
+		})
+	}
+}
+
+func TestAnOrderDoesNotWaitForTheGuard(t *testing.T) {
+	m, option := withGuard(t, posture.Block, posture.Closed) // waits 15 s
+	for name, c := range map[string]struct {
+		upstream http.HandlerFunc
+		body     string
+	}{
+		"a prompt":  {answers("好"), ask(watched + topical)},
+		"an answer": {answers(watched + topical), ask("你好")},
+		"a stream":  {pieces("甲", watched+topical, "乙"), ask("你好", streamed)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, c.upstream, option)
+			w.apply()
+			opinions(t, m, simulate.Fault{Name: simulate.FaultStall})
+			before := len(m.Calls())
+			got := make(chan reply, 1)
+			go func() { got <- w.post(c.body) }()
+			for len(m.Calls()) <= before {
+				time.Sleep(time.Millisecond)
+			}
+			began := time.Now()
+			w.apply(posture.Order{Rung: posture.TopicBlock, Params: posture.Params{TopicIDs: []string{"topic"}}})
+			r := <-got
+			if d := time.Since(began); d > 5*time.Second || strings.Contains(r.body, topical) || !strings.Contains(r.body, "content_filter") {
+				t.Errorf("after %s: %s", d, r.body)
+			}
+		})
+	}
+}
+
+func TestAQuestionGoesOnWhileOrdersTightenAndIsNotPutTwice(t *testing.T) {
+	m, option := withGuard(t, posture.Block, posture.Closed)
+	for name, c := range map[string]struct {
+		upstream http.HandlerFunc
+		body     string
+	}{
+		"a prompt":  {answers("好"), ask(watched + evil)},
+		"an answer": {answers(watched + evil), ask("你好")},
+		"a stream":  {pieces("甲", watched+evil, "乙"), ask("你好", streamed)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, c.upstream, option)
+			w.apply()
+			opinions(t, m, simulate.Fault{Name: simulate.FaultSlow, DelayMS: 800})
+			before := len(m.Calls())
+			got := make(chan reply, 1)
+			go func() { got <- w.post(c.body) }()
+			for len(m.Calls()) == before {
+				time.Sleep(time.Millisecond)
+			}
+			w.apply(posture.Order{Rung: posture.StrictFilter})
+			if r := <-got; strings.Contains(r.body, evil) || !strings.Contains(r.body, "content_filter") {
+				t.Errorf("%s", r.body)
+			}
+			if n := len(m.Calls()) - before; n != 1 {
+				t.Errorf("%d questions", n)
+			}
 		})
 	}
 }

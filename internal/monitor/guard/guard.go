@@ -17,6 +17,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net/http"
@@ -52,8 +53,15 @@ const (
 
 // Question is a text and where it comes from.
 type Question struct {
+	Before []Turn // what was said before it, oldest first: shown as far as there is room
+	Text   string
+	At     int  // byte offset of what made it uncertain: of a long text that part is shown
+	Said   bool // by the model; else to it
+}
+
+// Turn is one text of a conversation.
+type Turn struct {
 	Text string
-	At   int  // byte offset of what made it uncertain: of a long text that part is shown
 	Said bool // by the model; else to it
 }
 
@@ -78,11 +86,13 @@ const (
 	Unclear     Silence = "unclear"     // an answer, but not a word of the list
 	Keyless     Silence = "keyless"     // its key is not in the secret store
 	Left        Silence = "left"        // who asked does not wait any more
+	Many        Silence = "many"        // never asked: the same request has asked enough
+	Gone        Silence = "gone"        // never asked: what was noticed is not kept any more
 )
 
 // Silences are all of them, in the order of above.
 func Silences() []Silence {
-	return []Silence{Busy, Budget, Resting, Late, Unreachable, Refused, Unclear, Keyless, Left}
+	return []Silence{Busy, Budget, Resting, Late, Unreachable, Refused, Unclear, Keyless, Left, Many, Gone}
 }
 
 func (s Silence) Error() string { return "the guard model has no opinion: " + string(s) }
@@ -90,9 +100,10 @@ func (s Silence) Error() string { return "the guard model has no opinion: " + st
 // Numbers say how a guard fares. Those that count only grow.
 type Numbers struct {
 	Asked    int64             `json:"asked"`    // questions, those answered from memory included
-	Recalled int64             `json:"recalled"` // answered from memory
+	Recalled int64             `json:"recalled"` // answered from memory, or by the answer to the same question
+	Partly   int64             `json:"partly"`   // texts of which a part was in no question: they are longer than what is shown of them
 	Unsafe   int64             `json:"unsafe"`   // opinions that a text is unsafe
-	Silent   map[Silence]int64 `json:"silent"`   // questions without an opinion
+	Silent   map[Silence]int64 `json:"silent"`   // questions without an opinion, those never asked included
 	Resting  bool              `json:"resting"`  // it is left alone now
 	Quiet    bool              `json:"quiet"`    // nobody has heard from it lately: it rests, or its last questions, five or more, got no opinion
 }
@@ -108,6 +119,7 @@ type Guard struct {
 	rest   breaker
 	purse  purse
 	known  memory
+	asking map[memoryName]*flight
 	counts Numbers
 	vain   int // questions in a row without an opinion
 }
@@ -123,7 +135,7 @@ func New(o Options) *Guard {
 	if o.AtOnce <= 0 {
 		o.AtOnce = 4
 	}
-	g := &Guard{o: o, places: make(chan struct{}, o.AtOnce), purse: newPurse(o.PerMinute, o.Clock.Now()), known: newMemory(),
+	g := &Guard{o: o, places: make(chan struct{}, o.AtOnce), purse: newPurse(o.PerMinute, o.Clock.Now()), known: newMemory(), asking: map[memoryName]*flight{},
 		counts: Numbers{Silent: map[Silence]int64{}}}
 	_, _ = rand.Read(g.key[:]) // never fails
 	return g
@@ -156,29 +168,83 @@ func (g *Guard) Ask(ctx context.Context, q Question) (Opinion, error) {
 
 // Recall gives what the guard said to the same question lately, and asks nobody.
 func (g *Guard) Recall(q Question) (Opinion, bool) {
-	q.Text = window(q.Text, q.At)
-	op, ok := g.recall(g.name(q))
+	name := g.name(shorten(q))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	op, ok := g.known.recall(name, g.o.Clock.Now())
 	if ok {
-		g.mu.Lock()
 		g.counts.Asked++
 		g.counts.Recalled++
 		if op.Unsafe {
 			g.counts.Unsafe++
 		}
-		g.mu.Unlock()
 	}
 	return op, ok
 }
 
+// Unasked counts a text that there should have been an opinion about, and why nobody was asked.
+func (g *Guard) Unasked(s Silence) Silence {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.counts.Silent[s]++
+	return s
+}
+
+// Partly counts a text of which a part was in no question.
+func (g *Guard) Partly() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.counts.Partly++
+}
+
+// flight is a question that is being asked. Its result may be read when done is closed.
+type flight struct {
+	done chan struct{}
+	op   Opinion
+	err  error
+}
+
+// ask asks the model, unless it said or is being asked the same.
 func (g *Guard) ask(ctx context.Context, q Question) (op Opinion, recalled bool, err error) {
-	q.Text = window(q.Text, q.At)
+	q = shorten(q)
 	name := g.name(q)
-	if op, ok := g.recall(name); ok {
-		return op, true, nil
-	}
-	all := ctx
-	ctx, cancel := context.WithTimeout(ctx, g.o.Wait)
+	waits, cancel := context.WithTimeout(ctx, g.o.Wait)
 	defer cancel()
+	for {
+		g.mu.Lock()
+		if op, ok := g.known.recall(name, g.o.Clock.Now()); ok {
+			g.mu.Unlock()
+			return op, true, nil
+		}
+		f := g.asking[name]
+		if f == nil {
+			f = &flight{done: make(chan struct{})}
+			g.asking[name] = f
+			g.mu.Unlock()
+			f.op, f.err = g.put(ctx, waits, q, name)
+			g.mu.Lock()
+			delete(g.asking, name)
+			g.mu.Unlock()
+			close(f.done)
+			return f.op, false, f.err
+		}
+		g.mu.Unlock()
+		select {
+		case <-f.done:
+			if !errors.Is(f.err, Left) { // else the next one asks in its stead
+				return f.op, f.err == nil, f.err
+			}
+		case <-waits.Done():
+			if ctx.Err() != nil {
+				return Opinion{}, false, Left
+			}
+			return Opinion{}, false, Late
+		}
+	}
+}
+
+// put asks the model for one who waits as long as ctx, and all the while that nobody cancels all.
+func (g *Guard) put(all, ctx context.Context, q Question, name memoryName) (op Opinion, err error) {
 	leave, err := g.place(ctx)
 	if err == nil {
 		defer leave()
@@ -188,11 +254,11 @@ func (g *Guard) ask(ctx context.Context, q Question) (op Opinion, recalled bool,
 	}
 	switch {
 	case all.Err() != nil && err != nil:
-		return Opinion{}, false, Left
+		return Opinion{}, Left
 	case err != nil && ctx.Err() != nil:
-		return Opinion{}, false, Late
+		return Opinion{}, Late
 	}
-	return op, false, err
+	return op, err
 }
 
 // place waits until fewer than AtOnce ask.
@@ -265,20 +331,18 @@ func (g *Guard) call(ctx context.Context, q Question, name memoryName) (Opinion,
 
 func (g *Guard) name(q Question) (name memoryName) {
 	m := hmac.New(sha256.New, g.key[:])
-	if q.Said {
-		_, _ = m.Write([]byte{1})
-	} else {
-		_, _ = m.Write([]byte{0})
+	for _, t := range append([]Turn{{q.Text, q.Said}}, q.Before...) {
+		head := binary.LittleEndian.AppendUint64(nil, uint64(len(t.Text))) // so that no two questions read alike
+		if t.Said {
+			head = append(head, 1)
+		} else {
+			head = append(head, 0)
+		}
+		_, _ = m.Write(head)
+		_, _ = io.WriteString(m, t.Text)
 	}
-	_, _ = io.WriteString(m, q.Text)
 	m.Sum(name[:0])
 	return name
-}
-
-func (g *Guard) recall(name memoryName) (Opinion, bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.known.recall(name, g.o.Clock.Now())
 }
 
 // Numbers gives how the guard fares; a copy.

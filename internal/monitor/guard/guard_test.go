@@ -463,16 +463,106 @@ func TestTheTextIsShownAsDataThatCannotEndItself(t *testing.T) {
 func TestOfALongTextThePartAroundTheHitIsShown(t *testing.T) {
 	long := strings.Repeat("前", 3*shown) + bad + strings.Repeat("后", 3*shown)
 	for at, holds := range map[int]bool{strings.Index(long, bad): true, 0: false, len(long): false, -5: false, len(long) + 9: false} {
-		w := window(long, at)
+		from, to := window(long, at)
+		w := long[from:to]
 		if n := utf8.RuneCountInString(w); n != shown || strings.Contains(w, bad) != holds || !utf8.ValidString(w) {
 			t.Errorf("at %d: %d characters", at, n)
 		}
 	}
-	if w := window("短", 99); w != "短" {
-		t.Error(w)
+	if from, to := window("短", 99); from != 0 || to != len("短") {
+		t.Error(from, to)
 	}
-	if w := window(strings.Repeat("\xff", 3*shown), shown); len(w) != shown {
-		t.Error(len(w))
+	if from, to := window(strings.Repeat("\xff", 3*shown), shown); to-from != shown {
+		t.Error(from, to)
+	}
+}
+
+func TestTheRoomThatATextLeavesIsForWhatWasSaidLastBeforeIt(t *testing.T) {
+	turns := []Turn{{"甲" + strings.Repeat("一", shown), true}, {"乙", false}, {"丙", true}}
+	q := Question{Before: turns, Text: "丁"}
+	seen := shorten(q).Before
+	if len(seen) != 3 || utf8.RuneCountInString(seen[0].Text) != shown-3 || strings.Contains(seen[0].Text, "甲") || !seen[0].Said || seen[1] != turns[1] || Whole(q) != 2 {
+		t.Errorf("%d turns, %d whole", len(seen), Whole(q))
+	}
+	q.Text = strings.Repeat("丁", shown-1)
+	if seen := shorten(q).Before; len(seen) != 1 || seen[0] != turns[2] || Whole(q) != 1 {
+		t.Errorf("%d turns, %d whole", len(seen), Whole(q))
+	}
+	q.Text += "丁"
+	if n := len(shorten(q).Before); n != 0 || Whole(q) != 0 {
+		t.Errorf("%d turns, %d whole", n, Whole(q))
+	}
+	if n := Whole(Question{Before: []Turn{{"", true}, {"甲", false}}, Text: "丁"}); n != 2 {
+		t.Errorf("%d whole", n)
+	}
+}
+
+func TestPlacesAreAskedAboutOnceAndWhatTheyLeaveOutIsSaid(t *testing.T) {
+	far := strings.Repeat("啊", 2*shown)
+	for name, c := range map[string]struct {
+		text    string
+		noticed []int
+		want    []int
+		all     bool
+	}{
+		"a short text":            {"短文", []int{3, 0, 6}, []int{0}, true},
+		"a long one":              {far, []int{0}, []int{0}, false},
+		"its middle":              {far[:3*shown+3], []int{3 * around}, []int{3 * around}, false},
+		"two that see it all":     {far, []int{3 * around, 9 * around}, []int{3 * around, 9 * around}, true},
+		"a gap between":           {far + far, []int{3 * around, 9*around + 3, 15 * around, 21 * around}, []int{3 * around, 9*around + 3, 15 * around, 21 * around}, false},
+		"what the first one sees": {far, []int{0, 3, 3*around - 3}, []int{0}, false},
+		"beyond the text":         {"短文", []int{-1, 99}, []int{0}, true},
+	} {
+		if at, all := Places(c.text, c.noticed); !slices.Equal(at, c.want) || all != c.all {
+			t.Errorf("%s: %v %v, want %v %v", name, at, all, c.want, c.all)
+		}
+	}
+}
+
+func TestNoTwoConversationsAreTakenForOne(t *testing.T) {
+	g := newRoom(t).g
+	seen := map[memoryName]Question{}
+	for _, q := range []Question{{Text: "甲乙"}, {Text: "甲", Before: []Turn{{"乙", false}}}, {Text: "乙", Before: []Turn{{"甲", false}}}, {Text: "甲乙", Said: true}, {Text: "甲", Before: []Turn{{"乙", true}}},
+		{Text: "", Before: []Turn{{"甲", false}, {"乙", false}}}, {Text: "", Before: []Turn{{"甲乙", false}}}} {
+		if was, ok := seen[g.name(q)]; ok {
+			t.Errorf("%+v is %+v", q, was)
+		}
+		seen[g.name(q)] = q
+	}
+}
+
+func TestTheSameTextAskedAtOnceGoesToTheGuardOnce(t *testing.T) {
+	m := gateModel{make(chan struct{}, 1000), make(chan struct{})}
+	srv := httptest.NewServer(m)
+	defer srv.Close()
+	tr := outgoing.Guard{AllowPrivate: true}.Transport()
+	defer tr.CloseIdleConnections()
+	g := New(Options{BaseURL: srv.URL, Transport: tr, Clock: clock.System(), PerMinute: 1000, Wait: time.Minute})
+	var asked sync.WaitGroup
+	ask := func(ctx context.Context, text string, want error) {
+		asked.Go(func() {
+			if op, err := g.Ask(ctx, Question{Text: text}); !errors.Is(err, want) || want == nil && op.Word != safe {
+				t.Errorf("%q: %+v %v", text, op, err)
+			}
+		})
+	}
+	leaves, leave := context.WithCancel(t.Context())
+	ask(leaves, fine, Left)
+	<-m.in
+	for range 9 {
+		ask(t.Context(), fine, nil)
+	}
+	ask(t.Context(), fine+"!", nil) // control: another text is another question
+	<-m.in
+	leave() // who asked first is gone: one of the others asks in its stead, and only one
+	<-m.in
+	close(m.out)
+	asked.Wait()
+	if n := g.Numbers(); len(m.in) != 0 || n.Asked != 11 || n.Recalled != 8 || n.Silent[Left] != 1 {
+		t.Errorf("%d more questions, %+v", len(m.in), n)
+	}
+	if len(g.asking) != 0 {
+		t.Error("what is over is kept")
 	}
 }
 
