@@ -68,14 +68,23 @@ func (a *API) exports() {
 		}
 		return containment.Gateways(ctx, db())
 	}, "id", "revision", "last_seen_ms", "effective", "guards_silent")
-	exportAll(a, "lexicon", func(ctx context.Context, actor store.Actor) (all []lexicon.Entry, err error) {
+	exportAll(a, "lexicon", func(ctx context.Context, actor store.Actor) (all []entryRow, err error) {
 		for {
 			some, err := a.LexiconEntries(ctx, actor, lexicon.Filter{Limit: 1000, Offset: len(all)})
-			if all = append(all, some...); err != nil || len(some) < 1000 {
+			for _, e := range some {
+				all = append(all, entryRow{e, e.Matching.String()})
+			}
+			if err != nil || len(some) < 1000 {
 				return all, err
 			}
 		}
-	}, "term", "action lexicon.action", "risk risk", "topic", "service_id", "strict_only", "secret", "source", "state lexicon.state", "expires_ms", "created_ms", "id")
+	}, "term", "action lexicon.action", "risk risk", "topic", "matching", "service_id", "strict_only", "secret", "source", "state lexicon.state", "expires_ms", "created_ms", "id")
+}
+
+// entryRow is an entry with its matching as a file for import has it.
+type entryRow struct {
+	lexicon.Entry
+	Matching string `json:"matching"`
 }
 
 // exportList writes all rows of a long list that fit the question, a page at a time.

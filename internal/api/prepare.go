@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
@@ -18,12 +19,22 @@ type EntryDraft struct {
 	Contexts   []string `json:"contexts,omitempty"`
 	StrictOnly bool     `json:"strict_only,omitempty"`
 	Secret     bool     `json:"secret,omitempty"`
+
+	Matching inspect.Matching `json:"matching,omitempty" doc:"how the term is looked for where that is not as usual"`
 }
 
 type lexiconBody struct {
 	Body struct {
 		IncidentID string       `json:"incident_id,omitempty" doc:"the incident that asks for the entries"`
 		Entries    []EntryDraft `json:"entries" minItems:"1" maxItems:"50"`
+	}
+}
+
+type matchingBody struct {
+	ID   string `path:"id"`
+	Body struct {
+		Matching inspect.Matching `json:"matching"`
+		Reason   string           `json:"reason" minLength:"1" maxLength:"2000"`
 	}
 }
 
@@ -66,7 +77,7 @@ func (a *API) prepare() {
 	post(a, operation{path: "/lexicon", id: "publish-lexicon", room: room, summary: "Publish entries at once for 24 h; approval makes them stay"}, func(ctx context.Context, tx *store.Tx, in *lexiconBody) ([]lexicon.Entry, error) {
 		var drafts []lexicon.Draft
 		for _, e := range in.Body.Entries {
-			drafts = append(drafts, lexicon.Draft{ServiceID: e.ServiceID, Term: e.Term, Action: e.Action, Risk: e.Risk, Topic: e.Topic, Contexts: e.Contexts, StrictOnly: e.StrictOnly, Secret: e.Secret})
+			drafts = append(drafts, lexicon.Draft{ServiceID: e.ServiceID, Term: e.Term, Action: e.Action, Risk: e.Risk, Topic: e.Topic, Contexts: e.Contexts, StrictOnly: e.StrictOnly, Secret: e.Secret, Matching: e.Matching})
 		}
 		return a.PublishLexicon(ctx, tx, in.Body.IncidentID, drafts)
 	})
@@ -85,11 +96,14 @@ func (a *API) prepare() {
 		if err != nil {
 			return LexiconImported{}, err
 		}
-		source, added, err := a.Lexicon.Import(ctx, tx, drafts)
+		source, added, err := a.ImportLexicon(ctx, tx, drafts)
 		return LexiconImported{source, len(added)}, err
 	})
 	post(a, operation{path: "/lexicon/{id}/retire", id: "retire-lexicon", room: room, summary: "Ask to retire an entry; needs a second person"}, func(ctx context.Context, tx *store.Tx, in *reasonBody) (identity.SecondSignature, error) {
 		return a.Lexicon.AskRetire(ctx, tx, in.ID, in.Body.Reason)
+	})
+	post(a, operation{path: "/lexicon/{id}/matching", id: "change-lexicon-matching", room: room, summary: "Change how an entry is matched: the new way holds at once, the old one until a second person agrees"}, func(ctx context.Context, tx *store.Tx, in *matchingBody) (lexicon.Changed, error) {
+		return a.ChangeLexiconMatching(ctx, tx, in.ID, in.Body.Matching, in.Body.Reason)
 	})
 	a.plans()
 }

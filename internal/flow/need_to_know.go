@@ -2,14 +2,20 @@ package flow
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
 
+	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
+	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
 	"github.com/fengsui/fengsui/internal/platform/store"
+	"github.com/fengsui/fengsui/internal/posture"
 	"github.com/fengsui/fengsui/internal/prepare/lexicon"
+	"github.com/fengsui/fengsui/internal/respond/containment"
 	"github.com/fengsui/fengsui/internal/respond/incident"
 )
 
@@ -59,7 +65,46 @@ func (h *House) PublishLexicon(ctx context.Context, tx *store.Tx, incidentID str
 	if err := incident.Visible(ctx, tx, tx.Actor, "incident_id", incidentID); err != nil {
 		return nil, err
 	}
+	if err := matchable(ctx, tx, drafts); err != nil {
+		return nil, err
+	}
 	return h.Lexicon.Publish(ctx, tx, incidentID, drafts)
+}
+
+// ImportLexicon puts the entries of a file in force.
+func (h *House) ImportLexicon(ctx context.Context, tx *store.Tx, drafts []lexicon.Draft) (source string, added []lexicon.Entry, err error) {
+	if err := matchable(ctx, tx, drafts); err != nil {
+		return "", nil, err
+	}
+	return h.Lexicon.Import(ctx, tx, drafts)
+}
+
+// ChangeLexiconMatching has an entry matched in another way, see [lexicon.Library.ChangeMatching].
+func (h *House) ChangeLexiconMatching(ctx context.Context, tx *store.Tx, id string, m inspect.Matching, reason string) (lexicon.Changed, error) {
+	if err := identity.Require(tx.Actor, "lexicon.publish"); err != nil {
+		return lexicon.Changed{}, err
+	}
+	if err := matchable(ctx, tx, []lexicon.Draft{{Matching: m}}); err != nil {
+		return lexicon.Changed{}, err
+	}
+	return h.Lexicon.ChangeMatching(ctx, tx, id, m, reason)
+}
+
+// matchable refuses entries that ask for what an older gateway or node that serves does not know.
+func matchable(ctx context.Context, tx *store.Tx, drafts []lexicon.Draft) error {
+	i := slices.IndexFunc(drafts, func(d lexicon.Draft) bool { return !d.Matching.IsZero() })
+	if i < 0 {
+		return nil
+	}
+	terms := []posture.Term{{Matching: drafts[i].Matching}}
+	err := containment.Understood(ctx, tx, posture.Draft{Rules: posture.Rules{Terms: terms}}.Needs(), tx.NowMs)
+	var f *fault.Error
+	if errors.As(err, &f) {
+		c := *f
+		c.Field = "matching"
+		return &c
+	}
+	return err
 }
 
 // hangsOn selects the ids of what hangs on incidents and is told about in messages of its own.

@@ -165,6 +165,9 @@ func (m Matching) Over(d Disguise, text string) (Disguise, error) {
 			*to = *s
 		}
 	}
+	if d.Repeat = d.Repeat && d.Gap > 0; on(m.Repeat) && !d.Repeat {
+		return fail("repeat", "needs a gap of at least 1")
+	}
 	if d.Loose = d.loosely() || wide; !d.Loose {
 		return d, nil
 	}
@@ -173,9 +176,6 @@ func (m Matching) Over(d Disguise, text string) (Disguise, error) {
 	}
 	if on(m.Sound) && match.Syllables(text) < match.MinSounds {
 		return fail("sound", fmt.Sprintf("needs at least %d syllables", match.MinSounds))
-	}
-	if d.Repeat = d.Repeat && d.Gap > 0; on(m.Repeat) && !d.Repeat {
-		return fail("repeat", "needs a gap of at least 1")
 	}
 	if on(m.Spell) && !match.Spells(text) {
 		return fail("spell", "needs two syllables or more, and nothing else")

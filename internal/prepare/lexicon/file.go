@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/store"
@@ -27,14 +28,17 @@ const (
 	maxEntries = 50_000
 )
 
-// columns of a TSV file; the header line must name exactly these, in this order.
-const columns = "term\taction\trisk\ttopic\tcontexts\tstrict_only"
+// columns of a TSV file; the header line must name exactly these, in this order, and may name one more.
+const (
+	columns  = "term\taction\trisk\ttopic\tcontexts\tstrict_only"
+	matching = "matching"
+)
 
 // StarterSource marks what ships with Fengsui.
 const StarterSource = "starter"
 
 // Parse reads a library file. format is "tsv" (header line as in columns; contexts are separated by
-// "|", strict_only is true or false; lines that begin with # are left out) or "json" (an array of
+// "|", strict_only is true or false; a last column matching may follow, as in inspect.ParseMatching; lines that begin with # are left out) or "json" (an array of
 // objects with the names of Draft; an unknown or doubled name is an error). Errors name the line or
 // the number of the entry, never its text.
 func (l *Library) Parse(format string, raw []byte) ([]Draft, error) {
@@ -86,22 +90,22 @@ func scrub(err error) error {
 func (l *Library) parseTSV(text string) ([]Draft, error) {
 	var drafts []Draft
 	seen := map[string]int{}
-	header := false
+	want := 0 // columns, once the header was read
 	for n, line := range strings.Split(text, "\n") {
 		line = strings.TrimSuffix(line, "\r")
 		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		if !header {
-			if line != columns {
-				return nil, fault.Invalid(at(n), "lexicon.bad_header", "columns", strings.ReplaceAll(columns, "\t", " ⇥ "))
+		if want == 0 {
+			if line != columns && line != columns+"\t"+matching {
+				return nil, fault.Invalid(at(n), "lexicon.bad_header", "columns", strings.ReplaceAll(columns, "\t", " ⇥ "), "more", matching)
 			}
-			header = true
+			want = strings.Count(line, "\t") + 1
 			continue
 		}
 		cells := strings.Split(line, "\t")
-		if len(cells) != strings.Count(columns, "\t")+1 {
-			return nil, fault.Invalid(at(n), "lexicon.bad_columns", "count", len(cells), "want", strings.Count(columns, "\t")+1)
+		if len(cells) != want {
+			return nil, fault.Invalid(at(n), "lexicon.bad_columns", "count", len(cells), "want", want)
 		}
 		if cells[5] != "true" && cells[5] != "false" {
 			return nil, fault.Invalid(at(n)+".strict_only", "error.unknown_value", "value", cells[5], "valid", "true, false")
@@ -109,6 +113,12 @@ func (l *Library) parseTSV(text string) ([]Draft, error) {
 		d := Draft{Term: cells[0], Action: cells[1], Risk: cells[2], Topic: cells[3], StrictOnly: cells[5] == "true"}
 		if cells[4] != "" {
 			d.Contexts = strings.Split(cells[4], "|")
+		}
+		if want > strings.Count(columns, "\t")+1 {
+			var err error
+			if d.Matching, err = inspect.ParseMatching(strings.TrimSpace(cells[want-1])); err != nil {
+				return nil, fault.Invalid(at(n)+"."+matching, "lexicon.bad_matching", "value", cells[want-1]).Because(err)
+			}
 		}
 		d, err := l.Check(d)
 		if err != nil {

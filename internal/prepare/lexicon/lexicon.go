@@ -7,6 +7,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/inspect/match"
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
@@ -55,26 +58,29 @@ type Draft struct {
 	Contexts   []string `json:"contexts"`    // if any, the term hits only near one of them
 	StrictOnly bool     `json:"strict_only"` // only while a strict filter order is in force
 	Secret     bool     `json:"secret"`      // from a directive: the console shows it masked
+	// Matching says in which ways the term is looked for other than usual.
+	Matching inspect.Matching `json:"matching"`
 }
 
 // Entry is a term that is, or was, looked for. ExpiresMs 0 means that it was approved to stay.
 type Entry struct {
 	bun.BaseModel `bun:"table:lexicon_entry" json:"-"`
-	ID            string   `bun:"id,pk" json:"id"`
-	ServiceID     string   `json:"service_id"`
-	Term          string   `json:"term"`
-	Action        string   `json:"action"`
-	Risk          string   `json:"risk"`
-	Topic         string   `json:"topic"`
-	Contexts      []string `bun:"contexts" json:"contexts"`
-	StrictOnly    bool     `json:"strict_only"`
-	Secret        bool     `json:"secret"`
-	Source        string   `json:"source"` // starter, import:<id>, incident:<id>, emergency
-	State         string   `json:"state"`
-	ExpiresMs     int64    `json:"expires_ms"`
-	CreatedBy     string   `json:"created_by"`
-	ApprovedBy    string   `json:"approved_by"`
-	CreatedMs     int64    `json:"created_ms"`
+	ID            string           `bun:"id,pk" json:"id"`
+	ServiceID     string           `json:"service_id"`
+	Term          string           `json:"term"`
+	Action        string           `json:"action"`
+	Risk          string           `json:"risk"`
+	Topic         string           `json:"topic"`
+	Contexts      []string         `bun:"contexts" json:"contexts"`
+	StrictOnly    bool             `json:"strict_only"`
+	Secret        bool             `json:"secret"`
+	Matching      inspect.Matching `json:"matching"`
+	Source        string           `json:"source"` // starter, import:<id>, incident:<id>, emergency
+	State         string           `json:"state"`
+	ExpiresMs     int64            `json:"expires_ms"`
+	CreatedBy     string           `json:"created_by"`
+	ApprovedBy    string           `json:"approved_by"`
+	CreatedMs     int64            `json:"created_ms"`
 }
 
 // Rule is the entry as the engine looks for it.
@@ -86,7 +92,7 @@ func (e Entry) Rule() (t inspect.Term, err error) {
 	if t.Action, err = inspect.ParseAction(e.Action); err != nil {
 		return t, err
 	}
-	t.Disguise, err = inspect.Matching{}.Of(e.Term, e.Contexts...)
+	t.Disguise, err = e.Matching.Of(e.Term, e.Contexts...)
 	return t, err
 }
 
@@ -132,18 +138,44 @@ func (l *Library) Check(d Draft) (Draft, error) {
 		return d, fault.Invalid("topic", "lexicon.bad_topic", "max", maxTopic)
 	}
 	// The engine itself decides what it can look for, so that a live entry never breaks a posture.
-	term, err := Entry{ID: "t", Term: d.Term, Action: d.Action, Contexts: d.Contexts}.Rule()
+	term, err := Entry{ID: "t", Term: d.Term, Action: d.Action, Contexts: d.Contexts, Matching: d.Matching}.Rule()
 	if err == nil {
 		_, err = inspect.Compile(inspect.Rules{Terms: []inspect.Term{term}, MaxHold: inspect.WidestHold})
 	}
-	if err != nil {
-		field := "term"
-		if re, ok := err.(*inspect.RuleError); ok && re.Field == "contexts" {
-			field = "contexts"
-		}
-		return d, fault.Invalid(field, "lexicon.bad_text", "max", inspect.MaxTermRunes).Because(err)
+	return d, d.refused(err)
+}
+
+// refused says which field of a draft the engine does not take, and why.
+func (d Draft) refused(err error) error {
+	var re *inspect.RuleError
+	if !errors.As(err, &re) {
+		return err
 	}
-	return d, nil
+	key, args := "lexicon.bad_text", []any{"max", inspect.MaxTermRunes}
+	field := "matching." + re.Field
+	switch signs := !d.Matching.IsZero(); {
+	case re.Field == "contexts":
+		if field = "contexts"; signs {
+			key, args = "lexicon.matching_signs", nil
+		}
+	case re.Field == "fold" && d.Matching.Fold != "" && d.Matching.Fold != inspect.FoldLoose:
+		key, args = "error.unknown_value", []any{"value", d.Matching.Fold, "valid", inspect.FoldStrict + ", " + inspect.FoldLoose}
+	case re.Field == "fold":
+		key, args = "lexicon.matching_signs", nil
+	case re.Field == "gap" && (*d.Matching.Gap < 0 || *d.Matching.Gap > match.MaxGap):
+		key, args = "lexicon.matching_gap", []any{"max", match.MaxGap}
+	case d.Matching.Fold == inspect.FoldStrict && slices.Contains([]string{"gap", "sound", "spell", "parts", "repeat"}, re.Field):
+		key, args = "lexicon.matching_strict", nil
+	case re.Field == "sound":
+		key, args = "lexicon.matching_sound", []any{"min", match.MinSounds}
+	case re.Field == "repeat":
+		key, args = "lexicon.matching_repeat", nil
+	case re.Field == "spell":
+		key, args = "lexicon.matching_spell", nil
+	default:
+		field = "term"
+	}
+	return fault.Invalid(field, key, args...).Because(err)
 }
 
 // Window is how near, in symbols, a context has to stand.
@@ -201,13 +233,13 @@ func (l *Library) add(ctx context.Context, tx *store.Tx, source, scope string, d
 		if known {
 			continue
 		}
-		e := Entry{ID: tx.NewID(), ServiceID: d.ServiceID, Term: d.Term, Action: d.Action, Risk: d.Risk, Topic: d.Topic, Contexts: d.Contexts, StrictOnly: d.StrictOnly, Secret: d.Secret,
+		e := Entry{ID: tx.NewID(), ServiceID: d.ServiceID, Term: d.Term, Action: d.Action, Risk: d.Risk, Topic: d.Topic, Contexts: d.Contexts, StrictOnly: d.StrictOnly, Secret: d.Secret, Matching: d.Matching,
 			Source: source, State: StateLive, ExpiresMs: tx.NowMs + EmergencyMs, CreatedBy: tx.Actor.ID, CreatedMs: tx.NowMs}
 		if _, err := tx.NewInsert().Model(&e).Exec(ctx); err != nil {
 			return nil, err
 		}
 		tx.Record(store.Entry{Action: "lexicon.publish", ObjectKind: "lexicon_entry", ObjectID: e.ID, Scope: scope,
-			Content: map[string]any{"fingerprint": d.fingerprint(), "action": d.Action, "risk": d.Risk, "topic": d.Topic, "service": d.ServiceID, "source": source, "expires_ms": e.ExpiresMs}})
+			Content: map[string]any{"fingerprint": d.fingerprint(), "action": d.Action, "risk": d.Risk, "topic": d.Topic, "matching": d.Matching.String(), "service": d.ServiceID, "source": source, "expires_ms": e.ExpiresMs}})
 		added = append(added, e)
 	}
 	tx.Touch(Topic)
@@ -233,7 +265,7 @@ func same(ctx context.Context, tx *store.Tx, d Draft) (bool, error) {
 		return false, err
 	}
 	return slices.ContainsFunc(rows, func(e Entry) bool {
-		return slices.Equal(e.Contexts, d.Contexts) && e.Action == d.Action && e.StrictOnly == d.StrictOnly && e.Topic == d.Topic
+		return slices.Equal(e.Contexts, d.Contexts) && e.Action == d.Action && e.StrictOnly == d.StrictOnly && e.Topic == d.Topic && e.Matching.String() == d.Matching.String()
 	}), nil
 }
 
@@ -294,6 +326,10 @@ func (l *Library) ApproveSource(ctx context.Context, tx *store.Tx, source string
 // AskRetire asks for an entry to be taken away; it stays live until DecideRetire by another person,
 // because taking a term away loosens.
 func (l *Library) AskRetire(ctx context.Context, tx *store.Tx, id, reason string) (identity.SecondSignature, error) {
+	return l.askRetire(ctx, tx, id, reason, retirement{Retire: id})
+}
+
+func (l *Library) askRetire(ctx context.Context, tx *store.Tx, id, reason string, asked retirement) (identity.SecondSignature, error) {
 	e, err := service.Get[Entry](ctx, tx, "id", id)
 	if err != nil {
 		return identity.SecondSignature{}, err
@@ -308,7 +344,7 @@ func (l *Library) AskRetire(ctx context.Context, tx *store.Tx, id, reason string
 	if err != nil {
 		return identity.SecondSignature{}, err
 	}
-	return identity.AskSecond(ctx, tx, identity.SecondSignature{Action: "lexicon.publish", ObjectKind: "lexicon_entry", ObjectID: id, DrillID: drill, Reason: reason}, map[string]string{"retire": id})
+	return identity.AskSecond(ctx, tx, identity.SecondSignature{Action: "lexicon.publish", ObjectKind: "lexicon_entry", ObjectID: id, DrillID: drill, Reason: reason}, asked)
 }
 
 // DecideRetire confirms or rejects what AskRetire asked for.
@@ -323,7 +359,86 @@ func (l *Library) DecideRetire(ctx context.Context, tx *store.Tx, secondID strin
 	if !confirm {
 		return s, nil
 	}
+	var asked retirement
+	if err := json.Unmarshal([]byte(s.Request), &asked); err != nil {
+		return s, err
+	}
+	if asked.Instead != "" {
+		if err := succeed(ctx, tx, asked.Instead, s.ObjectID); err != nil {
+			return s, err
+		}
+	}
 	return s, retire(ctx, tx, "lexicon.retire", "id = ?", s.ObjectID)
+}
+
+// Changed is an entry that is to take another's place, and what a second person has to decide about that.
+type Changed struct {
+	Entry  Entry                    `json:"entry"`
+	Second identity.SecondSignature `json:"second_signature"`
+}
+
+// ChangeMatching has the term of an entry looked for in another way too, live at once for a day, and asks for the entry itself
+// to be taken away, because the new way may find less; DecideRetire by another person does both for good. The new entry is
+// masked if it is secret. Errors: not found; forbidden without lexicon.publish; conflict if id is not live; invalid if there is
+// such an entry already, or for what Check says.
+func (l *Library) ChangeMatching(ctx context.Context, tx *store.Tx, id string, m inspect.Matching, reason string) (Changed, error) {
+	e, err := service.Get[Entry](ctx, tx, "id", id)
+	if err != nil {
+		return Changed{}, err
+	}
+	if !e.live(tx.NowMs) {
+		return Changed{}, fault.Conflict("id", "lexicon.not_live", "state", e.State)
+	}
+	d := Draft{ServiceID: e.ServiceID, Term: e.Term, Action: e.Action, Risk: e.Risk, Topic: e.Topic, Contexts: e.Contexts, StrictOnly: e.StrictOnly, Secret: e.Secret, Matching: m}
+	added, err := l.Publish(ctx, tx, "", []Draft{d})
+	var f *fault.Error
+	if errors.As(err, &f) {
+		c := *f
+		c.Field = strings.TrimPrefix(f.Field, "entries[0].")
+		return Changed{}, &c
+	}
+	if err != nil {
+		return Changed{}, err
+	}
+	if len(added) == 0 {
+		return Changed{}, fault.Invalid("matching", "lexicon.matching_same")
+	}
+	second, err := l.askRetire(ctx, tx, id, reason, retirement{Retire: id, Instead: added[0].ID})
+	return Changed{added[0].masked(), second}, err
+}
+
+// retirement is what is asked for: Instead, if any, takes the place of what is retired.
+type retirement struct {
+	Retire  string `json:"retire"`
+	Instead string `json:"instead,omitempty"`
+}
+
+func (e Entry) live(nowMs int64) bool {
+	return e.State == StateLive && (e.ExpiresMs == 0 || e.ExpiresMs > nowMs)
+}
+
+// succeed lets an entry stay for good in the place of another that was approved to.
+func succeed(ctx context.Context, tx *store.Tx, id, old string) error {
+	e, err := service.Get[Entry](ctx, tx, "id", id)
+	if err != nil {
+		return err
+	}
+	was, err := service.Get[Entry](ctx, tx, "id", old)
+	if err != nil {
+		return err
+	}
+	if !e.live(tx.NowMs) {
+		return fault.Conflict("id", "lexicon.successor_gone")
+	}
+	if was.ExpiresMs > 0 || e.ExpiresMs == 0 {
+		return nil
+	}
+	e.ApprovedBy, e.ExpiresMs = tx.Actor.ID, 0
+	if _, err := tx.NewUpdate().Model(&e).Column("approved_by", "expires_ms").WherePK().Exec(ctx); err != nil {
+		return err
+	}
+	tx.Record(store.Entry{Action: "lexicon.approve", ObjectKind: "lexicon_entry", ObjectID: e.ID, Content: map[string]any{"author": e.CreatedBy, "instead_of": old}})
+	return due.Cancel(ctx, tx, DueExpire, e.ID)
 }
 
 func drillOf(ctx context.Context, db bun.IDB, serviceID string) (string, error) {

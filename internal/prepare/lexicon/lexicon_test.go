@@ -245,6 +245,115 @@ func TestFilesAreReadStrictly(t *testing.T) {
 	}
 }
 
+func TestAFileSaysOfEachEntryHowItIsMatched(t *testing.T) {
+	lib := newLibrary(t)
+	head := "term\taction\trisk\ttopic\tcontexts\tstrict_only\tmatching\n"
+	tsv, err1 := lib.Parse("tsv", []byte(head+"测试违禁词甲\tblock\tA.1.g\t\t\tfalse\tgap=2|sound=off\r\n测试违禁词乙\tblock\tA.1.g\t\t\tfalse\t\n"))
+	js, err2 := lib.Parse("json", []byte(`[{"term":"测试违禁词甲","action":"block","risk":"A.1.g","matching":{"gap":2,"sound":false}},{"term":"测试违禁词乙","action":"block","risk":"A.1.g"}]`))
+	if err1 != nil || err2 != nil || len(tsv) != 2 || len(js) != 2 {
+		t.Fatalf("%v %v %v %v", err1, err2, tsv, js)
+	}
+	for _, drafts := range [][]lexicon.Draft{tsv, js} {
+		if drafts[0].Matching.String() != "gap=2|sound=off" || !drafts[1].Matching.IsZero() {
+			t.Errorf("%q, %q", drafts[0].Matching, drafts[1].Matching)
+		}
+	}
+	for name, c := range map[string]struct{ format, body, at, key string }{
+		"unknown way":        {"tsv", head + "测试违禁词甲\tblock\tA.1.g\t\t\tfalse\tloudly\n", "line 2.matching", "lexicon.bad_matching"},
+		"two syllables":      {"tsv", head + "测试\tblock\tA.1.g\t\t\tfalse\tsound\n", "line 2.matching.sound", "lexicon.matching_sound"},
+		"a wide gap":         {"tsv", head + "测试违\tblock\tA.1.g\t\t\tfalse\tgap=9\n", "line 2.matching", "lexicon.bad_matching"},
+		"a cell too many":    {"tsv", strings.TrimSuffix(head, "\tmatching\n") + "\n测试违\tblock\tA.1.g\t\t\tfalse\tsound\n", "line 2", "lexicon.bad_columns"},
+		"a cell too few":     {"tsv", head + "测试违\tblock\tA.1.g\t\t\tfalse\n", "line 2", "lexicon.bad_columns"},
+		"one term, two ways": {"tsv", head + "测试违\tblock\tA.1.g\t\t\tfalse\tsound\n测试违\tblock\tA.1.g\t\t\tfalse\t\n", "line 3", "lexicon.twice"},
+		"repeats, no gap":    {"tsv", head + "测试违\tblock\tA.1.g\t\t\tfalse\trepeat|gap=0\n", "line 2.matching.repeat", "lexicon.matching_repeat"},
+		"repeats of a word":  {"tsv", head + "cat\tblock\tA.1.g\t\t\tfalse\trepeat\n", "line 2.matching.repeat", "lexicon.matching_repeat"},
+		"a wide gap in JSON": {"json", `[{"term":"测试违","action":"block","risk":"A.1.g","matching":{"gap":9}}]`, "entries[0].matching.gap", "lexicon.matching_gap"},
+		"an unknown fold":    {"json", `[{"term":"测试违","action":"block","risk":"A.1.g","matching":{"fold":"wide"}}]`, "entries[0].matching.fold", "error.unknown_value"},
+		"an unknown member":  {"json", `[{"term":"测试违","action":"block","risk":"A.1.g","matching":{"tone":true}}]`, "file", "lexicon.bad_json"},
+	} {
+		_, err := lib.Parse(c.format, []byte(c.body))
+		if !fault.Is(err, c.key) || !strings.Contains(err.Error(), c.at+":") || strings.Contains(err.Error(), "测试") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Entries of one term in two ways stand beside each other; the same way again changes nothing.
+func TestOneTermIsPublishedOnceForEachWayItIsMatched(t *testing.T) {
+	b := newBench(t)
+	in := func(matching string) lexicon.Draft {
+		d := draft("测试违禁词甲")
+		var err error
+		if d.Matching, err = inspect.ParseMatching(matching); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if n := len(b.publish(t, officer, in(""), in("sound=off"), in("sound=off"), in("strict"))); n != 3 {
+		t.Errorf("%d entries", n)
+	}
+	if n := len(b.publish(t, officer, in("sound=off"), in("gap=0"))); n != 1 {
+		t.Errorf("%d more", n)
+	}
+	ways := map[string]int{}
+	for _, e := range b.live(t, "s1") {
+		ways[e.Matching.String()]++
+		if r, err := e.Rule(); err != nil || r.Sound != (e.Matching.String() == "" || e.Matching.String() == "gap=0") {
+			t.Errorf("%q: %+v, %v", e.Matching, r.Disguise, err)
+		}
+	}
+	if fmt.Sprint(ways) != "map[:1 gap=0:1 sound=off:1 strict:1]" {
+		t.Errorf("%v", ways)
+	}
+	written, _ := json.Marshal(b.ledger.entries)
+	if !strings.Contains(string(written), `"matching":"sound=off"`) {
+		t.Error("the record does not say how an entry is matched")
+	}
+}
+
+func TestAChangeWhoseNewEntryHasLapsedTakesNothingAway(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	e := b.publish(t, officer, draft("测试违禁词甲"))[0]
+	b.must(t, engineer, func(tx *store.Tx) error { _, err := b.lib.Approve(ctx, tx, e.ID); return err })
+	off := false
+	var changed lexicon.Changed
+	b.must(t, officer, func(tx *store.Tx) (err error) {
+		changed, err = b.lib.ChangeMatching(ctx, tx, e.ID, inspect.Matching{Sound: &off}, "误报")
+		return err
+	})
+	if len(b.live(t, "s1")) != 2 {
+		t.Fatal("the new way does not hold at once, or the old one ended")
+	}
+	b.clock.Advance(24 * time.Hour)
+	err := b.try(engineer, func(tx *store.Tx) error { _, err := b.lib.DecideRetire(ctx, tx, changed.Second.ID, true); return err })
+	if live := b.live(t, "s1"); !fault.Is(err, "lexicon.successor_gone") || len(live) != 1 || live[0].ID != e.ID {
+		t.Fatalf("%v, %+v", err, live)
+	}
+	if err := b.try(officer, func(tx *store.Tx) error {
+		_, err := b.lib.ChangeMatching(ctx, tx, changed.Entry.ID, inspect.Matching{}, "x")
+		return err
+	}); !fault.Is(err, "lexicon.not_live") {
+		t.Errorf("an entry that lapsed was changed: %v", err)
+	}
+}
+
+// 200,000 entries come in several imports; each entry is compared with those that are there.
+func TestAnImportFindsTheEntriesOfATermByTheirIndex(t *testing.T) {
+	storetest.Only(t, storetest.SQLite, "with few rows PostgreSQL reads them all, whatever index there is")
+	b := newBench(t)
+	var plan []struct {
+		ID, Parent, NotUsed int
+		Detail              string
+	}
+	if err := b.st.Read().NewRaw("EXPLAIN QUERY PLAN SELECT id FROM lexicon_entry WHERE term = 'x' AND service_id = '' AND state = 'live'").Scan(context.Background(), &plan); err != nil {
+		t.Fatal(err)
+	}
+	if len(plan) != 1 || !strings.Contains(plan[0].Detail, "lexicon_entry_term") {
+		t.Errorf("%+v", plan)
+	}
+}
+
 func TestAnImportGoesInWholeOrNotAtAllAndLapsesWithoutApproval(t *testing.T) {
 	b := newBench(t)
 	ctx := context.Background()
@@ -412,7 +521,8 @@ func TestEveryFaultKeyOfTheLexiconHasItsText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range []string{"lexicon.too_many_contexts", "lexicon.unknown_risk", "lexicon.bad_topic", "lexicon.bad_text", "lexicon.too_many", "lexicon.not_waiting", "lexicon.not_live",
-		"lexicon.file_too_large", "lexicon.not_utf8", "lexicon.bad_json", "lexicon.file_empty", "lexicon.bad_header", "lexicon.bad_columns", "lexicon.twice"} {
+		"lexicon.file_too_large", "lexicon.not_utf8", "lexicon.bad_json", "lexicon.file_empty", "lexicon.bad_header", "lexicon.bad_columns", "lexicon.twice",
+		"lexicon.bad_matching", "lexicon.matching_sound", "lexicon.matching_spell", "lexicon.matching_strict", "lexicon.matching_gap", "lexicon.matching_repeat", "lexicon.matching_signs", "lexicon.matching_same", "lexicon.successor_gone"} {
 		if !c.Has(k) {
 			t.Error(k)
 		}
@@ -423,6 +533,8 @@ func FuzzParseNeverPanicsAndGivesOnlyEntriesThatPassTheCheck(f *testing.F) {
 	lib := newLibrary(f)
 	f.Add("tsv", []byte("term\taction\trisk\ttopic\tcontexts\tstrict_only\n甲\tblock\tA.1.g\t\t\tfalse\n"))
 	f.Add("json", []byte(`[{"term":"甲","action":"block","risk":"A.1.g"}]`))
+	f.Add("tsv", []byte("term\taction\trisk\ttopic\tcontexts\tstrict_only\tmatching\n测试违\tblock\tA.1.g\t\t？\tfalse\tgap=1|sound\n"))
+	f.Add("json", []byte(`[{"term":"测试违","action":"block","risk":"A.1.g","matching":{"fold":"loose","gap":8,"spell":true,"word":false}}]`))
 	f.Fuzz(func(t *testing.T, format string, raw []byte) {
 		drafts, err := lib.Parse(format, raw)
 		if err != nil {

@@ -121,7 +121,7 @@ func (c *Control) draft(ctx context.Context, db bun.IDB, svc service.Service, no
 	topics := map[string][]posture.Term{}
 	for _, e := range entries {
 		edition.Write([]byte(e.ID + "\x00"))
-		t := posture.Term{ID: e.ID, Text: e.Term, Action: posture.Action(e.Action), Risk: e.Risk, Topic: e.Topic, Contexts: e.Contexts}
+		t := posture.Term{ID: e.ID, Text: e.Term, Action: posture.Action(e.Action), Risk: e.Risk, Topic: e.Topic, Contexts: e.Contexts, Matching: e.Matching}
 		if len(t.Contexts) > 0 {
 			t.Window = lexicon.Window
 		}
