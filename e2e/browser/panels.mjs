@@ -98,7 +98,7 @@ async function shade(page, colorScheme) {
 // places are what each of the team opens: a page looked at whole, the panel above it, or only its forms.
 const places = (s) => ({
   duty: [
-    ['incident desk', `/incidents/${s.incident}`], ['complaint', `/complaints/${s.letter.id}`, 'panel'], ['anomaly', `/anomalies/${s.letter.anomaly_id}`, 'panel'], ['order', `/orders/${s.order.id}`, 'panel'],
+    ['incident desk', `/incidents/${s.incident}`], ['complaint', `/complaints/${s.letter.id}`, 'panel'], ['anomaly', `/anomalies/${s.letter.anomaly_id}`, 'panel'], ['anomaly about an answer', `/anomalies/${s.told.anomaly_id}`, 'panel'], ['order', `/orders/${s.order.id}`, 'panel'],
     ['order of a service that is off', `/orders/${s.taken.id}`, 'panel'], ['drill', `/drills/${s.drill}`, 'panel'], ['incident desk of duty for a service that is off', `/incidents/${s.dark}`, 'forms'], ['incidents', '/incidents', 'forms'], ['me', '/me', 'forms'], ['roles', '/settings/roles'], ['keys', '/settings/keys'], ['nodes', '/settings/nodes', 'forms'], ['messages', '/settings/messages'], ['rules', '/settings/rules'], ['about', '/settings/about'],
   ],
   commander: [['incident desk of a commander', `/incidents/${s.incident}`, 'forms'], ['seconds', '/seconds', 'forms']],
@@ -200,6 +200,7 @@ export function panels(desk) {
     await Promise.all([phone(look, s.incident).then(() => lane('secadmin', 'sysadmin', 'duty')), outside(look, s).then(() => lane('auditor', 'management', 'safety', 'compliance', 'engineer', 'commander'))])
     const must = [...Object.values(all).flat().map(([what]) => what), 'search', 'keys of the keyboard', 'a person', 'print', 'incident desk on a telephone', 'menu on a telephone', 'notice', 'acknowledgement', 'complaint about a service', 'answer to a complaint']
     assert.deepEqual(look.visited.filter((x) => !x.startsWith('form ')).sort(), must.sort())
+    assert.ok(look.opened.has(`anomalies ${zh('verdict.why')}`), `why an answer was judged as it was has not been opened: ${[...look.opened]}`)
   })
 
   test('every form of the console was opened, but those that are named here', () => {

@@ -101,6 +101,14 @@ export function policy(desk) {
     await see(console(`/incidents/${told}`), [evil])
     let uncovered = ''
     for (const e of evidence) {
+      // Why it was judged as it was is told without unmasking, so nothing that was asked or answered may stand there.
+      await page.getByRole('button', { name: `${zh('verdict.why')} ${e.content_no}` }).click()
+      const why = page.getByRole('dialog').filter({ visible: true })
+      await why.getByText(zh('verdict.texts')).first().waitFor()
+      const reasons = await why.innerText()
+      assert.ok(reasons.includes('starter-medical-001') && !reasons.includes('安舒宁') && !reasons.includes(markup[0]), reasons)
+      await page.keyboard.press('Escape')
+      await why.waitFor({ state: 'hidden' })
       await page.getByRole('button', { name: `${zh('incident.unmask')} ${e.content_no}` }).click()
       const form = page.getByRole('dialog').filter({ visible: true })
       await form.getByRole('textbox').fill(evil)

@@ -1,3 +1,17 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+// answer lets the model say something and gives the number of it.
+async function answer(desk) {
+  const key = readFileSync(join(desk.folder, 'demo-key.txt'), 'utf8').trim()
+  const said = await fetch(`http://127.0.0.1:${desk.ports[1]}/v1/chat/completions`, {
+    method: 'POST', headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ model: 'fengsui-sim-1', messages: [{ role: 'user', content: '这种药怎么样？' }] }),
+  })
+  await said.text()
+  return said.headers.get('X-Fengsui-Content-Number')
+}
+
 /**
  * story puts something of everything into an instance by its API, for what looks at pages to find: a drill, an incident that
  * is being worked, a service that is off and whose review waits, a complaint with its open anomaly, one that was answered, and
@@ -15,8 +29,8 @@ export async function story(desk) {
     await new Promise((soon) => setTimeout(soon, 250))
   }
   const [service] = await duty('GET', '/services')
-  const complain = (text, about = service) => duty('POST', '/complaints', { service_id: about.id, kind: 'complaint', text, contact: '138' })
-  const told = await complain('它说一种药害死了人，请核实。')
+  const complain = (text, about = service, content) => duty('POST', '/complaints', { service_id: about.id, kind: 'complaint', text, contact: '138', content_no: content })
+  const told = await complain('它说一种药害死了人，请核实。', service, await answer(desk))
   const answered = await complain('请处理。')
   await duty('POST', `/complaints/${answered.id}/read`)
   await duty('POST', `/complaints/${answered.id}/answer`, { text: '已处理，向您致歉。' })
@@ -44,5 +58,5 @@ export async function story(desk) {
   const { yaml } = await duty('GET', '/plans/general-1/versions/1')
   await safety('POST', '/plans', { yaml: yaml.replace(/\bgeneral-1\b/g, 'another-1') })
   const { number } = (await duty('GET', `/incidents/${id}`)).incident
-  return { drill, service, letter, answered, incident: id, number, order: blocked, off, dark, taken, plan: 'another-1' }
+  return { drill, service, told, letter, answered, incident: id, number, order: blocked, off, dark, taken, plan: 'another-1' }
 }
