@@ -167,13 +167,29 @@ func (s *Stream) commit(chunk string, held, n int) Step {
 
 // backIn is back for a chunk that is not among the items yet.
 func (s *Stream) backIn(chunk string, reach match.Reach, more bool) int {
-	way, off := s.e.wayBack(reach, more), s.off
-	for i := len(chunk); i > 0 && way.open(); {
+	off := s.off
+	if more {
+		reach = s.e.oneMore(reach)
+	}
+	for i := len(chunk); i > 0 && (reach.Strict > 0 || reach.Loose > 0); {
 		r, w := utf8.DecodeLastRuneInString(chunk[:i])
 		i -= w
-		if way.back(s.e, r, s.e.strict.Rune(r)) {
+		if reach.Strict > 0 {
 			off = s.off - len(chunk) + i
+			reach.Strict -= width(s.e.strict.Rune(r))
+		}
+		if reach.Loose > 0 {
+			if f := s.e.loose.Rune(r); f != fold.Skip {
+				off = s.off - len(chunk) + i
+				reach.Loose -= width(f)
+			}
 		}
 	}
-	return way.over(s.e, s.items, off)
+	if reach.Strict > 0 || reach.Loose > 0 {
+		off = s.back(s.items, match.Reach{Strict: reach.Strict, Loose: reach.Loose}, false, off)
+	}
+	if reach.Kinds > 0 {
+		off = min(off, s.backKinds(chunk, s.items, reach, off))
+	}
+	return off
 }

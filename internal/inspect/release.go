@@ -129,60 +129,60 @@ func (e *Engine) enforced(gatherings []int) bool {
 // back gives the offset of the first of so many symbols at the end of items,
 // and with more that of the one before; none if there is nothing to go back.
 func (s *Stream) back(items []item, reach match.Reach, more bool, none int) int {
-	w := s.e.wayBack(reach, more)
-	return w.over(s.e, items, none)
-}
-
-// over gives the offset of the first of items at their end that the rest of the
-// reach gets as far as; none if there is no such.
-func (w *wayBack) over(e *Engine, items []item, none int) int {
 	off := none
-	for i := len(items) - 1; i >= 0 && w.open(); i-- {
-		if it := &items[i]; it.f != fold.Skip && w.back(e, it.r, it.f) {
-			off = it.off
+	if more {
+		reach = s.e.oneMore(reach)
+	}
+	for i := len(items) - 1; i >= 0 && (reach.Strict > 0 || reach.Loose > 0); i-- {
+		it := &items[i]
+		if it.f == fold.Skip {
+			continue
 		}
+		if reach.Strict > 0 {
+			off = it.off
+			reach.Strict -= width(it.f)
+		}
+		if reach.Loose > 0 {
+			if f := s.e.loose.Rune(it.r); f != fold.Skip {
+				off = it.off
+				reach.Loose -= width(f)
+			}
+		}
+	}
+	if reach.Kinds > 0 {
+		off = min(off, s.backKinds("", items, reach, none))
 	}
 	return off
 }
 
-// wayBack goes back over a reach, character by character.
-type wayBack struct {
-	strict, loose int
-	kinds         match.Kinds
+// oneMore adds the symbol before, which a word has to know.
+func (e *Engine) oneMore(r match.Reach) match.Reach {
+	if r.Strict++; e.lexicon.Loosely() {
+		r.Loose++
+	}
+	if r.Kinds > 0 {
+		r.Kinds++
+	}
+	return r
 }
 
-func (e *Engine) wayBack(reach match.Reach, more bool) wayBack {
-	if more {
-		if reach.Strict++; e.lexicon.Loosely() {
-			reach.Loose++
-		}
-		if reach.Kinds > 0 {
-			reach.Kinds++
-		}
-	}
-	return wayBack{reach.Strict, reach.Loose, e.lexicon.Kinds(reach)}
-}
-
-func (w *wayBack) open() bool { return w.strict > 0 || w.loose > 0 || w.kinds.Open() }
-
-// back takes the character before, which f is by the strict table and not
-// skipped, and tells whether the reach has got as far as that.
-func (w *wayBack) back(e *Engine, r, f rune) (reached bool) {
-	if w.strict > 0 {
-		reached = true
-		w.strict -= width(f)
-	}
-	if w.loose > 0 || w.kinds.Open() {
-		f := e.loose.Rune(r)
-		if w.loose > 0 && f != fold.Skip {
-			reached = true
-			w.loose -= width(f)
-		}
-		if w.kinds.Open() && w.kinds.Back(f) {
-			reached = true
+// backKinds is back for Reach.Kinds, through a chunk that is not among the items
+// yet and then through these.
+func (s *Stream) backKinds(chunk string, items []item, reach match.Reach, none int) int {
+	k, off := s.e.lexicon.Kinds(reach), none
+	for i := len(chunk); i > 0 && k.Open(); {
+		r, w := utf8.DecodeLastRuneInString(chunk[:i])
+		i -= w
+		if k.Back(s.e.loose.Rune(r)) {
+			off = s.off - len(chunk) + i
 		}
 	}
-	return reached
+	for i := len(items) - 1; i >= 0 && k.Open(); i-- {
+		if it := &items[i]; it.f != fold.Skip && k.Back(s.e.loose.Rune(it.r)) {
+			off = it.off
+		}
+	}
+	return off
 }
 
 // before orders marks as they are released: by start, the longest first.

@@ -44,11 +44,16 @@ func (l *Lexicon) stepLoose(c *Cursor, r rune) (ends bool) {
 		return false
 	}
 	c.gap = 0
-	switch {
-	case l.repeats.kinds > 0:
-		ends = l.stepAgain(c, f)
-	case len(l.read[loose].pats) > 0:
+	if len(l.read[loose].pats) > 0 {
+		was := c.state[loose]
 		ends = l.read[loose].machine.step(&c.state[loose], f)
+		switch {
+		case l.repeats.kinds == 0:
+		case f != c.kind && c.again == was:
+			c.again, c.kind, c.passed = c.state[loose], f, 0
+		default:
+			ends = l.stepAgain(c, f) || ends
+		}
 	}
 	if len(l.read[sound].pats) > 0 {
 		if f <= 0xFFFF {

@@ -116,25 +116,18 @@ func (b *builder) finishRepeats() {
 	b.lex.repeats.middle = f
 }
 
-// stepAgain is step for a loose reading in which characters may be written
-// again.
+// stepAgain follows a character in the state that leaves out what is written
+// again, once that goes its own way.
 func (l *Lexicon) stepAgain(c *Cursor, f rune) (ends bool) {
 	m := &l.read[loose].machine
-	was := c.state[loose]
-	ends = m.step(&c.state[loose], f)
-	switch {
-	case f == c.kind && f <= 0xFFFF:
-		if c.passed++; c.passed > l.widest {
-			c.again = m.next(0, uint16(f))
-		}
-		return m.nodes[c.again].fail&endsHere != 0 || ends
-	case c.again == was:
-		c.again = c.state[loose]
-	default:
-		ends = m.step(&c.again, f) || ends
+	if f != c.kind || f > 0xFFFF {
+		c.kind, c.passed = f, 0
+		return m.step(&c.again, f)
 	}
-	c.kind, c.passed = f, 0
-	return ends
+	if c.passed++; c.passed > l.widest {
+		c.again = m.next(0, uint16(f))
+	}
+	return m.nodes[c.again].fail&endsHere != 0
 }
 
 // skipAgain is for a separator, after gap has counted it.
@@ -390,25 +383,27 @@ func (l *Lexicon) takeAgain(dst []Hit, b *block, ref *ref, symbol int) []Hit {
 }
 
 // nextPair gives the first place from i up to end whose symbol is that before
-// it, or end. Eight places are looked at at once.
+// it, or end. Sixteen places are looked at at once.
 func nextPair(s []uint16, i, end int) int {
-	const ones = 0x0001_0001_0001_0001
-	for ; i+8 <= end; i += 8 {
-		t := s[i-1 : i+8 : i+8]
-		x := uint64(t[0]) | uint64(t[1])<<16 | uint64(t[2])<<32 | uint64(t[3])<<48 // one load
-		y := uint64(t[4]) | uint64(t[5])<<16 | uint64(t[6])<<32 | uint64(t[7])<<48
-		x, y = x^(x>>16|y<<48), y^(y>>16|uint64(t[8])<<48)
-		// The lowest bit that is set tells the first of four that is 0.
-		x, y = (x-ones)&^x, (y-ones)&^y
-		if (x|y)&(ones<<15) == 0 {
+	for ; i+16 <= end; i += 16 {
+		t := s[i-1 : i+16 : i+16]
+		a := uint64(t[0]) | uint64(t[1])<<16 | uint64(t[2])<<32 | uint64(t[3])<<48 // one load
+		b := uint64(t[4]) | uint64(t[5])<<16 | uint64(t[6])<<32 | uint64(t[7])<<48
+		c := uint64(t[8]) | uint64(t[9])<<16 | uint64(t[10])<<32 | uint64(t[11])<<48
+		d := uint64(t[12]) | uint64(t[13])<<16 | uint64(t[14])<<32 | uint64(t[15])<<48
+		a, b, c, d = a^(a>>16|b<<48), b^(b>>16|c<<48), c^(c>>16|d<<48), d^(d>>16|uint64(t[16])<<48)
+		if ((a-ones)&^a|(b-ones)&^b|(c-ones)&^c|(d-ones)&^d)&(ones<<15) == 0 {
 			continue
 		}
-		if x &= ones << 15; x != 0 {
-			return i + bits.TrailingZeros64(x)/16
+		for k, x := range [...]uint64{a, b, c, d} {
+			if x = (x - ones) &^ x & (ones << 15); x != 0 { // its lowest bit tells the first of four that is 0
+				return i + 4*k + bits.TrailingZeros64(x)/16
+			}
 		}
-		return i + 4 + bits.TrailingZeros64(y&(ones<<15))/16
 	}
 	for ; i < end && s[i] != s[i-1]; i++ {
 	}
 	return i
 }
+
+const ones = 0x0001_0001_0001_0001
