@@ -33,6 +33,8 @@ func TestModesOfHolding(t *testing.T) {
 			"测测试\u200b试违违", "|测||||****|违|", false},
 		{"a term that ends twice is held until that is over", Rules{Terms: []Term{{ID: "l", Text: "测试违违", Action: Mask, Disguise: Disguise{Gap: 2, Repeat: true}}}},
 			"测试试违违题", "|||||*****题|", false},
+		{"also one that has something twice inside", Rules{Terms: []Term{{ID: "l", Text: "测试试违违", Action: Mask, Disguise: Disguise{Gap: 2, Repeat: true}}}},
+			"测试试试违违题", "||||||******题|", false},
 		{"a word waits for what follows", Rules{Terms: []Term{{ID: "w", Text: "cat", Action: Mask, Disguise: Disguise{Word: true}}}},
 			"a cat cats", "a| ||||*** ||||cats|", false},
 	} {

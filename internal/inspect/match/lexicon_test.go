@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -55,6 +56,8 @@ func TestEntriesAreFoundAsTheirOptionsSay(t *testing.T) {
 		{"more often than a gap is wide", Entry{Text: "甲乙丙", Gap: 3, Repeat: true}, "甲乙乙乙乙丙甲乙乙乙乙乙丙", "甲乙乙乙乙丙/3/repeats"},
 		{"twice in the entry", Entry{Text: "好好学习", Gap: 3, Repeat: true}, "好好学习 好学学习 好学习 好好学学习", "好好学习/0/text 好好学学习/1/repeats"},
 		{"twice inside", Entry{Text: "看妈妈吧", Gap: 3, Repeat: true}, "看妈吧 看妈妈吧 看妈妈妈吧", "看妈妈吧/0/text 看妈妈妈吧/1/repeats"},
+		{"twice inside, and something else written again", Entry{Text: "看妈妈去吧", Gap: 3, Repeat: true}, "看妈去去吧 看妈妈去去吧", "看妈妈去去吧/1/repeats"},
+		{"written again and separators together", Entry{Text: "甲乙丙", Gap: 3, Repeat: true}, "甲乙乙乙--丙 甲乙乙--丙", "甲乙乙--丙/3/repeats"},
 		{"twice at the end", Entry{Text: "找小妹妹", Gap: 3, Repeat: true}, "找小小妹 找小小妹妹 找小小妹妹妹", "找小小妹妹/1/repeats 找小小妹妹/1/repeats"},
 		{"a word, written again", Entry{Text: "abc", Word: true, Gap: 1, Repeat: true}, "abbc xabbc abbcx aabbc", "abbc/1/repeats"},
 		{"beyond the first plane nothing is written again", Entry{Text: "甲𠀀丙", Gap: 1, Repeat: true}, "甲𠀀丙 甲𠀀𠀀丙", "甲𠀀丙/0/text"},
@@ -130,7 +133,10 @@ func TestGateAutomatonAndBruteForceAgree(t *testing.T) {
 			}
 			if i%3 == 1 && len(pieces) > 0 { // and with characters written again
 				var b strings.Builder
-				for _, r := range e.Text {
+				for k, r := range e.Text {
+					if strings.HasPrefix(e.Text[k+utf8.RuneLen(r):], string(r)) && rapid.Bool().Draw(t, "fewer") {
+						continue
+					}
 					b.WriteString(strings.Repeat(string(r), rapid.IntRange(1, 3).Draw(t, "again")))
 				}
 				pieces[i*5%len(pieces)] = b.String()
@@ -161,6 +167,27 @@ func TestGateAutomatonAndBruteForceAgree(t *testing.T) {
 	}
 	if found == 0 || again == 0 {
 		t.Fatal("nothing was ever found: the texts prove nothing")
+	}
+}
+
+// A hit that is much longer than its entry lies over the border of a block at every offset.
+func TestWhatIsWrittenAgainIsFoundOverTheBorderOfABlock(t *testing.T) {
+	inside := "乙丙丁戊己庚辛壬癸子"
+	l := build(t, Entry{Text: "甲" + inside + "丑", Gap: MaxGap, Repeat: true})
+	word := "甲"
+	for _, r := range inside {
+		word += strings.Repeat(string(r), 1+MaxGap)
+	}
+	word += "丑"
+	for before := range pieceBytes { // a block is as much longer as a piece has symbols
+		at := blockSymbols + pieceBytes/3 - before
+		text := strings.Repeat("中", at) + word + strings.Repeat("中文", blockSymbols)
+		want := []Hit{{Start: 3 * at, End: 3*at + len(word), Gap: utf8.RuneCountInString(inside) * MaxGap, Via: ViaRepeats}}
+		for _, plain := range []bool{false, true} {
+			if got := l.scan(nil, text, plain); !slices.Equal(got, want) {
+				t.Fatalf("%d before the border, plain %v: %v, want %v", before, plain, got, want)
+			}
+		}
 	}
 }
 
