@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/fengsui/fengsui/internal/inspect/samples"
 )
 
 // creditCode completes 17 symbols of a unified social credit code.
@@ -341,7 +343,7 @@ func TestKindsOnOrdinaryTextsAreCounted(t *testing.T) {
 		{"jade-replies-medium", []string{"安全有用回答"}}, {"swsr", []string{"text"}}, {"cold-dev", []string{"text"}}, {"telecom-dev", []string{"text"}}, {"httpparams-train", []string{"text"}},
 	} {
 		t.Run(set.name, func(t *testing.T) {
-			texts := publicTexts(t, set.name, set.fields...)
+			texts := samples.Texts(t, set.name, set.fields...)
 			found, with, size := map[string]int{}, 0, 0
 			for _, text := range texts {
 				matches := e.Scan(text).Matches

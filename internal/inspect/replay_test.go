@@ -1,54 +1,13 @@
 package inspect
 
 import (
-	"bufio"
-	"compress/gzip"
-	"encoding/json"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"unicode/utf8"
-)
 
-// publicTexts gives a field of a public set, or skips the test where the sets
-// are not there; they are no part of this repository. Nothing of them is
-// printed.
-func publicTexts(t *testing.T, name string, fields ...string) []string {
-	t.Helper()
-	dir := os.Getenv("FENGSUI_SAMPLES")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	f, err := os.Open(filepath.Join(dir, name+".jsonl.gz"))
-	if err != nil {
-		t.Skipf("the public set %s is not here; FENGSUI_SAMPLES names the folder", name)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	in := bufio.NewScanner(z)
-	in.Buffer(nil, 1<<24)
-	for in.Scan() {
-		var row map[string]any
-		if err := json.Unmarshal(in.Bytes(), &row); err != nil {
-			t.Fatal(err)
-		}
-		for _, field := range fields {
-			if s, ok := row[field].(string); ok {
-				out = append(out, s)
-			}
-		}
-	}
-	if len(out) == 0 {
-		t.Fatalf("%s has no %v", name, fields)
-	}
-	return out
-}
+	"github.com/fengsui/fengsui/internal/inspect/samples"
+)
 
 // termsOf takes pieces of the texts themselves as terms, so that there is
 // something to be found in most of them.
@@ -79,7 +38,7 @@ func termsOf(texts []string, n int) []Term {
 }
 
 func TestEveryCutOfRealAnswersReleasesTheSame(t *testing.T) {
-	texts := publicTexts(t, "jade-replies-medium", "违规回答", "安全有用回答")
+	texts := samples.Texts(t, "jade-replies-medium", "违规回答", "安全有用回答")
 	e := mustCompile(t, Rules{
 		Terms:  termsOf(texts, 1500),
 		Checks: []Check{{ID: "id", Kind: KindCNID, Action: Mask}, {ID: "card", Kind: KindBankCard, Action: Mask}},

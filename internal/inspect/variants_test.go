@@ -10,6 +10,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/inspect/fold"
 	"github.com/fengsui/fengsui/internal/inspect/match"
+	"github.com/fengsui/fengsui/internal/inspect/samples"
 )
 
 // disguises write a term in another way; "" means that it cannot be done to
@@ -124,7 +125,7 @@ func TestDisguisedTermsAreFound(t *testing.T) {
 // ordinary text is printed.
 func TestDisguisedTermsOfACalibratedListAreFound(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 8))
-	questions, benign := publicTexts(t, "cvalues-answer-dev", "question"), publicTexts(t, "belle-benign-dev", "text", "answer")
+	questions, benign := samples.Texts(t, "cvalues-answer-dev", "question"), samples.Texts(t, "belle-benign-dev", "text", "answer")
 	var rules Rules
 	have := map[string]bool{}
 	for tries := 0; len(rules.Terms) < 900 && tries < 100_000; tries++ {
@@ -216,8 +217,8 @@ func findDisguised(t *testing.T, rng *rand.Rand, texts []string) *Engine {
 // What the usual disguises cost: hits of terms that are in nobody's text, in
 // ordinary text.
 func TestFalseHitsOfDisguisesInOrdinaryText(t *testing.T) {
-	texts := publicTexts(t, "belle-benign-dev", "text", "answer")
-	words := termsOf(publicTexts(t, "cvalues-answer-dev", "question"), 2000)
+	texts := samples.Texts(t, "belle-benign-dev", "text", "answer")
+	words := termsOf(samples.Texts(t, "cvalues-answer-dev", "question"), 2000)
 	var rules Rules
 	all := strings.Join(texts, "\n")
 	for _, w := range words {
