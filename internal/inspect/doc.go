@@ -110,6 +110,12 @@
 // holds nothing for terms that block, Rules.HoldFrom holds from so many symbols
 // on; both say what may be released of a hit then.
 //
+// # Verdict
+//
+// A [Verdict] sums up what streams and scans of texts that belong together gave:
+// the channels of all choices of one conversation. It is bounded whatever the
+// texts, and holds none of them. Step.Why says for what a stream holds text back.
+//
 // # Inside
 //
 // Package match finds the terms. A whole text goes through its gate first, and

@@ -119,6 +119,24 @@ func TestWhatIsKeptIsThereAfterAKillAndNobodyButControlReadsIt(t *testing.T) {
 	}
 }
 
+// Gateways and control are of different versions for a while: what a verdict is called on the line is as old as its column.
+func TestAVerdictTravelsUnderTheNameThatOlderVersionsKnow(t *testing.T) {
+	s, _ := newSpool(t, t.TempDir(), 0)
+	told := []string{`{"action":"mask","texts":[{"side":"output","channel":"content","bytes":9,"held":2,"why":"term"}]}`, `[{"rule_id":"r","action":"mask"}]`}
+	for i, v := range told {
+		s.PutTraffic(telemetry.Traffic{RequestID: fmt.Sprint("r", i), Kind: "real", Verdict: v})
+	}
+	for i, row := range taken(t, s).Traffic {
+		if row.Verdict != told[i] {
+			t.Errorf("%s came as %s", told[i], row.Verdict)
+		}
+	}
+	js, err := json.Marshal(row{Traffic: &telemetry.Traffic{Verdict: told[1]}})
+	if err != nil || !strings.Contains(string(js), `"matches":"[`) {
+		t.Errorf("%s, %v", js, err)
+	}
+}
+
 func TestAFloodIsFoldedBeyondTheBoundAndNothingOfItIsUncounted(t *testing.T) {
 	const rows = 5000
 	s, _ := newSpool(t, t.TempDir(), 100_000)
