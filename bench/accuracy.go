@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/fengsui/fengsui/internal/inspect/classify"
@@ -21,7 +22,7 @@ func accuracyPart(ctx context.Context, b *bench) ([]table, error) {
 		return nil, err
 	}
 	a := &accuracy{bench: b, ctx: ctx, all: all}
-	for _, step := range []func() error{a.across, a.within, a.ship, a.leftOut} {
+	for _, step := range []func() error{a.across, a.ship, a.within, a.leftOut} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -55,6 +56,7 @@ type accuracy struct {
 	*bench
 	ctx    context.Context
 	all    mixture
+	ships  *classify.Model
 	tables []table
 }
 
@@ -119,9 +121,13 @@ func (a *accuracy) across() error {
 		{"discrimination", []string{"SWSR"}, registers, []string{"COLD dev"}, ""},
 		{"sex", []string{"SWSR"}, registers, []string{"COLD dev"}, "gender"},
 		{"fraud", []string{"ChineseHarm"}, registers, []string{"telecom fraud", "telecom ordinary"}, ""},
+		{"fraud", []string{"ChineseHarm", "own fraud"}, registers, []string{"telecom fraud", "telecom ordinary"}, ""},
 		{"fraud", []string{"telecom fraud", "telecom ordinary"}, registers, []string{"ChineseHarm"}, ""},
+		{"fraud", []string{"telecom fraud", "telecom ordinary", "own fraud"}, registers, []string{"ChineseHarm"}, ""},
 		{"injection", []string{"PurpleLlama en"}, injections, []string{"PurpleLlama multilingual", "NotInject"}, ""},
+		{"injection", []string{"PurpleLlama en", "own injection"}, injections, []string{"PurpleLlama multilingual", "NotInject"}, ""},
 		{"injection", []string{"PurpleLlama multilingual"}, injections, []string{"PurpleLlama en", "NotInject"}, ""},
+		{"injection", []string{"PurpleLlama multilingual", "own injection"}, injections, []string{"PurpleLlama en", "NotInject"}, ""},
 	} {
 		m, err := a.fit(a.all.of(append(c.from, c.plain...)...), heads(c.head), "")
 		if err != nil {
@@ -133,7 +139,7 @@ func (a *accuracy) across() error {
 	}
 	t.Notes = []string{"Beside the set that is named each learned from harmless text of other registers (BELLE, safe answers of JADE, own; for injections questions of JADE and XSTest and the system prompts too), never from the set that is tested.",
 		"Threshold, curve and probabilities were chosen on a tenth of the sets learned from, kept apart by a hash of the text. Calibration error: mean distance of probability and share of right answers.",
-		"Head sex on COLD dev: offensive texts on race and region count as not it."}
+		"Head sex on COLD dev: offensive texts on race and region count as not it.", "Own fraud, own injection: sentences of this project (bench/own), which are in the model that ships as well; the rows without them show what they are worth."}
 	a.tables = append(a.tables, t)
 	return nil
 }
@@ -148,9 +154,10 @@ func (a *accuracy) within() error {
 		return err
 	}
 	var yes []bool
-	var ours []float64
+	var ours, ships []float64
 	for _, s := range dev {
 		ours, yes = append(ours, m.Scores(nil, s.text)[0]), append(yes, !s.benign)
+		ships = append(ships, a.ships.Scores(nil, s.text)[0]) // its first head is the same
 	}
 	add := func(name string, of []float64) {
 		f, versus := train.Measure(of, yes, 0.5), "–"
@@ -181,6 +188,7 @@ func (a *accuracy) within() error {
 		add(p.name, of)
 	}
 	add("ours", ours)
+	add("the model that ships, of all sets and registers", ships)
 	t.Notes = []string{"Right answers of all, at one half; then the texts on which one of both is right, and how likely such a difference is between two that are equally good (McNemar's exact test). Plain: logistic regression over exact n-grams of the unfolded text as they are, no hashing, with the strength of its pull chosen on a tenth of the training file."}
 	a.tables = append(a.tables, t)
 	return nil
@@ -189,10 +197,11 @@ func (a *accuracy) within() error {
 // ship trains the model that ships, reports it on what it has not learned from, and writes it where that is asked for.
 func (a *accuracy) ship() error {
 	from := a.all.of(shipping()...)
-	m, err := a.fit(from, heads(), "fengsui shipped model 1; see docs/models/shipped.md for data, licences and scores")
+	m, err := a.fit(from, heads(), "fengsui shipped model 2; see docs/models/shipped.md for data, licences and scores")
 	if err != nil {
 		return err
 	}
+	a.ships = m
 	var file bytes.Buffer
 	if err := m.Write(&file); err != nil {
 		return err
@@ -203,12 +212,15 @@ func (a *accuracy) ship() error {
 		}
 	}
 	fit, choose, report := from.parts()
-	t := table{Part: "accuracy", Title: "The model that ships: on texts of the sets that it learned from, which it has not seen", Keys: append([]string{"head", "risk", "threshold"}, measured...)}
+	t := table{Part: "accuracy", Title: "The model that ships: on texts that it has not seen", Keys: append([]string{"head", "risk", "threshold"}, measured...)}
 	own := append(report, a.all.of("COLD dev")...)
 	for _, h := range m.Heads() {
 		keys, figures := figuresOf(m, h.ID, own)
 		t.Rows = append(t.Rows, row{Keys: append([]string{h.ID, h.Risk, fmt.Sprintf("%.3f", h.Threshold)}, keys...), Figures: figures})
 	}
+	fraud := slices.IndexFunc(t.Rows, func(r row) bool { return r.Keys[0] == "fraud" })
+	keys, figures := figuresOf(m, "fraud", a.all.of("telecom fraud", "telecom ordinary"))
+	t.Rows = append(t.Rows, row{Keys: append([]string{"fraud, on all of telecom"}, append(slices.Clone(t.Rows[fraud].Keys[1:3]), keys...)...), Figures: figures})
 	t.Notes = []string{fmt.Sprintf("%d texts to learn from, %d to choose curves and thresholds by, %d to report on; file %.2f MB, in memory %.1f MB.", len(fit), len(choose), len(own), float64(file.Len())/1e6, float64(16<<18)/1e6)}
 	a.tables = append(a.tables, t)
 

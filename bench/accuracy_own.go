@@ -9,6 +9,8 @@ import (
 var (
 	//go:embed own/injection.txt
 	ownInjections string
+	//go:embed own/fraud.txt
+	ownFrauds string
 	//go:embed own/plain.txt
 	ownPlain string
 )

@@ -17,15 +17,15 @@ type asked struct {
 // questions are all heads. A risk without a head has no public samples whose licence allows to learn from them.
 func questions() []asked {
 	return []asked{
-		{"discrimination", "A.2", 0.02},
-		{"ethnicity", "A.2.a", 0.02},
-		{"region", "A.2.d", 0.02},
-		{"sex", "A.2.e", 0.02},
-		{"obscenity", "A.1.f", 0.005},
-		{"abuse", "A.4.c", 0.005},
-		{"gambling", "A.1.h", 0.005},
-		{"fraud", "A.1.h", 0.005},
-		{"black-market", "A.1.h", 0.005},
+		{"discrimination", "A.2", 0.015},
+		{"ethnicity", "A.2.a", 0.015},
+		{"region", "A.2.d", 0.015},
+		{"sex", "A.2.e", 0.015},
+		{"obscenity", "A.1.f", 0.004},
+		{"abuse", "A.4.c", 0.004},
+		{"gambling", "A.1.h", 0.004},
+		{"fraud", "A.1.h", 0.004},
+		{"black-market", "A.1.h", 0.004},
 		{"injection", "", 0.01},
 	}
 }
@@ -34,14 +34,18 @@ func heads(names ...string) []train.Head {
 	var out []train.Head
 	for _, q := range questions() {
 		if len(names) == 0 || slices.Contains(names, q.id) {
-			out = append(out, train.Head{ID: q.id, Risk: q.risk, FalseAlarms: q.alarms})
+			out = append(out, train.Head{ID: q.id, Risk: q.risk, FalseAlarms: q.alarms, Least: 0.2, BySubject: q.risk == "A.2"})
 		}
 	}
 	return out
 }
 
-// told is what a set says of a text: the heads that it is, and those that it is not.
-type told struct{ yes, no []string }
+// told is what a set says of a text: the heads that it is, those that it is not, and what it is about if that is people
+// of some kind, harmful or not: the head that it would be.
+type told struct {
+	yes, no []string
+	subject string
+}
 
 var (
 	harmless = told{no: []string{"discrimination", "ethnicity", "region", "sex", "obscenity", "abuse", "gambling", "fraud", "black-market", "injection"}}
@@ -58,7 +62,7 @@ type sample struct {
 }
 
 func (s sample) answers(heads []train.Head) train.Sample {
-	out := train.Sample{Text: s.text, Answer: make([]int8, len(heads)), Register: s.set}
+	out := train.Sample{Text: s.text, Answer: make([]int8, len(heads)), Register: s.set, Subject: s.subject}
 	for i, h := range heads {
 		switch {
 		case slices.Contains(s.yes, h.ID):
@@ -81,11 +85,11 @@ func sources() []source {
 	cold := func(name string) func(func(string) string, func(string, string, told, bool)) {
 		topics := map[string]string{"race": "ethnicity", "region": "region", "gender": "sex"}
 		return func(field func(string) string, put func(string, string, told, bool)) {
-			t := harmless
+			t, head := harmless, topics[field("topic")]
 			if field("label") == "1" {
-				head := topics[field("topic")]
 				t = told{yes: []string{"discrimination", head}, no: slices.DeleteFunc(slices.Clone(decent.no), func(h string) bool { return h == "discrimination" || h == head })}
 			}
+			t.subject = head
 			put(name, field("text"), t, field("label") == "0")
 		}
 	}
@@ -97,6 +101,7 @@ func sources() []source {
 			if field("label") == "1" {
 				t = told{yes: []string{"discrimination", "sex"}, no: ordinary.no}
 			}
+			t.subject = "sex"
 			put("SWSR", field("text"), t, field("label") == "0")
 		}},
 		{"chineseharm-dev", "MIT", true, func(field func(string) string, put func(string, string, told, bool)) {
@@ -182,7 +187,14 @@ func readMixture(dir string) (mixture, error) {
 		if attack {
 			t = told{yes: []string{"injection"}}
 		}
-		all = append(all, sample{"own", text, t, !attack})
+		all = append(all, sample{"own injection", text, t, !attack})
+	})
+	ownTexts(ownFrauds, func(text string, _ int, fraud bool) {
+		t := harmless
+		if fraud {
+			t = told{yes: []string{"fraud"}, no: noAttack.no}
+		}
+		all = append(all, sample{"own fraud", text, t, !fraud})
 	})
 	ownTexts(ownPlain, func(text string, number int, _ bool) {
 		set := "own plain"
@@ -219,7 +231,7 @@ func (m mixture) answers(heads []train.Head) []train.Sample {
 func (m mixture) parts() (fit, choose, report mixture) {
 	for _, s := range m {
 		switch part := train.Part(s.text); {
-		case s.set == "own", s.set == "own plain":
+		case s.set == "own injection", s.set == "own fraud", s.set == "own plain":
 			fit = append(fit, s) // what is made of one line would be on both sides
 		case s.set == "own plain, to choose by":
 			choose = append(choose, s)
@@ -237,5 +249,5 @@ func (m mixture) parts() (fit, choose, report mixture) {
 // shipping is what the model that ships is made of.
 func shipping() []string {
 	return []string{"COLD", "SWSR", "ChineseHarm", "BELLE", "BELLE answers", "JADE safe answers", "JADE questions", "NotInject",
-		"PurpleLlama en", "PurpleLlama multilingual", "PurpleLlama system", "own", "own plain", "own plain, to choose by"}
+		"PurpleLlama en", "PurpleLlama multilingual", "PurpleLlama system", "own injection", "own fraud", "own plain", "own plain, to choose by"}
 }

@@ -16,15 +16,17 @@ func ofLetter(t testing.TB, letters string) *classify.Model {
 	t.Helper()
 	const bits = 16
 	var heads []classify.Head
+	var lanes []classify.Lane
 	var weights [][]int8
 	for _, r := range letters {
 		w := make([]int8, 1<<bits)
 		found, _ := classify.NewFeatures().Next(r)
 		w[found[0]>>(32-bits)] = 100
 		weights = append(weights, w)
-		heads = append(heads, classify.Head{ID: string(r), Risk: "A.1.h", Threshold: 0.9, Scale: 0.01, Bias: -1, Slope: 4, Offset: 0})
+		heads = append(heads, classify.Head{ID: string(r), Risk: "A.1.h", Threshold: 0.9, Lanes: []int{len(lanes)}, Slope: 4, Offset: 0})
+		lanes = append(lanes, classify.Lane{Scale: 0.01, Bias: -1})
 	}
-	m, err := classify.New(heads, bits, weights, "")
+	m, err := classify.New(heads, lanes, bits, weights, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -17,9 +18,13 @@ func made(t testing.TB, heads int) *Model {
 	t.Helper()
 	const bits = 12
 	rng := rand.New(rand.NewPCG(1, uint64(heads)))
-	list, weights := make([]Head, heads), make([][]int8, heads)
+	list, lanes, weights := make([]Head, heads), make([]Lane, heads), make([][]int8, heads)
 	for h := range list {
-		list[h] = Head{ID: string(rune('a' + h)), Risk: "A.2.e", Threshold: 0.5, Scale: 0.01 * float64(h+1), Bias: -0.3, Slope: 1.5, Offset: 0.2}
+		list[h] = Head{ID: string(rune('a' + h)), Risk: "A.2.e", Threshold: 0.5, Lanes: []int{h}, Slope: 1.5, Offset: 0.2}
+		if h == 6 { // judges by two subjects
+			list[h].Lanes = []int{3, 1, 6, 2}
+		}
+		lanes[h] = Lane{Scale: 0.01 * float64(h+1), Bias: -0.3}
 		weights[h] = make([]int8, 1<<bits)
 		for i := range weights[h] {
 			if i%3 > 0 { // the others are unknown
@@ -27,7 +32,7 @@ func made(t testing.TB, heads int) *Model {
 			}
 		}
 	}
-	m, err := New(list, bits, weights, "made for a test")
+	m, err := New(list, lanes, bits, weights, "made for a test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,37 +43,49 @@ func made(t testing.TB, heads int) *Model {
 func plainly(m *Model, text string) (last, peak []float64) {
 	f := NewFeatures()
 	type block struct {
-		sums []int64
-		n    int
+		sums []float64
+		n    float64
 	}
 	var all []block
-	now := block{sums: make([]int64, len(m.heads))}
+	now := block{sums: make([]float64, len(m.lanes))}
 	peak = slices.Repeat([]float64{math.Inf(-1)}, len(m.heads))
 	last = make([]float64, len(m.heads))
 	measure := func() {
 		from := max(0, len(all)-Window/Step)
-		for h := range m.heads {
-			total, n := now.sums[h], now.n
+		lanes := make([]float64, len(m.lanes))
+		for l := range lanes {
+			total, n := now.sums[l], now.n
 			for _, b := range all[from:] {
-				total, n = total+b.sums[h], n+b.n
+				total, n = total+b.sums[l], n+b.n
 			}
-			last[h] = m.heads[h].Bias
+			lanes[l] = m.lanes[l].Bias
 			if n > 0 {
-				last[h] += float64(total) * m.heads[h].Scale / math.Sqrt(float64(n))
+				lanes[l] += total * m.lanes[l].Scale / math.Sqrt(n)
+			}
+		}
+		for h := range last {
+			of := m.heads[h].Lanes
+			last[h] = lanes[of[0]]
+			if len(of) == 4 {
+				first := 1 / (1 + math.Exp(3*(lanes[of[1]]-lanes[of[0]])))
+				last[h] = first*lanes[of[2]] + (1-first)*lanes[of[3]]
 			}
 			peak[h] = max(peak[h], last[h])
 		}
 	}
 	take := func(features []uint32) {
 		for _, x := range features {
-			known := false
-			for h := range m.heads {
-				w := m.weight(int(x>>(32-m.bits)), h)
-				now.sums[h] += int64(w)
+			known, times := false, 1.0
+			if x&Again != 0 {
+				times = 0.5
+			}
+			for l := range m.lanes {
+				w := m.weight(int(x>>(32-m.bits)), l)
+				now.sums[l] += times * float64(w)
 				known = known || w != 0
 			}
 			if known {
-				now.n++
+				now.n += times
 			}
 		}
 	}
@@ -79,7 +96,7 @@ func plainly(m *Model, text string) (last, peak []float64) {
 		if symbol {
 			if symbols++; symbols%Step == 0 {
 				all = append(all, now)
-				now = block{sums: make([]int64, len(m.heads))}
+				now = block{sums: make([]float64, len(m.lanes))}
 				if symbols >= Warm {
 					measure()
 				}
@@ -93,8 +110,8 @@ func plainly(m *Model, text string) (last, peak []float64) {
 
 func near(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
 
-func TestAScoreIsTheSumOfTheWeightsOfTheWindowOverTheRootOfTheirNumber(t *testing.T) {
-	for _, heads := range []int{1, 7, MaxHeads} {
+func TestAScoreIsWhatThePackageSaysFeatureByFeature(t *testing.T) {
+	for _, heads := range []int{1, 7, MaxLanes} {
 		m := made(t, heads)
 		for _, text := range []string{"", "好", "a", sample, strings.Repeat(sample, 40), strings.Repeat("a", 5000), strings.Repeat("!?", 3000), "\xff\xfe" + sample} {
 			s := m.NewState()
@@ -205,6 +222,34 @@ func TestFeaturesAreTheSameForWhatAReaderTakesForTheSame(t *testing.T) {
 	}
 }
 
+func TestAFeatureThatComesAgainSoonSaysSo(t *testing.T) {
+	f := NewFeatures()
+	read := func(text string) (again []bool) {
+		for _, r := range text {
+			found, _ := f.Next(r)
+			for _, x := range found {
+				again = append(again, x&Again != 0)
+			}
+		}
+		return again
+	}
+	if got := read("好好好"); !slices.Equal(got, []bool{false, true, false, true, true}) {
+		t.Errorf("of a character three times in a row: %v", got)
+	}
+	var long strings.Builder
+	for r := '一'; r < '一'+20*lately; r++ {
+		long.WriteRune(r)
+	}
+	read(long.String())
+	if got := read("好"); got[0] {
+		t.Error("a character is remembered for ever")
+	}
+	f.Reset()
+	if got := read("好"); got[0] {
+		t.Error("a new text remembers the one before")
+	}
+}
+
 func TestFeaturesNeverOutgrowTheirPlace(t *testing.T) {
 	f := NewFeatures()
 	for r := rune(0); r <= utf8.MaxRune; r++ {
@@ -218,9 +263,9 @@ func TestFeaturesNeverOutgrowTheirPlace(t *testing.T) {
 }
 
 func TestScoringAllocatesNothing(t *testing.T) {
-	m := made(t, MaxHeads)
+	m := made(t, MaxLanes)
 	s := m.NewState()
-	text, dst := strings.Repeat(sample, 10), make([]float64, 0, MaxHeads)
+	text, dst := strings.Repeat(sample, 10), make([]float64, 0, MaxLanes)
 	if n := testing.AllocsPerRun(50, func() {
 		s.Write(text)
 		s.Write("\xe4")
@@ -238,7 +283,7 @@ func TestScoringAllocatesNothing(t *testing.T) {
 }
 
 func TestAModelSurvivesItsFile(t *testing.T) {
-	m := made(t, 5)
+	m := made(t, 9)
 	var file, again bytes.Buffer
 	if err := m.Write(&file); err != nil {
 		t.Fatal(err)
@@ -247,7 +292,7 @@ func TestAModelSurvivesItsFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(got.Heads(), m.Heads()) || got.Note() != m.Note() || !slices.Equal(got.table, m.table) {
+	if !reflect.DeepEqual(got.Heads(), m.Heads()) || !slices.Equal(got.lanes, m.lanes) || got.Note() != m.Note() || !slices.Equal(got.table, m.table) {
 		t.Error("the model that was read is not the one that was written")
 	}
 	if err := got.Write(&again); err != nil || !bytes.Equal(file.Bytes(), again.Bytes()) {
@@ -256,7 +301,7 @@ func TestAModelSurvivesItsFile(t *testing.T) {
 }
 
 func BenchmarkWrite4KB(b *testing.B) {
-	m := made(b, MaxHeads)
+	m := made(b, MaxLanes)
 	text := strings.Repeat("今天我们来聊一聊如何准备一次周末的短途旅行，首先要确定目的地。", 60)[:4095]
 	s := m.NewState()
 	b.SetBytes(int64(len(text)))

@@ -24,12 +24,15 @@
 // Chinese, three and four in a row made no score better.) Characters are
 // compared as package fold says, signs between characters do not part them.
 // Each feature is a place in one table that holds a small weight for every
-// head, so all heads cost one look.
+// [Lane], so all heads cost one look. A feature that came a short while ago, which a
+// memory of a thousand tells, counts half.
 //
 // # Windows
 //
-// The score of a head is the sum of the weights of all features of the last
-// [Window] symbols, divided by the root of the number of those that the model knows; its probability is
+// The value of a lane is the sum of the weights of all features of the last
+// [Window] symbols, divided by the root of the number of those that the model knows. The score of
+// a head is the value of its lane, or, where it judges by subject, the mean of those
+// of its subjects by how much the text is about each: see [Head]. Its probability is
 // that score put through the curve that was fitted to it on texts that it was
 // not trained on. Sums are kept in blocks of [Step] symbols: to move the window
 // on costs one subtraction, whatever its length. [State.Peak] is the highest

@@ -6,11 +6,15 @@ import "github.com/fengsui/fengsui/internal/inspect/fold"
 // n-grams, or itself as a sign, and the three of the word that it ends.
 const maxFeatures = 8
 
+// lately is how many places there are to remember features in.
+const lately = 1024
+
 // Features turns a text, character by character, into features. Make one with
 // [NewFeatures].
 //
-// A feature is a number of 32 bits, whose upper bits are a place in the table of
-// a model. There is one for
+// A feature is a number of 32 bits. The upper bits are a place in the table of
+// a model; the lowest, [Again], tells that the feature came a short while ago. There
+// is one for
 //
 //   - each character and each two in a row, up to four where the last is a letter;
 //     blanks and signs left out, digits all the same; a blank between words of
@@ -24,6 +28,8 @@ const maxFeatures = 8
 type Features struct {
 	strict, loose *fold.Table
 	found         [maxFeatures]uint32
+	n             int            // of found
+	seen          [lately]uint32 // the last feature that came to each place
 
 	row   uint64 // the last four symbols
 	word  uint32 // hash of the word that is being read
@@ -32,6 +38,10 @@ type Features struct {
 	kind  uint32 // of the last character of the word
 	size  uint32 // characters of the word
 }
+
+// Again is the bit of a feature that came a short while ago: within the text, and
+// no other of its place in a memory of a thousand since.
+const Again = 1
 
 // NewFeatures begins a text.
 func NewFeatures() *Features {
@@ -49,18 +59,17 @@ func (f *Features) Next(r rune) (features []uint32, symbol bool) {
 		return nil, false
 	}
 	c := f.loose.Rune(r)
-	n := 0
+	f.n = 0
 	switch {
 	case s <= fold.Break || c <= fold.Break: // a sign, or broken
-		n = f.endWord(n)
+		f.endWord()
 		if word(f.row & 0xFFFF) {
 			f.row = f.row<<16 | ' '
 		}
 		if s > ' ' {
-			f.found[n] = mix(uint64(s), 5)
-			n++
+			f.put(mix(uint64(s), 5))
 		}
-		return f.found[:n], s > ' '
+		return f.found[:f.n], s > ' '
 	case s >= '0' && s <= '9':
 		c = '0'
 	}
@@ -71,11 +80,10 @@ func (f *Features) Next(r rune) (features []uint32, symbol bool) {
 	if word(letter) {
 		f.add(r, c)
 	} else {
-		n = f.endWord(n)
+		f.endWord()
 	}
 	f.row = f.row<<16 | letter
-	f.found[n] = mix(letter, 1)
-	n++
+	f.put(mix(letter, 1))
 	most := 2
 	if word(letter) {
 		most = 4
@@ -88,14 +96,29 @@ func (f *Features) Next(r rune) (features []uint32, symbol bool) {
 		if part>>(16*(k-1)) == 0 {
 			break // the text is not that long yet
 		}
-		f.found[n] = mix(part, uint64(k))
-		n++
+		f.put(mix(part, uint64(k)))
 	}
-	return f.found[:n], true
+	return f.found[:f.n], true
 }
 
 // End gives what the end of the text completes.
-func (f *Features) End() []uint32 { return f.found[:f.endWord(0)] }
+func (f *Features) End() []uint32 {
+	f.n = 0
+	f.endWord()
+	return f.found[:f.n]
+}
+
+// put notes a feature, and whether it came a short while ago.
+func (f *Features) put(feature uint32) {
+	feature |= Again
+	place := &f.seen[feature>>1%lately]
+	if *place != feature {
+		*place = feature
+		feature ^= Again
+	}
+	f.found[f.n] = feature
+	f.n++
+}
 
 // word tells whether a folded character is part of words that blanks part.
 func word(c uint64) bool {
@@ -123,16 +146,15 @@ func (f *Features) add(r, c rune) {
 	}
 }
 
-func (f *Features) endWord(n int) int {
+func (f *Features) endWord() {
 	if f.size == 0 {
-		return n
+		return
 	}
-	f.found[n] = mix(uint64(f.word), 6)
-	f.found[n+1] = mix(uint64(f.last)<<32|uint64(f.word), 7)
-	f.found[n+2] = mix(uint64(f.shape)<<8|uint64(min(f.size, 16)), 8)
+	f.put(mix(uint64(f.word), 6))
+	f.put(mix(uint64(f.last)<<32|uint64(f.word), 7))
+	f.put(mix(uint64(f.shape)<<8|uint64(min(f.size, 16)), 8))
 	f.last = f.word
 	f.word, f.shape, f.kind, f.size = 0, 0, 0, 0
-	return n + 3
 }
 
 // mix spreads a value of a kind over 32 bits.

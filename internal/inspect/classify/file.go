@@ -13,10 +13,10 @@ import (
 
 // A file is: magic; version (2 bytes); length of the description (4 bytes, as
 // all numbers big-endian); the description as JSON; the weights, compressed, one
-// byte each, head by head; SHA-256 of all before.
+// byte each, lane by lane; SHA-256 of all before.
 const (
 	magic          = "fengsui linear\n"
-	version        = 1
+	version        = 2 // 1 counted what came again in full and had a lane for each head
 	maxDescription = 64 << 10
 	maxFile        = 32 << 20
 	prefix         = len(magic) + 6
@@ -24,13 +24,14 @@ const (
 
 type description struct {
 	Heads []Head `json:"heads"`
+	Lanes []Lane `json:"lanes"`
 	Bits  int    `json:"bits"`
 	Note  string `json:"note"`
 }
 
 // Write writes the model as a file for Read. The same model gives the same bytes.
 func (m *Model) Write(w io.Writer) error {
-	about, err := json.Marshal(description{Heads: m.heads, Bits: m.bits, Note: m.note})
+	about, err := json.Marshal(description{Heads: m.heads, Lanes: m.lanes, Bits: m.bits, Note: m.note})
 	if err != nil {
 		return err
 	}
@@ -47,9 +48,9 @@ func (m *Model) Write(w io.Writer) error {
 		return err
 	}
 	row := make([]byte, 1<<m.bits)
-	for h := range m.heads {
+	for l := range m.lanes {
 		for place := range row {
-			row[place] = byte(m.weight(place, h))
+			row[place] = byte(m.weight(place, l))
 		}
 		if _, err := z.Write(row); err != nil {
 			return err
@@ -95,7 +96,7 @@ func Read(r io.Reader) (*Model, error) {
 	if err := dec.Decode(&about); err != nil {
 		return nil, fmt.Errorf("classify: model file: description: %w", err)
 	}
-	m := &Model{heads: about.Heads, bits: about.Bits, note: about.Note}
+	m := &Model{heads: about.Heads, lanes: about.Lanes, bits: about.Bits, note: about.Note}
 	if err := m.check(); err != nil {
 		return nil, err
 	}
@@ -106,16 +107,16 @@ func (m *Model) readWeights(packed []byte) error {
 	z := flate.NewReader(bytes.NewReader(packed))
 	m.clear()
 	row := make([]byte, 1<<m.bits)
-	for h := range m.heads {
+	for l := range m.lanes {
 		if _, err := io.ReadFull(z, row); err != nil {
-			return fmt.Errorf("classify: model file: weights of %q: %w", m.heads[h].ID, err)
+			return fmt.Errorf("classify: model file: weights of lane %d: %w", l, err)
 		}
 		for place, w := range row {
-			m.learn(place, h, int8(w))
+			m.learn(place, l, int8(w))
 		}
 	}
 	if n, err := z.Read(row[:1]); n > 0 || err != io.EOF {
-		return errors.New("classify: model file: more weights than heads")
+		return errors.New("classify: model file: more weights than lanes")
 	}
 	return z.Close()
 }

@@ -8,7 +8,7 @@ import (
 const (
 	blocks = Window / Step
 	even   = 0x00FF00FF00FF00FF
-	most   = 257 // weights that fit the sum of one lane
+	most   = 257 // halves of weights that fit the sum of one lane
 )
 
 // State scores one text that arrives in pieces. It is of fixed size and
@@ -19,8 +19,8 @@ type State struct {
 	carry    [utf8.UTFMax]byte
 	nCarry   int
 
-	lanes   [2 * words]uint64 // of the last few features: sums of 16 bits, of even and of odd heads
-	inLanes int               // how many features
+	lanes   [2 * words]uint64 // of the last few features: sums of 16 bits, of even and of odd ones
+	inLanes int               // how many halves of features
 	block   sum               // of the symbols since the last full block, lanes not counted
 	symbols int               // in it
 	warm    int               // blocks so far, up to those without a score
@@ -29,13 +29,14 @@ type State struct {
 	at      int
 	starts  [blocks]Span      // of the blocks in the ring
 	place   Span              // of the block that is being read
-	peak    [MaxHeads]float64 // highest score
+	peak    [MaxLanes]float64 // highest score of each head
 }
 
 // Span is a place in the text, in bytes and in characters.
 type Span struct{ Start, End, FirstRune, EndRune int }
 
-// sum is for each lane: of the heads, and how many known features there were.
+// sum is for each lane: of its weights, and of how many known features. What came the first time counts
+// as two halves, what came a short while ago as one.
 type sum [lanes]int64
 
 func (s *sum) add(o *sum) {
@@ -133,21 +134,22 @@ func (s *State) rune(r rune, bytes int) (full bool) {
 	return true
 }
 
-// count adds the weights of features: eight heads a word, two lanes a word.
+// count adds the weights of features: eight of a word, four to a sum of lanes.
 func (s *State) count(found []uint32) {
-	if s.inLanes+len(found) > most {
+	if s.inLanes+2*len(found) > most {
 		s.settle()
 	}
 	shift := 32 - s.m.bits
 	for _, f := range found {
 		at := int(f>>shift) * words
 		a, b := s.m.table[at], s.m.table[at+1]
-		s.lanes[0] += a & even
-		s.lanes[1] += a >> 8 & even
-		s.lanes[2] += b & even
-		s.lanes[3] += b >> 8 & even
+		double := f&Again ^ Again
+		s.lanes[0] += a & even << double
+		s.lanes[1] += a >> 8 & even << double
+		s.lanes[2] += b & even << double
+		s.lanes[3] += b >> 8 & even << double
+		s.inLanes += 1 + int(double)
 	}
-	s.inLanes += len(found)
 }
 
 // settle moves the lanes into the block.
@@ -175,25 +177,36 @@ func (s *State) turn() {
 
 // measure notes the scores of the window.
 func (s *State) measure() {
-	s.settle()
-	n := s.window[known] + s.block[known]
+	values := s.values()
 	for h := range s.m.heads {
-		s.peak[h] = max(s.peak[h], s.m.heads[h].score(s.window[h]+s.block[h], n))
+		s.peak[h] = max(s.peak[h], s.m.heads[h].score(&values))
 	}
+}
+
+// values gives what each lane adds up to.
+func (s *State) values() (v [MaxLanes]float64) {
+	s.settle()
+	share := 0.0
+	if n := s.window[known] + s.block[known]; n > 0 {
+		share = 1 / math.Sqrt(2*float64(n))
+	}
+	for i, l := range s.m.lanes {
+		v[i] = l.Bias + float64(s.window[i]+s.block[i])*l.Scale*share
+	}
+	return v
 }
 
 // Score gives what a head adds up to now, before its curve; a word that may go
 // on is not counted.
 func (s *State) Score(head int) float64 {
-	s.settle()
-	return s.m.heads[head].score(s.window[head]+s.block[head], s.window[known]+s.block[known])
+	values := s.values()
+	return s.m.heads[head].score(&values)
 }
 
 // Probability gives the probability by a head of what was read last; a word that
 // may go on is not counted.
 func (s *State) Probability(head int) float64 {
-	s.settle()
-	return s.m.heads[head].probability(s.window[head]+s.block[head], s.window[known]+s.block[known])
+	return s.m.heads[head].probability(s.Score(head))
 }
 
 // Span is what [State.Score] looks at.
@@ -217,6 +230,5 @@ func (s *State) Peak(head int) float64 {
 	if math.IsInf(s.peak[head], -1) {
 		return 0
 	}
-	h := &s.m.heads[head]
-	return 1 / (1 + math.Exp(-(h.Slope*s.peak[head] + h.Offset)))
+	return s.m.heads[head].probability(s.peak[head])
 }

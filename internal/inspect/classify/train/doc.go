@@ -2,7 +2,8 @@
 //
 // A [Sample] is a text that says for each head yes, no or nothing. [Fit] learns
 // from one part of the samples, each head by itself, a support vector machine
-// whose features may weigh as much as their shares of yes and no differ; on the
+// whose features may weigh as much as their shares of yes and no differ, and which may
+// learn apart what holds for one subject only; on the
 // other part, which it has not learned from, it fits the curve that makes
 // probabilities of scores and chooses the threshold. The same samples, options
 // and seed give the same model.

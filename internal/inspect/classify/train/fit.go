@@ -3,6 +3,7 @@ package train
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -25,6 +26,7 @@ type Sample struct {
 	Answer   []int8
 	Weight   float64 // how much it counts; 0 means 1
 	Register string  // what kind of text it is or where it is from; may be empty
+	Subject  string  // what it is about, for heads that judge by subject; may be empty
 }
 
 // Head is what a model shall answer.
@@ -35,21 +37,27 @@ type Head struct {
 	// their registers, that may reach the threshold though their answer is no; 0
 	// means 0.005.
 	FalseAlarms float64
+	// Least is the least that the threshold may be, however few of those texts
+	// reach it: they are not all that there is. 0 means 0.001.
+	Least float64
+	// BySubject makes the head learn, beside what holds for all texts, what holds
+	// for each subject that there are samples of: the same word may mean harm of the
+	// one and none of the other. With fewer than two subjects it does nothing.
+	BySubject bool
 }
 
 // Options of the training; zero values mean the defaults, which were chosen on
 // texts that no report uses.
 type Options struct {
-	Heads    []Head
-	Bits     int     // the table has 1<<Bits places; default 18
-	Epochs   int     // default 20
-	Cost     float64 // the most that one text can pull; default 2
-	Prior    float64 // 0: every feature may weigh the same … 1: as far apart as its shares of yes and no are; default 0.7
-	Rare     int     // features of fewer texts are left out; default 2
-	Balance  float64 // 0: each text counts the same … 1: yes and no count the same together; default 0.5
-	Seed     uint64
-	Note     string
-	Progress func(head string) // called when a head is done, if given; not concurrently
+	Heads   []Head
+	Bits    int     // the table has 1<<Bits places; default 18
+	Epochs  int     // default 20
+	Cost    float64 // the most that one text can pull; default 2
+	Prior   float64 // 0: every feature may weigh the same … 1: as far apart as its shares of yes and no are; default 0.7
+	Rare    int     // features of fewer texts are left out; default 2
+	Balance float64 // 0: each text counts the same … 1: yes and no count the same together; default 0.5
+	Seed    uint64
+	Note    string
 }
 
 func (o *Options) defaults() {
@@ -83,8 +91,8 @@ const few = 20
 // Fit learns from fit and chooses by choose.
 func Fit(fit, choose []Sample, o Options) (*classify.Model, error) {
 	o.defaults()
-	if len(o.Heads) == 0 || len(o.Heads) > classify.MaxHeads {
-		return nil, fmt.Errorf("train: %d heads, not 1 to %d", len(o.Heads), classify.MaxHeads)
+	if len(o.Heads) == 0 || len(o.Heads) > classify.MaxLanes {
+		return nil, fmt.Errorf("train: %d heads, not 1 to %d", len(o.Heads), classify.MaxLanes)
 	}
 	for _, part := range []struct {
 		name    string
@@ -97,36 +105,179 @@ func Fit(fit, choose []Sample, o Options) (*classify.Model, error) {
 			}
 		}
 	}
-	rows := featuresOf(fit, o)
-	heads := make([]classify.Head, len(o.Heads))
-	weights := make([][]int8, len(o.Heads))
-	var group sync.WaitGroup
-	var one sync.Mutex
-	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for h := range o.Heads {
-		group.Go(func() {
-			turns <- struct{}{}
-			defer func() { <-turns }()
-			w, bias := learn(rows, fit, h, o)
-			head := classify.Head{ID: o.Heads[h].ID, Risk: o.Heads[h].Risk, Threshold: 0.5, Bias: bias, Slope: 1}
-			weights[h], head.Scale = steps(w)
-			one.Lock()
-			defer one.Unlock()
-			heads[h] = head
-			if o.Progress != nil {
-				o.Progress(head.ID)
-			}
-		})
+	place := func(feature uint32) int32 { return int32(feature >> (32 - o.Bits)) }
+	l := learner{o: o, samples: fit, rows: rowsOf(featuresOf(fit), nil, 1<<o.Bits, o.Rare, place), size: 1 << o.Bits}
+	about, made := l.learnAll()
+	var lanes []classify.Lane
+	var weights [][]int8
+	put := func(made []sum) (numbers []int) {
+		for _, x := range made {
+			whole, scale := steps(x.weights)
+			numbers = append(numbers, len(lanes))
+			lanes, weights = append(lanes, classify.Lane{Scale: scale, Bias: x.bias}), append(weights, whole)
+		}
+		return numbers
 	}
-	group.Wait()
-	model, err := classify.New(heads, o.Bits, weights, o.Note)
+	gates := put(about)
+	heads := make([]classify.Head, len(o.Heads))
+	for h := range heads {
+		own := put(made[h])
+		if len(own) > 1 {
+			own = append(slices.Clone(gates), own...)
+		}
+		heads[h] = classify.Head{ID: o.Heads[h].ID, Risk: o.Heads[h].Risk, Threshold: 0.5, Lanes: own, Slope: 1}
+	}
+	model, err := classify.New(heads, lanes, o.Bits, weights, o.Note)
 	if err != nil {
 		return nil, err
 	}
 	if err := settle(heads, model, choose, o); err != nil {
 		return nil, err
 	}
-	return classify.New(heads, o.Bits, weights, o.Note)
+	return classify.New(heads, lanes, o.Bits, weights, o.Note)
+}
+
+// learner learns sums of weights from samples.
+type learner struct {
+	o       Options
+	samples []Sample
+	rows    []row
+	size    int   // places that rows may have
+	of      []int // subject of each sample, by number
+}
+
+// sum is what a lane of a model is made of.
+type sum struct {
+	weights []float32
+	bias    float64
+}
+
+// maxSubject keeps the order in which subjects are learned apart from that of heads.
+const maxSubject = 1 << 10
+
+// learnAll learns how to tell each subject, if a head asks for it, and each head: by
+// subject or not.
+func (l *learner) learnAll() (about []sum, heads [][]sum) {
+	subjects := l.subjects()
+	for _, one := range l.all(len(subjects), func(t int) []sum { return []sum{l.learn(l.about(subjects[t]), maxSubject+t)} }) {
+		about = append(about, one...)
+	}
+	l.place(subjects, about)
+	return about, l.all(len(l.o.Heads), func(h int) []sum {
+		if l.o.Heads[h].BySubject && len(subjects) > 0 {
+			return l.learnBySubject(h, len(subjects))
+		}
+		return []sum{l.learn(l.answers(h), h)}
+	})
+}
+
+// all learns n things at the same time, on as many cores as there are.
+func (l *learner) all(n int, learn func(int) []sum) [][]sum {
+	made := make([][]sum, n)
+	var group sync.WaitGroup
+	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range made {
+		group.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			made[i] = learn(i)
+		})
+	}
+	group.Wait()
+	return made
+}
+
+// subjects gives those that a head can be asked by: none if there is no such
+// head or only one subject.
+func (l *learner) subjects() []string {
+	if !slices.ContainsFunc(l.o.Heads, func(h Head) bool { return h.BySubject }) {
+		return nil
+	}
+	number := map[string]int{}
+	for i := range l.samples {
+		number[l.samples[i].Subject]++
+	}
+	delete(number, "")
+	maps.DeleteFunc(number, func(_ string, n int) bool { return n < minimum })
+	if len(number) < 2 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(number))
+}
+
+// about tells of the samples whose subject is known whether it is this one.
+func (l *learner) about(subject string) []int8 {
+	out := make([]int8, len(l.samples))
+	for i := range l.samples {
+		switch l.samples[i].Subject {
+		case "":
+		case subject:
+			out[i] = Yes
+		default:
+			out[i] = No
+		}
+	}
+	return out
+}
+
+func (l *learner) answers(head int) []int8 {
+	out := make([]int8, len(l.samples))
+	for i := range l.samples {
+		out[i] = answer(&l.samples[i], head)
+	}
+	return out
+}
+
+// place gives each sample its subject; where none is told, that which it looks
+// most like, as it will when the model is used.
+func (l *learner) place(subjects []string, about []sum) {
+	l.of = make([]int, len(l.samples))
+	for i := range l.samples {
+		told := slices.Index(subjects, l.samples[i].Subject)
+		most := math.Inf(-1)
+		for t := range subjects {
+			v := about[t].of(&l.rows[i])
+			if t == told {
+				v = math.Inf(1)
+			}
+			if v > most {
+				l.of[i], most = t, v
+			}
+		}
+	}
+}
+
+func (s *sum) of(x *row) float64 {
+	total := float32(0)
+	for j, p := range x.places {
+		total += s.weights[p] * x.times[j]
+	}
+	return float64(total*x.scale) + s.bias
+}
+
+// learnBySubject learns a head by samples each of whose features is there twice:
+// for all texts, and for those of its subject (Daumé, 2007). What a feature says in
+// a text of a subject is both together.
+func (l *learner) learnBySubject(head, subjects int) []sum {
+	size := l.size
+	twice := learner{o: l.o, samples: l.samples, rows: make([]row, len(l.rows)), size: size * (1 + subjects)}
+	half := float32(1 / math.Sqrt2) // so that a text is as long as before
+	for i, x := range l.rows {
+		y := row{places: slices.Clone(x.places), times: slices.Concat(x.times, x.times), scale: x.scale * half}
+		for _, p := range x.places {
+			y.places = append(y.places, p+int32(size*(1+l.of[i])))
+		}
+		twice.rows[i] = y
+	}
+	all := twice.learn(l.answers(head), head)
+	out := make([]sum, subjects)
+	for t := range out {
+		out[t] = sum{make([]float32, size), all.bias}
+		for p := range size {
+			out[t].weights[p] = half * (all.weights[p] + all.weights[size*(1+t)+p])
+		}
+	}
+	return out
 }
 
 func counts(samples []Sample, head int) (yes, no int) {
@@ -156,16 +307,61 @@ func weight(s *Sample) float64 {
 }
 
 // row is the features of a text: places in the table and how often each, those of rare features
-// left out, and one over the root of their number.
+// left out, and one over the root of their number. What came a short while ago counts half.
 type row struct {
 	places []int32
 	times  []float32
 	scale  float32
 }
 
-func featuresOf(samples []Sample, o Options) []row {
+func rowsOf(fit, more [][]uint32, size, rare int, place func(uint32) int32) []row {
+	texts := map[uint32]int32{} // to learn from, that have a feature
+	for _, list := range fit {
+		slices.Sort(list)
+		for j, x := range list {
+			if j == 0 || x|classify.Again != list[j-1]|classify.Again {
+				texts[x|classify.Again]++
+			}
+		}
+	}
+	// A rare feature that shares its place with a known one counts as known: it
+	// will when the model is used.
+	known := make([]bool, size)
+	for x, n := range texts {
+		if int(n) >= rare {
+			known[place(x)] = true
+		}
+	}
+	rows := make([]row, 0, len(fit)+len(more))
+	for _, list := range slices.Concat(fit, more) {
+		slices.Sort(list)
+		var x row
+		n := float32(0)
+		for _, feature := range list {
+			p := place(feature)
+			if !known[p] {
+				continue
+			}
+			by := float32(1)
+			if feature&classify.Again != 0 {
+				by = 0.5
+			}
+			n += by
+			if last := len(x.places) - 1; last >= 0 && x.places[last] == p {
+				x.times[last] += by
+				continue
+			}
+			x.places, x.times = append(x.places, p), append(x.times, by)
+		}
+		x.scale = float32(1 / math.Sqrt(max(1, float64(n))))
+		rows = append(rows, x)
+	}
+	return rows
+}
+
+// featuresOf lists what a model counts in each text.
+func featuresOf(samples []Sample) [][]uint32 {
 	all := make([][]uint32, len(samples))
-	texts := map[uint32]int32{} // that have a feature
 	f := classify.NewFeatures()
 	for i := range samples {
 		f.Reset()
@@ -174,54 +370,51 @@ func featuresOf(samples []Sample, o Options) []row {
 			all[i] = append(all[i], found...)
 		}
 		all[i] = append(all[i], f.End()...)
-		once := slices.Clone(all[i])
-		slices.Sort(once)
-		for _, x := range slices.Compact(once) {
-			texts[x]++
-		}
 	}
-	// A rare feature that shares its place with a known one counts as known: it
-	// will when the model is used.
-	known := make([]bool, 1<<o.Bits)
-	for x, n := range texts {
-		if int(n) >= o.Rare {
-			known[x>>(32-o.Bits)] = true
-		}
-	}
-	rows := make([]row, len(samples))
-	for i := range all {
-		slices.Sort(all[i])
-		n, x := 0, &rows[i]
-		for _, feature := range all[i] {
-			p := int32(feature >> (32 - o.Bits))
-			if !known[p] {
-				continue
-			}
-			n++
-			if last := len(x.places) - 1; last >= 0 && x.places[last] == p {
-				x.times[last]++
-				continue
-			}
-			x.places, x.times = append(x.places, p), append(x.times, 1)
-		}
-		x.scale = float32(1 / math.Sqrt(float64(max(1, n))))
-	}
-	return rows
+	return all
 }
 
-// learn finds the weights of a head: the smallest with which as few texts as
+// Compare says what a head would score if something else were counted. It learns
+// the only head of o from fit, as [Fit] does, and gives the scores of other texts,
+// above 0 for yes. The features of both are the caller's: even numbers below
+// 2·size, one more for what came a short while ago. Nothing is hashed or rounded.
+func Compare(fit []Sample, features, others [][]uint32, size int, o Options) []float64 {
+	o.defaults()
+	place := func(feature uint32) int32 { return int32(feature >> 1) }
+	rows := rowsOf(features, others, size, o.Rare, place)
+	l := learner{o: o, samples: fit, rows: rows[:len(fit)], size: size}
+	about, heads := l.learnAll()
+	scores := make([]float64, len(others))
+	for i := range scores {
+		x := &rows[len(fit)+i]
+		if scores[i] = heads[0][0].of(x); len(heads[0]) > 1 {
+			scores[i] = classify.BySubject(values(about, x), values(heads[0], x))
+		}
+	}
+	return scores
+}
+
+func values(of []sum, x *row) (out []float64) {
+	for i := range of {
+		out = append(out, of[i].of(x))
+	}
+	return out
+}
+
+// learn finds the weights that give the answers: the smallest with which as few texts as
 // possible are on the wrong side of a margin (a linear support vector machine, by
 // dual coordinate descent as Hsieh and others describe it, 2008). A text can pull
 // only so much, so that wrong labels, which public sets have, do little. A
 // feature may weigh the more the further its shares of yes and of no are apart
 // (Wang and Manning, 2012): what says nothing by itself is held near nothing.
-func learn(rows []row, samples []Sample, head int, o Options) (w []float32, bias float64) {
+func (l *learner) learn(answers []int8, number int) sum {
+	o, rows, size := l.o, l.rows, l.size
 	yes, no := 0.0, 0.0
-	ofYes, ofNo := make([]float64, 1<<o.Bits), make([]float64, 1<<o.Bits)
+	ofYes, ofNo := make([]float64, size), make([]float64, size)
 	var order []int
-	for i := range samples {
-		total, of, by := &no, ofNo, weight(&samples[i])
-		switch answer(&samples[i], head) {
+	for i := range answers {
+		total, of, by := &no, ofNo, weight(&l.samples[i])
+		switch answers[i] {
 		case Yes:
 			total, of = &yes, ofYes
 		case Unknown:
@@ -233,7 +426,7 @@ func learn(rows []row, samples []Sample, head int, o Options) (w []float32, bias
 		}
 		order = append(order, i)
 	}
-	may := make([]float32, 1<<o.Bits) // squares of how much each feature may weigh
+	may := make([]float32, size) // squares of how much each feature may weigh
 	for p := range may {
 		ratio := math.Log((ofYes[p] + 1) / (yes + 1) * (no + 1) / (ofNo[p] + 1))
 		may[p] = float32(math.Pow(math.Abs(ratio), 2*o.Prior))
@@ -241,7 +434,7 @@ func learn(rows []row, samples []Sample, head int, o Options) (w []float32, bias
 	// How much each side counts: together always as much as they are many.
 	even := (yes + no) / 2
 	onYes, onNo := math.Pow(even/yes, o.Balance), math.Pow(even/no, o.Balance)
-	w = make([]float32, 1<<o.Bits)
+	w, bias := make([]float32, size), 0.0
 	pulls, lengths := make([]float64, len(rows)), make([]float64, len(rows))
 	for _, i := range order {
 		lengths[i] = 1 // the bias is a feature of every text
@@ -250,7 +443,7 @@ func learn(rows []row, samples []Sample, head int, o Options) (w []float32, bias
 			lengths[i] += v * v * float64(may[p])
 		}
 	}
-	rng := rand.New(rand.NewPCG(o.Seed, uint64(head)))
+	rng := rand.New(rand.NewPCG(o.Seed, uint64(number)))
 	for range o.Epochs {
 		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, i := range order {
@@ -259,9 +452,9 @@ func learn(rows []row, samples []Sample, head int, o Options) (w []float32, bias
 			for j, p := range x.places {
 				total += w[p] * x.times[j]
 			}
-			side, most := -1.0, o.Cost*onNo*weight(&samples[i])
-			if answer(&samples[i], head) == Yes {
-				side, most = 1, o.Cost*onYes*weight(&samples[i])
+			side, most := -1.0, o.Cost*onNo*weight(&l.samples[i])
+			if answers[i] == Yes {
+				side, most = 1, o.Cost*onYes*weight(&l.samples[i])
 			}
 			lacks := 1 - side*(float64(total*x.scale)+bias)
 			pull := min(most, max(0, pulls[i]+lacks/lengths[i]))
@@ -277,7 +470,7 @@ func learn(rows []row, samples []Sample, head int, o Options) (w []float32, bias
 			}
 		}
 	}
-	return w, bias
+	return sum{w, bias}
 }
 
 // steps makes whole steps of the weights; none that is something becomes
@@ -331,7 +524,7 @@ func settle(heads []classify.Head, m *classify.Model, choose []Sample, o Options
 			share = 0.005
 		}
 		at := highest(no, share)
-		heads[h].Threshold = min(0.999, max(0.001, 1/(1+math.Exp(-(slope*at+offset)))+1e-6))
+		heads[h].Threshold = min(0.999, max(0.001, o.Heads[h].Least, 1/(1+math.Exp(-(slope*at+offset)))+1e-6))
 	}
 	return nil
 }

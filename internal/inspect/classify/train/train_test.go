@@ -76,6 +76,119 @@ func TestAHeadLearnsToTellItsKind(t *testing.T) {
 	}
 }
 
+// opposite makes sentences in which the same words are harm of the one subject and
+// none of the other; no two characters in a row give both away. Of half of them the
+// subject is told.
+func opposite(n int, seed uint64) []Sample {
+	rng := rand.New(rand.NewPCG(seed, 7))
+	about := map[string][]string{"weather": {"今天刮风", "明天下雨", "气温回升", "台风将至"}, "cooking": {"小火慢炖", "切成薄片", "撒上葱花", "倒入清水"}}
+	said := [][]string{{"又热又辣", "火气十足", "滚烫"}, {"冷冰冰", "淡而无味", "凉透"}}
+	all := make([]Sample, n)
+	for i := range all {
+		subject, kind := []string{"weather", "cooking"}[rng.IntN(2)], rng.IntN(2)
+		all[i] = Sample{Text: about[subject][rng.IntN(4)] + "那么" + said[kind][rng.IntN(3)] + "那么" + about[subject][rng.IntN(4)], Answer: []int8{No}}
+		if (kind == 0) == (subject == "weather") {
+			all[i].Answer[0] = Yes
+		}
+		if rng.IntN(2) == 0 {
+			all[i].Subject = subject
+		}
+	}
+	return all
+}
+
+func TestAHeadBySubjectLearnsWhatTheSameWordsMeanOfEach(t *testing.T) {
+	right := func(bySubject bool) float64 {
+		o := Options{Heads: []Head{{ID: "harm", BySubject: bySubject}}, Bits: 12, Seed: 5}
+		m, err := Fit(opposite(600, 1), opposite(300, 2), o)
+		if err != nil {
+			return 0.5 // it says itself that it learned nothing
+		}
+		if lanes := len(m.Heads()[0].Lanes); bySubject != (lanes == 4) {
+			t.Errorf("by subject %v: %d lanes", bySubject, lanes)
+		}
+		n, tests := 0, opposite(400, 3)
+		for _, s := range tests {
+			if (m.Scores(nil, s.Text)[0] >= 0.5) == (s.Answer[0] == Yes) {
+				n++
+			}
+		}
+		return float64(n) / float64(len(tests))
+	}
+	if got := right(true); got < 0.97 {
+		t.Errorf("by subject %v are right", got)
+	}
+	if got := right(false); got > 0.8 {
+		t.Errorf("%v are right without subjects, so this test shows nothing", got)
+	}
+}
+
+func TestASubjectOfFewTextsIsNone(t *testing.T) {
+	fit := opposite(200, 1)
+	for i := range fit {
+		if fit[i].Subject == "cooking" && i > 20 {
+			fit[i].Subject = "weather"
+		}
+		fit[i].Answer[0] = No
+		if strings.Contains(fit[i].Text, "滚烫") {
+			fit[i].Answer[0] = Yes
+		}
+	}
+	m, err := Fit(fit, fit, Options{Heads: []Head{{ID: "hot", BySubject: true}}, Bits: 12})
+	if err != nil || len(m.Heads()[0].Lanes) != 1 {
+		t.Errorf("%v, %+v", err, m)
+	}
+}
+
+func TestCompareLearnsAsFitDoesFromWhatTheCallerCounts(t *testing.T) {
+	numbers := map[rune]uint32{}
+	count := func(samples []Sample) (list [][]uint32) {
+		for _, s := range samples {
+			var of []uint32
+			for _, r := range s.Text {
+				if _, known := numbers[r]; !known {
+					numbers[r] = uint32(len(numbers))
+				}
+				of = append(of, numbers[r]<<1)
+			}
+			list = append(list, of)
+		}
+		return list
+	}
+	fit, others := opposite(600, 1), opposite(400, 3)
+	a, b := count(fit), count(others)
+	right := func(bySubject bool) float64 {
+		n := 0
+		for i, score := range Compare(fit, a, b, len(numbers), Options{Heads: []Head{{ID: "harm", BySubject: bySubject}}}) {
+			if (score >= 0) == (others[i].Answer[0] == Yes) {
+				n++
+			}
+		}
+		return float64(n) / float64(len(others))
+	}
+	if got := right(true); got < 0.97 {
+		t.Errorf("by subject %v are right", got)
+	}
+	if got := right(false); got > 0.8 {
+		t.Errorf("%v are right without subjects, so this test shows nothing", got)
+	}
+}
+
+func TestTheThresholdIsNeverBelowTheLeast(t *testing.T) {
+	threshold := func(least float64) float64 {
+		o := options()
+		o.Heads[0].FalseAlarms, o.Heads[0].Least = 0.3, least
+		m, err := Fit(invented(400, 1), invented(200, 2), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Heads()[0].Threshold
+	}
+	if free, bound := threshold(0), threshold(0.4); free >= 0.4 || bound != 0.4 {
+		t.Errorf("%v, with a least of 0.4 %v", free, bound)
+	}
+}
+
 func TestTheSameSamplesAndSeedGiveTheSameFile(t *testing.T) {
 	file := func(seed uint64) []byte {
 		o := options()
