@@ -41,6 +41,7 @@ type Rule struct {
 
 	ready func(ctx context.Context, tx *store.Tx, value string) error // nil: always
 	will  func(string) bool                                           // which texts will do
+	aside [2]string                                                   // of these neither is stricter
 }
 
 // NetworkLogs is the Cybersecurity Law's demand on network logs: six months.
@@ -67,6 +68,12 @@ func (r Rule) ByTwo(law string) Rule {
 // takes two, unless it is a step of one's own that was taken just now.
 func Rising(normal string, values ...string) Rule {
 	return Rule{Type: "choice", Default: normal, Options: values, Two: true, Eased: true}
+}
+
+// Beside is the rule with two values of which neither is stricter: from one to the other takes two persons either way.
+func (r Rule) Beside(a, b string) Rule {
+	r.aside = [2]string{a, b}
+	return r
 }
 
 // Lowered accepts whole numbers that are not below least. One person may raise it, as with Rising.
@@ -100,6 +107,9 @@ func (r Rule) stricter(than, value string) bool {
 		before, _ := strconv.Atoi(than) // the rule keeps them numbers
 		after, _ := strconv.Atoi(value)
 		return after >= before
+	}
+	if than != value && slices.Contains(r.aside[:], than) && slices.Contains(r.aside[:], value) {
+		return false
 	}
 	return r.Eased && slices.Index(r.Options, value) >= slices.Index(r.Options, than)
 }

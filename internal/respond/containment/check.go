@@ -2,6 +2,7 @@ package containment
 
 import (
 	"context"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -41,7 +42,11 @@ func CheckSettings() map[string]setting.Rule {
 			options = append(options, maskEnds)
 		}
 		options = append(options, string(posture.Mask), string(posture.Replace), string(posture.Block))
-		out[checkSetting(kind)] = setting.Rising(string(normal), options...).Telling(TopicPosture).If(func(ctx context.Context, tx *store.Tx, value string) error {
+		rule := setting.Rising(string(normal), options...)
+		if slices.Contains(options, swapped) && slices.Contains(options, maskEnds) {
+			rule = rule.Beside(swapped, maskEnds) // one shows the client everything, the other shows the model a part
+		}
+		out[checkSetting(kind)] = rule.Telling(TopicPosture).If(func(ctx context.Context, tx *store.Tx, value string) error {
 			return understood(ctx, tx, posture.Rules{Checks: checksOf(kind, value)})
 		})
 	}
