@@ -68,6 +68,12 @@ func TestWherePromptsAreShownToAGuardModelIsSaidByTwoPersons(t *testing.T) {
 			t.Errorf("%s by two persons: %d rows", name, n)
 		}
 	}
+	var asked struct{ Asked *struct{ ID string } } // and taken away again
+	b.must(t, b.call(t, "system_admin", "POST", "/settings", `{"name":"guard.model","value":"","reason":"r"}`), &asked)
+	b.must(t, b.decide(t, "management", asked.Asked.ID, true), nil)
+	if n := b.count(t, "SELECT COUNT(*) FROM setting WHERE name = 'guard.model' AND value = ''"); n != 1 {
+		t.Errorf("emptied by two persons: %d rows", n)
+	}
 }
 
 func TestRetentionIsChangedByTwoPersonsAndNeverBelowTheLaw(t *testing.T) {
@@ -321,6 +327,34 @@ func TestWhoAloneMadeACheckStricterMayTakeThatBackAloneForAQuarterOfAnHourAndNob
 	b.must(t, set(other, "mask"), nil)
 	if a := b.call(t, "system_admin", "POST", "/settings", `{"name":"check.bank_card","value":"observe"}`); a.Field != "reason" {
 		t.Errorf("milder than delivered: %d %s", a.status, a.body)
+	}
+}
+
+func TestFromAPlaceholderToAMaskThatLeavesBothEndsTakesTwoEitherWay(t *testing.T) {
+	b := newBench(t)
+	set := func(value, reason string) answer {
+		return b.call(t, "system_admin", "POST", "/settings", `{"name":"check.cn_mobile","value":"`+value+`","reason":"`+reason+`"}`)
+	}
+	var now struct {
+		Value string
+		Asked *struct{ ID string }
+	}
+	for _, step := range []struct {
+		value string
+		two   bool
+	}{{"placeholder", false}, {"mask_ends", true}, {"placeholder", true}, {"mask", false}, {"mask_ends", true}, {"mask_ends", false}, {"mask", false}, {"block", false}} {
+		b.exec(t, "UPDATE setting SET changed_ms = changed_ms - 3600000 WHERE name = 'check.cn_mobile'") // too long ago to be undone
+		if a := set(step.value, ""); (a.Field == "reason") != step.two {
+			t.Fatalf("%s: %d %s", step.value, a.status, a.body)
+		}
+		if step.two {
+			b.must(t, set(step.value, "r"), &now)
+			b.must(t, b.decide(t, "management", now.Asked.ID, true), nil)
+		}
+	}
+	b.must(t, set("block", ""), &now)
+	if now.Value != "block" {
+		t.Errorf("%+v", now)
 	}
 }
 

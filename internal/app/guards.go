@@ -43,11 +43,12 @@ func silentGuards(s gateway.Status) error {
 type guards struct{ status func() (gateway.Status, bool) }
 
 var (
-	guardAsked    = prometheus.NewDesc("fengsui_guard_questions_total", "Texts that a guard model was asked about, those answered from memory included.", []string{"service"}, nil)
-	guardRecalled = prometheus.NewDesc("fengsui_guard_recalled_total", "Of these, those answered from memory.", []string{"service"}, nil)
+	guardAsked    = prometheus.NewDesc("fengsui_guard_questions_total", "Questions to a guard model, those answered from memory included.", []string{"service"}, nil)
+	guardRecalled = prometheus.NewDesc("fengsui_guard_recalled_total", "Of these, those answered from memory or by the answer to the same question.", []string{"service"}, nil)
 	guardUnsafe   = prometheus.NewDesc("fengsui_guard_unsafe_total", "Of these, those that it called unsafe.", []string{"service"}, nil)
-	guardSilent   = prometheus.NewDesc("fengsui_guard_silent_total", "Of these, those without an opinion, by why.", []string{"service", "why"}, nil)
+	guardSilent   = prometheus.NewDesc("fengsui_guard_silent_total", "Texts without an opinion, by why; many and gone were never asked about.", []string{"service", "why"}, nil)
 	guardResting  = prometheus.NewDesc("fengsui_guard_resting", "1 while a guard model is left alone because it kept failing.", []string{"service"}, nil)
+	guardPartly   = prometheus.NewDesc("fengsui_guard_partly_total", "Texts of which a part was in no question to the guard model, because they are longer than what is shown of them.", []string{"service"}, nil)
 	guardQuiet    = prometheus.NewDesc("fengsui_guard_quiet", "1 while nobody has heard from a guard model lately: it rests, or its last questions got no opinion.", []string{"service"}, nil)
 
 	classifiersMissing = prometheus.NewDesc("fengsui_classifiers_missing", "Classifiers that judge nothing on this gateway, because its version does not have their model.", []string{"service"}, nil)
@@ -55,7 +56,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (g guards) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{guardAsked, guardRecalled, guardUnsafe, guardSilent, guardResting, guardQuiet, classifiersMissing} {
+	for _, d := range []*prometheus.Desc{guardAsked, guardRecalled, guardUnsafe, guardSilent, guardResting, guardQuiet, guardPartly, classifiersMissing} {
 		ch <- d
 	}
 }
@@ -76,6 +77,7 @@ func (g guards) Collect(ch chan<- prometheus.Metric) {
 		count(guardAsked, n.Asked)
 		count(guardRecalled, n.Recalled)
 		count(guardUnsafe, n.Unsafe)
+		count(guardPartly, n.Partly)
 		for why, v := range n.Silent {
 			count(guardSilent, v, string(why))
 		}

@@ -69,7 +69,7 @@ func TestSettingsPutAGuardModelToWorkWithItsKeyAndMetricsShowHowItFares(t *testi
 	}
 	w := httptest.NewRecorder()
 	a.metrics.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
-	for _, want := range []string{`fengsui_guard_questions_total{service="` + first.ServiceID + `"}`, "fengsui_guard_unsafe_total{", "fengsui_guard_resting{"} {
+	for _, want := range []string{`fengsui_guard_questions_total{service="` + first.ServiceID + `"}`, "fengsui_guard_unsafe_total{", "fengsui_guard_resting{", "fengsui_guard_quiet{", "fengsui_guard_partly_total{"} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("no %s", want)
 		}
