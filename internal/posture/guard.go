@@ -6,6 +6,7 @@ import "github.com/fengsui/fengsui/internal/platform/fault"
 type Guard struct {
 	BaseURL string `json:"base_url"`        // as of a Deployment
 	Model   string `json:"model"`           //
+	Format  string `json:"format,omitzero"` // "" asks for one word; LlamaGuard and Qwen3Guard have prompts and answers of their own
 	Secret  string `json:"secret,omitzero"` // reference into the secret store, bound to the address
 	// Action is Observe, which asks beside the traffic and reports what is called unsafe, or Block, with which the text waits
 	// and is blocked if it is.
@@ -16,6 +17,12 @@ type Guard struct {
 	PerMinute int         `json:"per_minute"` // [60] questions of one gateway
 	AtOnce    int         `json:"at_once"`    // [4] questions of one gateway
 }
+
+// The formats of guards that have prompts of their own.
+const (
+	LlamaGuard = "llama_guard"
+	Qwen3Guard = "qwen3guard"
+)
 
 func (g *Guard) clone() *Guard {
 	if g == nil {
@@ -51,6 +58,8 @@ func (g *Guard) check() error {
 		return fault.Invalid("posture.guard.model", "posture.missing")
 	case !UsableURL(g.BaseURL):
 		return fault.Invalid("posture.guard.base_url", "posture.bad_url")
+	case g.Format != "" && g.Format != LlamaGuard && g.Format != Qwen3Guard:
+		return fault.Invalid("posture.guard.format", "posture.unknown_value", "value", g.Format)
 	case g.Action != Observe && g.Action != Block:
 		return fault.Invalid("posture.guard.action", "posture.unknown_value", "value", string(g.Action))
 	case g.Failure != Open && g.Failure != Closed:

@@ -43,7 +43,7 @@ func secondMake() Draft {
 	d.Rules.Terms[0].Matching = inspect.Matching{Fold: inspect.FoldLoose, Gap: &gap, Word: &on, Sound: &off, Spell: &off, Parts: &on}
 	d.Rules.Terms[0].Text = "测试违禁"
 	d.Rules.Terms[1].Text, d.Rules.Terms[1].Matching = "测试违", inspect.Matching{Sound: &on, Spell: &on, Repeat: &off}
-	d.Guard = &Guard{BaseURL: "http://127.0.0.1:3/v1", Model: "g", Secret: "s", Action: Block, Failure: Open, WaitMs: 1, PerMinute: 2, AtOnce: 3}
+	d.Guard = &Guard{BaseURL: "http://127.0.0.1:3/v1", Model: "g", Format: Qwen3Guard, Secret: "s", Action: Block, Failure: Open, WaitMs: 1, PerMinute: 2, AtOnce: 3}
 	return d
 }
 
@@ -55,7 +55,7 @@ var makes = []struct {
 	digest string
 }{
 	{firstMake, "sha256:257e4734996a700a522ea1f6edd83127763a438af1d8834f779a541d0cb3a673"},
-	{secondMake, "sha256:155014d3453be30f61ebc5ebb71dddda135fb952e5de5e6d9616209a39bdf397"},
+	{secondMake, "sha256:d3cb5ad284d9272e764e4fb5b5d183f113b11b7dafdd3efe0e50bc020d0281a5"},
 }
 
 func TestEachMakeCompilesToTheBytesThatItAlwaysHad(t *testing.T) {

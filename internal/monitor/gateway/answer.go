@@ -196,7 +196,7 @@ func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*insp
 			if c.svc.guard != nil && !s.whole() {
 				for _, noticed := range c.noticed(Output, reading, *text, out, hits) {
 					turns, _ := c.conversation()
-					doubts = append(doubts, doubt{place: at, before: turns, text: out, at: noticed, said: true})
+					doubts = append(doubts, doubt{place: at, before: turns, text: out, at: noticed, risk: riskOf(hits), said: true})
 				}
 			}
 			stop = stop || action == inspect.Block

@@ -22,7 +22,7 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 			return
 		}
 		for _, at := range c.noticed(Input, engines, s, out, hits) {
-			doubts = append(doubts, doubt{place: f.place(), text: out, at: at, said: req.Messages[f.message].Role == "assistant"})
+			doubts = append(doubts, doubt{place: f.place(), text: out, at: at, risk: riskOf(hits), said: req.Messages[f.message].Role == "assistant"})
 		}
 	}
 	before := field{message: -2}

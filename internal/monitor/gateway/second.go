@@ -21,6 +21,7 @@ type doubt struct {
 	text   string       // as it would be passed on
 	at     int          // byte offset of what was noticed
 	said   bool         // by the model
+	risk   string       // of what was noticed
 	gone   bool         // what was noticed is not kept any more
 }
 
@@ -66,6 +67,14 @@ func (c *call) noticed(side string, engines []*inspect.Engine, s, out string, hi
 	return at
 }
 
+// riskOf is the risk of the first hit that asks for a second opinion.
+func riskOf(hits []inspect.Match) string {
+	if i := slices.IndexFunc(hits, doubtful); i >= 0 {
+		return hits[i].Risk
+	}
+	return ""
+}
+
 // conversation is what users, tools and the model said, as the model reads it, and in which message each was.
 func (c *call) conversation() (turns []guard.Turn, of []int) {
 	channel := ""
@@ -97,7 +106,9 @@ func (c *call) joined(doubts []doubt) (list []doubt) {
 		}
 		n, _ := slices.BinarySearch(of, d.place.Choice)
 		d.before = turns[:n]
-		list = append(list, d)
+		if list = append(list, d); !c.svc.guard.JudgesAll() {
+			continue
+		}
 		for i := n - guard.Whole(d.question()); i < n; i++ {
 			if i == 0 || of[i-1] != of[i] {
 				shown[of[i]] = true
@@ -247,8 +258,11 @@ func (d doubt) question() guard.Question {
 
 // hit is an opinion as a hit of the whole text.
 func (d doubt) hit(op guard.Opinion, action inspect.Action) inspect.Match {
-	n := utf8.RuneCountInString(d.text)
-	return inspect.Match{RuleID: KindGuard + "." + op.Word, Kind: KindGuard, Action: action, Risk: op.Risk, End: len(d.text), Runes: n, EndRune: n}
+	n, risk := utf8.RuneCountInString(d.text), op.Risk
+	if op.Unclassed() {
+		risk = d.risk
+	}
+	return inspect.Match{RuleID: KindGuard + "." + op.Word, Kind: KindGuard, Action: action, Risk: risk, End: len(d.text), Runes: n, EndRune: n}
 }
 
 // doubts are the texts of an answer that the guard should hear about now: those with something new to notice, those that
@@ -270,7 +284,7 @@ func (f *filter) doubts(ends func(choice int) bool) (list []doubt) {
 		if err != nil {
 			continue
 		}
-		d.text = out
+		d.text, d.risk = out, riskOf(hits)
 		for _, d.at = range f.c.noticed(Output, engines, string(t.fed), out, hits) {
 			list = append(list, d)
 		}
@@ -323,7 +337,7 @@ func (g *Gateway) equip(r, have *regime) {
 				continue
 			}
 		}
-		svc.guard = guard.New(guard.Options{BaseURL: d.BaseURL, Model: d.Model, Secret: d.Secret, Key: g.o.Secret, Transport: g.o.Transport, Clock: g.o.Clock,
+		svc.guard = guard.New(guard.Options{BaseURL: d.BaseURL, Model: d.Model, Format: d.Format, Secret: d.Secret, Key: g.o.Secret, Transport: g.o.Transport, Clock: g.o.Clock,
 			Wait: time.Duration(d.WaitMs) * time.Millisecond, PerMinute: d.PerMinute, AtOnce: d.AtOnce})
 	}
 }

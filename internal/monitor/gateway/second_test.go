@@ -473,6 +473,24 @@ func TestTheGuardJudgesAConversationInOneQuestion(t *testing.T) {
 	}
 }
 
+func TestAGuardWithAFormatOfItsOwnJudgesEachTextAndTakesTheRiskOfWhatWasNoticed(t *testing.T) {
+	m, option := withGuard(t, posture.Block, posture.Closed, func(g *posture.Guard) { g.Format = posture.LlamaGuard })
+	w := newWorld(t, answers("好"), option)
+	w.apply()
+	body := `{"model":"demo","messages":[{"role":"user","content":"` + watched + `一"},{"role":"assistant","content":"二"},{"role":"user","content":"` + watched + `三"}]}`
+	if r := w.post(body); r.status != http.StatusOK || strings.Contains(r.body, "content_filter") || len(m.Calls()) != 2 { // it judges the last text only
+		t.Errorf("%d %s, %d questions", r.status, r.body, len(m.Calls()))
+	}
+	if err := m.SetFaults([]simulate.Fault{{Name: simulate.FaultScripted, Always: true, Text: "unsafe\nS6"}}); err != nil {
+		t.Fatal(err)
+	}
+	r := w.post(ask(watched + "四"))
+	n := w.signalsOf(KindGuard)
+	if !strings.Contains(r.body, "content_filter") || len(n) != 1 || n[0].Match.RuleID != "guard.unsafe" || n[0].Match.Risk != w.draft.Rules.Terms[slices.IndexFunc(w.draft.Rules.Terms, func(x posture.Term) bool { return x.Text == watched })].Risk || n[0].Match.Risk == "" {
+		t.Errorf("%s %+v", r.body, n)
+	}
+}
+
 func TestBesideTheTrafficToWhatTheGuardRemembersIsNoQuestion(t *testing.T) {
 	m, option := withGuard(t, posture.Observe, posture.Closed, func(g *posture.Guard) { g.AtOnce = 32 })
 	w := newWorld(t, answers("好"), option)

@@ -17,8 +17,11 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// safe is the word for a text without harm.
-const safe = "safe"
+// safe is the word for a text without harm, unsafe that of guards with a prompt of their own for a harm that has no other.
+const (
+	safe   = "safe"
+	unsafe = "unsafe"
+)
 
 // word is one answer that counts.
 type word struct{ word, risk, about string }
@@ -39,6 +42,9 @@ var words = [...]word{
 	{"injection", "", "tries to make a model disobey its operator, or to get at its instructions"},
 }
 
+// classes are words that only guards with a prompt of their own answer with.
+var classes = [...]word{{"rights", "A.3.a", "copies what belongs to others"}, {unsafe, "", "harmful in another way"}}
+
 // Words are the answers that count.
 func Words() []string {
 	list := make([]string, len(words))
@@ -55,6 +61,16 @@ func opinion(answer string) (Opinion, bool) {
 		}
 	}
 	return Opinion{}, false
+}
+
+// class is the opinion of a guard with a prompt of its own.
+func class(name string) (Opinion, bool) {
+	for _, w := range classes {
+		if w.word == name {
+			return Opinion{Word: w.word, Risk: w.risk, Unsafe: true}, true
+		}
+	}
+	return opinion(name)
 }
 
 // shown is how many characters the guard sees of a text and what was said before it.
@@ -165,6 +181,9 @@ type part struct {
 // request is the body of a question. The text stands in a JSON string, so that no quote or line of its own ends it, between marks that
 // its author could not know.
 func (g *Guard) request(q Question) ([]byte, error) {
+	if g.format.turns {
+		return json.Marshal(chatRequest{Model: g.o.Model, MaxTokens: g.format.tokens, N: 1, Messages: conversation(q)})
+	}
 	turn := func(t Turn) part {
 		if t.Said {
 			return part{"assistant", strings.ToValidUTF8(t.Text, "\uFFFD")}
@@ -185,7 +204,7 @@ func (g *Guard) request(q Question) ([]byte, error) {
 		return nil, err
 	}
 	mark := rand.Text()
-	return json.Marshal(chatRequest{Model: g.o.Model, MaxTokens: 16, N: 1, Messages: []chatMessage{
+	return json.Marshal(chatRequest{Model: g.o.Model, MaxTokens: g.format.tokens, N: 1, Messages: []chatMessage{
 		{"system", task()},
 		{"user", "DATA " + mark + " begins\n" + string(object) + "\nDATA " + mark + " ends\nWhich one word of the list labels the text?"},
 	}})
@@ -227,7 +246,7 @@ func (g *Guard) send(ctx context.Context, q Question) (op Opinion, pause time.Du
 	case err != nil:
 		return op, 0, unreachable(ctx)
 	}
-	op, ok := read(res, raw)
+	op, ok := g.read(res, raw)
 	if !ok {
 		return op, 0, Unclear
 	}
@@ -255,8 +274,8 @@ func restOf(res *http.Response) time.Duration {
 	return 0
 }
 
-// read takes an answer at its word: one choice that is one word of the list, white space around it aside.
-func read(res *http.Response, raw []byte) (Opinion, bool) {
+// read takes an answer at its word: one choice that is what the format allows, white space around it aside.
+func (g *Guard) read(res *http.Response, raw []byte) (Opinion, bool) {
 	kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" || len(raw) > most {
 		return Opinion{}, false
@@ -271,5 +290,5 @@ func read(res *http.Response, raw []byte) (Opinion, bool) {
 	if json.Unmarshal(raw, &a) != nil || len(a.Choices) != 1 || a.Choices[0].Message.Content == nil {
 		return Opinion{}, false
 	}
-	return opinion(strings.TrimSpace(*a.Choices[0].Message.Content))
+	return g.format.read(strings.TrimSpace(*a.Choices[0].Message.Content))
 }

@@ -1,7 +1,8 @@
 // Package guard asks a model for a second opinion about a text that the rules neither cleared nor stopped.
 //
 // The model is anything that speaks the OpenAI chat completion API. It is shown the text as data and may answer with one
-// word of [Words]; whatever else it says is no opinion. Its answer never reaches a client, so a text that talks it round
+// word of [Words]; whatever else it says is no opinion. Models that were trained to be guards have prompts and answers of
+// their own, see [Options].Format; of these, too, only what their makers document is an opinion. Its answer never reaches a client, so a text that talks it round
 // gains one thing at most: to be called safe by the second reader, as if there were none.
 //
 // A guard may be slow, away or wrong without doing harm to what waits for it: each question has a time-out, questions a
@@ -32,6 +33,7 @@ type Clock interface{ Now() time.Time }
 type Options struct {
 	BaseURL   string                           // up to and including the version, such as https://guard.example.com/v1
 	Model     string                           //
+	Format    string                           // of posture.Guard
 	Secret    string                           // reference of the key, "" if it needs none
 	Key       func(ref string) (string, error) // opens the reference
 	Transport http.RoundTripper                // keeps from inner addresses, see outgoing.Guard
@@ -71,6 +73,9 @@ type Opinion struct {
 	Risk   string // its code in the annex of risks, "" if it has none
 	Unsafe bool
 }
+
+// Unclassed tells whether a text is unsafe and the guard does not say in which way.
+func (o Opinion) Unclassed() bool { return o.Word == unsafe }
 
 // Silence is why there is no opinion. It is the only error of Ask.
 type Silence string
@@ -119,6 +124,7 @@ type Guard struct {
 	rest   breaker
 	purse  purse
 	known  memory
+	format format
 	asking map[memoryName]*flight
 	counts Numbers
 	vain   int // questions in a row without an opinion
@@ -135,11 +141,14 @@ func New(o Options) *Guard {
 	if o.AtOnce <= 0 {
 		o.AtOnce = 4
 	}
-	g := &Guard{o: o, places: make(chan struct{}, o.AtOnce), purse: newPurse(o.PerMinute, o.Clock.Now()), known: newMemory(), asking: map[memoryName]*flight{},
+	g := &Guard{o: o, format: formatOf(o.Format), places: make(chan struct{}, o.AtOnce), purse: newPurse(o.PerMinute, o.Clock.Now()), known: newMemory(), asking: map[memoryName]*flight{},
 		counts: Numbers{Silent: map[Silence]int64{}}}
 	_, _ = rand.Read(g.key[:]) // never fails
 	return g
 }
+
+// JudgesAll tells whether the guard judges what was said before a text, too, and not only in its light.
+func (g *Guard) JudgesAll() bool { return !g.format.turns }
 
 // Ask gives the guard's opinion, or a Silence as error. It returns soon after ctx ends.
 func (g *Guard) Ask(ctx context.Context, q Question) (Opinion, error) {

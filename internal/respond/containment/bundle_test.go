@@ -140,7 +140,7 @@ func TestTheSettingsOfTheGuardModelMakeItPartOfEveryPostureOnceSomebodySaysWhomT
 	if g := guard("guard.address", want.BaseURL, "guard.secret", "guard-key"); g == nil || *g != want {
 		t.Errorf("%+v, want %+v: a key that is not bound to the address is shown to nobody", g, want)
 	}
-	for name, value := range map[string]string{"guard.address": "ftp://x", "guard.model": "a b", "guard.secret": "a\nb", "guard.action": "mask", "guard.wait_ms": "99"} {
+	for name, value := range map[string]string{"guard.address": "ftp://x", "guard.model": "a b", "guard.format": "other", "guard.secret": "a\nb", "guard.action": "mask", "guard.wait_ms": "99"} {
 		err := b.try(store.Actor{ID: "p", Roles: []string{"system_admin"}}, func(tx *store.Tx) error {
 			_, err := setting.Change(ctx, tx, containment.GuardSettings(), name, value, "r")
 			return err
@@ -153,8 +153,9 @@ func TestTheSettingsOfTheGuardModelMakeItPartOfEveryPostureOnceSomebodySaysWhomT
 		_, err := tx.Exec("INSERT INTO secrets (name, origin, sealed, updated_ms) VALUES ('guard-key', 'https://guard.example.com:443', 'x', 1)")
 		return err
 	})
+	want.Format = posture.LlamaGuard
 	want.Secret, want.Model, want.Action, want.Failure, want.WaitMs, want.PerMinute = "guard-key", "g", posture.Observe, posture.Open, 15_000, 5
-	if g := guard("guard.action", "observe", "guard.model", "g", "guard.failure", "open", "guard.wait_ms", "99999", "guard.per_minute", "5"); g == nil || *g != want {
+	if g := guard("guard.action", "observe", "guard.format", "llama_guard", "guard.model", "g", "guard.failure", "open", "guard.wait_ms", "99999", "guard.per_minute", "5"); g == nil || *g != want {
 		t.Errorf("%+v, want %+v", g, want)
 	}
 	if g := guard("guard.address", "https://elsewhere.example.com/v1"); g == nil || g.Secret != "" {

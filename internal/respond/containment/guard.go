@@ -21,6 +21,7 @@ const (
 	guardAddress   = "guard.address"
 	guardModel     = "guard.model"
 	guardSecret    = "guard.secret"
+	guardFormat    = "guard.format"
 	guardFailure   = "guard.failure"
 	guardWaitMs    = "guard.wait_ms"
 	guardPerMinute = "guard.per_minute"
@@ -28,6 +29,9 @@ const (
 
 // guardOff asks nobody.
 const guardOff = "off"
+
+// guardWord asks any model for one word.
+const guardWord = "word"
 
 var shortName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}$`)
 
@@ -39,6 +43,7 @@ func GuardSettings() map[string]setting.Rule {
 		guardAddress:   setting.Written(posture.UsableURL).ByTwo(""),
 		guardModel:     setting.Written(shortName.MatchString).ByTwo(""),
 		guardSecret:    setting.Written(shortName.MatchString).ByTwo(""),
+		guardFormat:    setting.OneOf(guardWord, posture.LlamaGuard, posture.Qwen3Guard).ByTwo(""),
 		guardFailure:   setting.Rising(string(posture.Closed), string(posture.Open), string(posture.Closed)),
 		guardWaitMs:    setting.Lowered(2000, 100),
 		guardPerMinute: setting.Lowered(60, 1),
@@ -75,6 +80,9 @@ func Guard(ctx context.Context, db bun.IDB) (*posture.Guard, error) {
 	}
 	g := &posture.Guard{BaseURL: v[guardAddress], Model: cmp.Or(v[guardModel], "default"), Secret: v[guardSecret],
 		Action: posture.Action(v[guardAction]), Failure: posture.FailureMode(v[guardFailure])}
+	if v[guardFormat] != guardWord {
+		g.Format = v[guardFormat]
+	}
 	if g.Secret != "" {
 		if err := secret.CheckUpstream(ctx, db, g.Secret, g.BaseURL); fault.KindOf(err) == fault.KindInvalid {
 			g.Secret = ""
