@@ -8,13 +8,12 @@ import (
 	"github.com/fengsui/fengsui/internal/posture"
 )
 
-// swapLabels are the words in placeholders, which the model reads: Chinese, and for all other languages English.
+// swapLabels are the words in placeholders, which the model reads: Chinese, and for all other languages English. Keys are never swapped.
 var swapLabels = map[string][2]string{
 	inspect.KindCNID: {"身份证号", "ID_NUMBER"}, inspect.KindCNID15: {"旧身份证号", "OLD_ID_NUMBER"}, inspect.KindBankCard: {"银行卡号", "CARD_NUMBER"},
 	inspect.KindCNMobile: {"手机号", "MOBILE"}, inspect.KindCNLandline: {"电话", "PHONE"}, inspect.KindCNPassport: {"护照号", "PASSPORT"},
 	inspect.KindCNPermit: {"通行证号", "PERMIT"}, inspect.KindCNPlate: {"车牌号", "PLATE"}, inspect.KindCNCredit: {"信用代码", "CREDIT_CODE"},
 	inspect.KindEmail: {"邮箱", "EMAIL"}, inspect.KindIP: {"IP地址", "IP_ADDRESS"}, inspect.KindURL: {"网址", "URL"},
-	inspect.KindAPIKey: {"密钥", "API_KEY"}, inspect.KindPrivateKey: {"私钥", "PRIVATE_KEY"},
 	inspect.KindCNAddress: {"住址", "ADDRESS"}, inspect.KindCNName: {"姓名", "NAME"},
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -101,10 +102,39 @@ func TestAPlaceholderInEnglishAndUnderAStrictOrderOnly(t *testing.T) {
 
 func TestEveryKindHasAWordForItsPlaceholder(t *testing.T) {
 	for _, kind := range inspect.Kinds() {
-		for _, label := range swapLabels[kind] {
+		labels, has := swapLabels[kind]
+		if has == inspect.IsKey(kind) {
+			t.Errorf("%s: %q", kind, labels)
+		}
+		if !has {
+			continue
+		}
+		for _, label := range labels {
 			if label == "" || utf8.RuneCountInString(label) > 16 || strings.ContainsAny(label, "⟦⟧ ") {
 				t.Errorf("%s: %q", kind, label)
 			}
+		}
+	}
+}
+
+func TestAnOrderThatComesMeanwhileJudgesAPromptByWhatItsUserWrote(t *testing.T) {
+	for topic, blocked := range map[string]bool{ownMobile: true, "手机号1": false} {
+		release := make(chan struct{})
+		w := newWorld(t, answers("好"), swapping, func(_ *Options, d *posture.Draft) {
+			d.Topics = append(d.Topics, posture.Topic{ID: "meanwhile", Terms: []posture.Term{{ID: "t1", Text: topic, Action: posture.Block, Risk: "R1"}}})
+		})
+		now := w.upstream
+		w.upstream = func(rw http.ResponseWriter, r *http.Request) { <-release; now(rw, r) }
+		w.apply()
+		got := make(chan reply, 1)
+		go func() { got <- w.post(ask("我的" + ownMobile)) }()
+		if body := string(<-w.asked); strings.Contains(body, ownMobile) || !strings.Contains(body, "手机号1") {
+			t.Error(body)
+		}
+		w.apply(posture.Order{Rung: posture.TopicBlock, Params: posture.Params{TopicIDs: []string{"meanwhile"}}})
+		close(release)
+		if r := <-got; strings.Contains(r.body, "content_filter") != blocked {
+			t.Errorf("%s: %s", topic, r.body)
 		}
 	}
 }
