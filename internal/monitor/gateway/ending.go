@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -20,21 +19,8 @@ func (p *pump) done(ctx context.Context) {
 			_ = p.refuse(err)
 			return
 		}
-		for this := func(c int) bool { return c == choice }; !blocked; {
-			unsafe, err := p.second(ctx, this)
-			switch {
-			case errors.Is(err, errLeft):
-				p.endedMeanwhile(ctx)
-				return
-			case unsafe || err != nil:
-				_ = p.refuse(err)
-				return
-			}
-			if !p.c.tightened() {
-				break
-			}
-			if blocked, err := p.again(this); blocked || err != nil {
-				_ = p.refuse(err)
+		if !blocked {
+			if _, over := p.second(ctx, func(c int) bool { return c == choice }); over {
 				return
 			}
 		}

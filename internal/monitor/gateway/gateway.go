@@ -29,7 +29,8 @@
 // straddle two messages of a request are not seen; those that straddle parts of one message are. When an order
 // tightens the rules of an open stream, what was said before it is judged too (the last 128 KiB of each text at least).
 // Where a posture lets doubtful texts wait for a guard model, a stream waits where a rule notices something, where the text has
-// doubled since, and at the end; what left before is not taken back. Beside the traffic the guard only reports.
+// doubled since, and at the end; what left before is not taken back. Orders that come meanwhile are obeyed at once. Beside the
+// traffic the guard only reports.
 package gateway
 
 import (

@@ -200,24 +200,12 @@ func (p *pump) frame(ctx context.Context, f *frame) (over bool) {
 	if err != nil {
 		return p.refuse(err)
 	}
-	if !blocked && c.svc.waits() {
-		for {
-			unsafe, err := p.second(ctx, p.finishing)
-			switch {
-			case errors.Is(err, errLeft):
-				p.endedMeanwhile(ctx) // nothing of this event has been written
-				return true
-			case unsafe || err != nil:
-				return p.refuse(err)
-			}
-			if !c.tightened() {
-				break
-			}
-			changed = true
-			if blocked, err := p.again(p.finishing); blocked || err != nil {
-				return p.refuse(err)
-			}
+	if !blocked && c.svc.waits() { // nothing of this event has been written
+		anew, over := p.second(ctx, p.finishing)
+		if over {
+			return true
 		}
+		changed = changed || anew
 	}
 	for _, t := range p.tails {
 		if !p.sendChunk(p.pending(t)) {

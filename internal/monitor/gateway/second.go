@@ -305,8 +305,29 @@ func (f *filter) unheard() {
 	}
 }
 
-// second lets the texts of an answer wait for the guard where the posture says so.
-func (p *pump) second(ctx context.Context, ends func(choice int) bool) (blocked bool, err error) {
+// second lets the texts of an answer wait for the guard where the posture says so, and judges what is about to leave anew
+// when orders tighten meanwhile. over: nothing more leaves.
+func (p *pump) second(ctx context.Context, ends func(choice int) bool) (anew, over bool) {
+	for {
+		blocked, err := p.asked(ctx, ends)
+		switch {
+		case errors.Is(err, errLeft):
+			p.endedMeanwhile(ctx)
+			return anew, true
+		case blocked || err != nil:
+			return anew, p.refuse(err)
+		case !p.c.tightened():
+			return anew, false
+		}
+		anew = true
+		if blocked, err := p.again(ends); blocked || err != nil {
+			return anew, p.refuse(err)
+		}
+	}
+}
+
+// asked puts the texts of an answer to the guard once.
+func (p *pump) asked(ctx context.Context, ends func(choice int) bool) (blocked bool, err error) {
 	if !p.c.svc.waits() {
 		return false, nil
 	}
