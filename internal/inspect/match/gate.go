@@ -180,14 +180,34 @@ func (g *gate) patterns(key uint64) []int32 {
 	return g.list[at+1 : at+1+uint32(g.list[at])]
 }
 
-// pass gives the places from from to to at which the filter sees the end of an
-// anchor of two symbols or more; from is at least 3.
-func (g *gate) pass(places *[maxPlaces]uint16, s []uint16, from, to int) int {
+// places puts into b.places where an anchor ends, as far as the filters tell.
+// dense tells that there are too many for the gate: more than an eighth, of
+// which the first part gives warning.
+func (g *gate) places(b *block, s []uint16, from, to int) (m int, dense bool) {
+	first := from + (to-from)/8
+	if first-from < 64 {
+		first = to
+	}
+	for at, end := from, first; at < to; at, end = end, to {
+		n := g.pass(&b.places, m, s, at, end)
+		if n-m > (end-at)/2 {
+			return 0, true
+		}
+		if m += g.sift(b.places[m:n], s); m > (end-from)/8 {
+			return 0, true
+		}
+	}
+	return m, false
+}
+
+// pass adds to the first so many places those from from to to at which the
+// filter sees the end of an anchor of two symbols or more; from is at least 3.
+func (g *gate) pass(places *[maxPlaces]uint16, so int, s []uint16, from, to int) int {
 	if len(g.words) == 0 {
-		return 0
+		return so
 	}
 	words, mask := g.words, uint64(len(g.words)-1) // a power of two, which spares the compiler's check
-	n, at, pair := uint(0), uint16(from), uint32(s[from-2])<<16|uint32(s[from-1])
+	n, at, pair := uint(so), uint16(from), uint32(s[from-2])<<16|uint32(s[from-1])
 	first, second := bitOf(s[from-2]), bitOf(s[from-1])
 	for _, c := range s[from:to] {
 		pair = pair<<16 | uint32(c)

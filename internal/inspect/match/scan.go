@@ -31,6 +31,7 @@ type block struct {
 	sounds  [lead + blockSymbols + pieceBytes + 5]uint16
 	places  [maxPlaces]uint16
 	ends    [lead + blockSymbols + pieceBytes + 2]int32 // state with which a pattern ends at each symbol, or 0
+	kept    int32                                       // what was read ahead, so that it is
 	n       int
 	// A piece begins at byte off with symbol sym.
 	off, sym []int32
@@ -229,11 +230,9 @@ func (l *Lexicon) find(dst []Hit, b *block, r *reading, s []uint16, done, limit 
 	}
 	m := 0
 	if g.lens&^(1<<1) != 0 && !plain {
-		if m = g.pass(&b.places, s, done, limit); m <= (limit-done)/2 {
-			m = g.sift(b.places[:m], s)
-		}
+		m, plain = g.places(b, s, done, limit)
 	}
-	if plain || m > (limit-done)/8 {
+	if plain {
 		return l.walk(dst, b, r, s, done, limit)
 	}
 	if g.single != nil {
@@ -293,13 +292,26 @@ func (l *Lexicon) walk(dst []Hit, b *block, r *reading, s []uint16, done, limit 
 			b.ends[i] = at
 		}
 	}
+	// One after the other, each load that has to wait for memory by itself, so that many wait at once.
+	n := uint(0)
 	for i, at := range b.ends[from:to] {
-		if at == 0 {
-			continue
+		b.places[n%maxPlaces] = uint16(i)
+		if at != 0 {
+			n++
 		}
-		for p := r.machine.outs[at] - 1; p >= 0; p = r.pats[p].next {
+	}
+	pats := b.ends[:n] // n is no more than what was read
+	for k, i := range b.places[:n] {
+		pats[k] = r.machine.outs[b.ends[from+int(i)]] - 1
+	}
+	for _, p := range pats {
+		b.kept += r.refs[r.pats[p].refs].entry
+	}
+	for k, p := range pats {
+		i := from + int(b.places[k])
+		for ; p >= 0; p = r.pats[p].next {
 			pat := &r.pats[p]
-			start := from + i + 1 - int(pat.n)
+			start := i + 1 - int(pat.n)
 			if anchor := start + int(pat.anchor) - 1; anchor >= done && anchor < limit {
 				dst = l.take(dst, b, r, p, start)
 			}
