@@ -1,4 +1,4 @@
-import { Alert, Checkbox, Form, Input, Select, Tag } from 'antd'
+import { Alert, Checkbox, Form, Input, Select, Space, Tag, Typography } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from '../../shell/language'
 import { api, client, type Schema } from '../../api/client'
@@ -9,6 +9,7 @@ import { Page } from '../../parts/page'
 import { Countdown, stamp, When } from '../../parts/when'
 import { useWords } from '../../parts/word'
 import { useMay } from '../../shell/session'
+import { chosenOf, MatchingFields, MatchingFold, matchingOf, useMatching, type Chosen } from './matching'
 
 type Row = Schema<'LexiconEntry'>
 
@@ -18,6 +19,7 @@ export default function Lexicon() {
   const { word, options } = useWords()
   const may = useMay()
   const service = useServiceName()
+  const matching = useMatching()
   const [chosen, setChosen] = useState<string[]>([])
   const { data, error, isLoading, refetch } = api.useQuery('get', '/api/v1/lexicon', { params: { query: { limit: 20_000 } } })
   const first = data?.find((r) => r.id === chosen[0])
@@ -30,7 +32,7 @@ export default function Lexicon() {
       extra={
         <>
           {may('lexicon.publish') && (
-            <ActForm<{ terms: string; risk: string; action: 'observe' | 'mask' | 'replace' | 'block'; topic?: string; secret?: boolean }>
+            <ActForm<{ terms: string; risk: string; action: 'observe' | 'mask' | 'replace' | 'block'; topic?: string; secret?: boolean; matching?: Chosen }>
               label={t('lexicon.publish')}
               draft="lexicon.publish"
               button={{ type: 'primary' }}
@@ -43,12 +45,13 @@ export default function Lexicon() {
                   <Form.Item name="action" label={t('lexicon.action')} rules={must(t('lexicon.action'))}><Select options={options('lexicon.action')} /></Form.Item>
                   <Form.Item name="topic" label={t('lexicon.topic')}><Input maxLength={100} /></Form.Item>
                   <Form.Item name="secret" valuePropName="checked"><Checkbox>{t('lexicon.secret_what')}</Checkbox></Form.Item>
+                  <MatchingFold />
                 </>
               }
               call={(v, header) =>
                 client.POST('/api/v1/lexicon', {
                   params: { header },
-                  body: { entries: v.terms.split('\n').map((x) => x.trim()).filter(Boolean).map((term) => ({ term, risk: v.risk, action: v.action, ...(v.topic ? { topic: v.topic } : {}), ...(v.secret ? { secret: true } : {}) })) },
+                  body: { entries: v.terms.split('\n').map((x) => x.trim()).filter(Boolean).map((term) => ({ term, risk: v.risk, action: v.action, matching: matchingOf(v.matching), ...(v.topic ? { topic: v.topic } : {}), ...(v.secret ? { secret: true } : {}) })) },
                 })
               }
               then={() => void refetch()}
@@ -117,7 +120,7 @@ export default function Lexicon() {
           { key: 'lane', title: t('lexicon.lane'), options: [{ value: 'emergency', label: t('lexicon.unapproved') }, { value: 'approved', label: t('lexicon.approved') }], of: (r) => (r.approved_by ? 'approved' : 'emergency') },
         ]}
         columns={[
-          { key: 'term', title: t('lexicon.term'), text: (r) => r.term, show: (r) => <>{r.term} {r.secret && <Tag variant="outlined">🔒 {t('lexicon.secret')}</Tag>}</> },
+          { key: 'term', title: t('lexicon.term'), text: (r) => `${r.term} ${matching(r.matching)}`, show: (r) => <>{r.term} {r.secret && <Tag variant="outlined">🔒 {t('lexicon.secret')}</Tag>}{matching(r.matching) && <div><Typography.Text type="secondary">{matching(r.matching)}</Typography.Text></div>}</> },
           { key: 'risk', title: t('lexicon.risk'), text: (r) => word('risk', r.risk) },
           { key: 'action', title: t('lexicon.action'), text: (r) => word('lexicon.action', r.action) },
           { key: 'topic', title: t('lexicon.topic'), text: (r) => r.topic, wide: true },
@@ -131,14 +134,33 @@ export default function Lexicon() {
             text: () => '',
             show: (r) =>
               r.state === 'live' && may('lexicon.publish') && (
-                <ActForm<{ reason: string }>
-                  label={t('lexicon.retire')}
-                  button={{ size: 'small' }}
-                  draft={`lexicon.${r.id}.retire`}
-                  fields={<Form.Item name="reason" label={t('common.reason')} rules={must(t('common.reason'))}><Input.TextArea rows={2} maxLength={2000} /></Form.Item>}
-                  call={(v, header) => client.POST('/api/v1/lexicon/{id}/retire', { params: { path: { id: r.id }, header }, body: v })}
-                  done={t('lexicon.retire_asked')}
-                />
+                <Space size="small" wrap>
+                  <ActForm<{ matching?: Chosen; reason: string }>
+                    label={t('lexicon.matching')}
+                    title={t('lexicon.change')}
+                    button={{ size: 'small' }}
+                    draft={`lexicon.${r.id}.matching`}
+                    initial={{ matching: chosenOf(r.matching) }}
+                    fields={
+                      <>
+                        <Alert type="info" showIcon title={t('lexicon.change_what')} />
+                        <MatchingFields />
+                        <Form.Item name="reason" label={t('common.reason')} rules={must(t('common.reason'))}><Input.TextArea rows={2} maxLength={2000} /></Form.Item>
+                      </>
+                    }
+                    call={(v, header) => client.POST('/api/v1/lexicon/{id}/matching', { params: { path: { id: r.id }, header }, body: { matching: matchingOf(v.matching), reason: v.reason } })}
+                    done={t('lexicon.change_asked')}
+                    then={() => void refetch()}
+                  />
+                  <ActForm<{ reason: string }>
+                    label={t('lexicon.retire')}
+                    button={{ size: 'small' }}
+                    draft={`lexicon.${r.id}.retire`}
+                    fields={<Form.Item name="reason" label={t('common.reason')} rules={must(t('common.reason'))}><Input.TextArea rows={2} maxLength={2000} /></Form.Item>}
+                    call={(v, header) => client.POST('/api/v1/lexicon/{id}/retire', { params: { path: { id: r.id }, header }, body: v })}
+                    done={t('lexicon.retire_asked')}
+                  />
+                </Space>
               ),
           },
         ]}
