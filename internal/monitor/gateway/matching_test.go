@@ -39,6 +39,8 @@ func TestATermIsLookedForAsItsMatchingSays(t *testing.T) {
 		{"no sign between", term, "测-试违禁", "gap=1", "gap=0"},
 		{"pinyin", term, spelled, "spell", ""},
 		{"parts", "方法测试", "方氵去测试", "", "parts=off"},
+		{"written again", term, "测测试试试违-违禁", "", "repeat=off|sound=off"},
+		{"fewer than the term has", "测试试违", "测试违违", "-", ""},
 	} {
 		for _, m := range []struct {
 			matching string

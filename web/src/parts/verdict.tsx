@@ -119,7 +119,15 @@ function Hits({ rows }: { rows: Hit[] }) {
   const kind = (k: string) => [word('hit_kind', k), word('check_kind', k)].find((w) => w !== k) ?? k
   // How it stood there, where that is not plain: disguised, or inside an encoding.
   const how = (h: Hit) =>
-    [h.via === 'sound' && t('verdict.via_sound'), h.via === 'spelling' && t('verdict.via_spelling'), h.via === 'parts' && t('verdict.via_parts'), h.gap && t('verdict.gaps', { n: h.gap }), h.encoding].filter(Boolean).join(' · ')
+    [
+      h.via === 'sound' && t('verdict.via_sound'),
+      h.via === 'spelling' && t('verdict.via_spelling'),
+      h.via === 'parts' && t('verdict.via_parts'),
+      h.gap && t(h.via === 'repeats' ? 'verdict.via_repeats' : 'verdict.gaps', { n: h.gap }),
+      h.encoding,
+    ]
+      .filter(Boolean)
+      .join(' · ')
   return (
     <List<Hit & { n: string }>
       name={t('verdict.hits')}
