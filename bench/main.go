@@ -1,7 +1,7 @@
 // Command bench measures what Fengsui promises and prints one report: medians of several runs with their
 // spread, beside a peer in the same run where there is one.
 //
-//	go run ./bench [-only gateway,sse,tiers,inspect,match,accuracy,order,due,record,console,flood,growth,features] [-runs 5] [-json]
+//	go run ./bench [-only gateway,sse,tiers,inspect,match,accuracy,variants,order,due,record,console,flood,growth,features] [-runs 5] [-json]
 //
 // The report goes to standard output and nothing else does; progress goes to standard error. Nothing here
 // asserts a time: a slow machine gives a slow report, not a failed one. A run fails only when what was measured
@@ -65,7 +65,7 @@ type part struct {
 
 func parts() []part {
 	return []part{
-		{"gateway", gatewayPart}, {"sse", ssePart}, {"tiers", tiersPart}, {"inspect", inspectPart}, {"match", matchPart}, {"accuracy", accuracyPart},
+		{"gateway", gatewayPart}, {"sse", ssePart}, {"tiers", tiersPart}, {"inspect", inspectPart}, {"match", matchPart}, {"accuracy", accuracyPart}, {"variants", variantsPart},
 		{"order", orderPart}, {"due", duePart}, {"record", recordPart}, {"console", consolePart}, {"flood", floodPart}, {"growth", growthPart}, {"features", featuresPart},
 	}
 }
@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	f.StringVar(&b.sink, "sink", "telemetry", "what the gateway hands its traffic rows to: telemetry or count")
 	f.IntVar(&b.streams, "streams", 1000, "open streams when the order is issued (order)")
 	sizes := f.String("sizes", "10,1000,100000", "incidents of the places that are put beside each other, at least 10 (growth)")
-	f.StringVar(&b.samples, "samples", "../shared/data", "folder of public texts; without it texts are made (match) or the part is left out (accuracy, features)")
+	f.StringVar(&b.samples, "samples", "../shared/data", "folder of public texts; without it texts are made (match) or the part is left out (accuracy, variants, features)")
 	f.StringVar(&b.vectorscan, "vectorscan", "", "program built from tools/vectorscan (match)")
 	f.StringVar(&b.model, "model", "", "file to write the model that ships to (accuracy)")
 	f.StringVar(&b.card, "card", "", "card of that model, whose scores are written anew (accuracy)")
@@ -150,7 +150,7 @@ func choose(only string) ([]part, error) {
 	for name := range strings.SplitSeq(only, ",") {
 		i := slices.IndexFunc(all, func(p part) bool { return p.name == strings.TrimSpace(name) })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no part %q; there are gateway, sse, tiers, inspect, match, accuracy, order, due, record, console, flood, growth and features", name)
+			return nil, fmt.Errorf("there is no part %q; there are gateway, sse, tiers, inspect, match, accuracy, variants, order, due, record, console, flood, growth and features", name)
 		}
 		chosen = append(chosen, all[i])
 	}
