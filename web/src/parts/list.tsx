@@ -258,7 +258,7 @@ export function List<T>(p: Common<T> & (Served | Whole)) {
             })}
           </tbody>
         </table>
-        {!p.loading && shown.length === 0 && <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={narrowed ? t('common.empty_narrowed') : p.empty} />}
+        {!p.loading && !p.error && shown.length === 0 && <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={narrowed ? t('common.empty_narrowed') : p.empty} />}
         {!p.served && all.length > most && <Button block onClick={() => setMost(most + step)}>{t('common.more')}</Button>}
         {p.served?.next && <Button block onClick={p.served.more}>{t('common.more')}</Button>}
       </div>
