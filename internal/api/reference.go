@@ -17,6 +17,7 @@ import (
 	"github.com/fengsui/fengsui/internal/flow"
 	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/monitor/anomaly"
+	"github.com/fengsui/fengsui/internal/monitor/behaviour"
 	"github.com/fengsui/fengsui/internal/monitor/gateway"
 	"github.com/fengsui/fengsui/internal/monitor/intake"
 	"github.com/fengsui/fengsui/internal/platform/identity"
@@ -265,6 +266,8 @@ func enumerations() map[string][]string {
 			gateway.ChannelName, gateway.ChannelDefinition},
 		"hit_kind":           {inspect.KindTerm, inspect.KindRule, inspect.KindClassifier, gateway.KindGuard, "failure"},
 		"held_for":           strs(inspect.HoldTerm.String(), inspect.HoldWord.String(), inspect.HoldContext.String(), inspect.HoldNumber.String(), inspect.HoldToken.String()),
+		"matching.fold":      {inspect.FoldStrict, inspect.FoldLoose},
+		"told":               {behaviour.ToldVerdict, behaviour.ToldHits, behaviour.ToldNothing},
 		"verdict":            {gateway.VerdictAllow, gateway.VerdictObserve, gateway.VerdictMask, gateway.VerdictReplace, gateway.VerdictBlock, gateway.VerdictUninspected, gateway.VerdictNone},
 		"awareness_source":   incident.AwarenessSources(),
 		"milestone":          {"aware", "declared", "contained"},
