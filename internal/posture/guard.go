@@ -15,7 +15,7 @@ type Guard struct {
 	Failure   FailureMode `json:"failure"`
 	WaitMs    int64       `json:"wait_ms"`    // [2000] for one opinion, 15000 at most
 	PerMinute int         `json:"per_minute"` // [60] questions of one gateway
-	AtOnce    int         `json:"at_once"`    // [4] questions of one gateway
+	AtOnce    int         `json:"at_once"`    // [16] questions of one gateway
 }
 
 // The formats of guards that have prompts of their own.
@@ -46,7 +46,7 @@ func (g *Guard) fill() {
 		g.PerMinute = 60
 	}
 	if g.AtOnce == 0 {
-		g.AtOnce = 4
+		g.AtOnce = 16
 	}
 }
 

@@ -34,8 +34,9 @@ type block struct {
 	kept    int32                                       // what was read ahead, so that it is
 	n       int
 	// A piece begins at byte off with symbol sym.
-	off, sym []int32
-	odd      bool // something of the text was left out or is equal to nothing
+	off []int
+	sym []int32
+	odd bool // something of the text was left out or is equal to nothing
 	// Where the last hit began and ended: the next one is seldom far.
 	last [2]spot
 }
@@ -154,9 +155,9 @@ func (l *Lexicon) scanIn(dst []Hit, b *block, text string, table *fold.Table, r,
 	for at, done := 0, lead; ; {
 		for b.n < lead+blockSymbols && at < len(text) {
 			if k := len(b.sym) - 1; k >= 0 && int(b.sym[k]) == b.n {
-				b.off[k] = int32(at) // nothing was made of the piece before
+				b.off[k] = at // nothing was made of the piece before
 			} else {
-				b.off, b.sym = append(b.off, int32(at)), append(b.sym, int32(b.n))
+				b.off, b.sym = append(b.off, at), append(b.sym, int32(b.n))
 			}
 			made, used, odd := table.Fill(b.symbols[b.n:], text[at:], pieceBytes)
 			if b.odd = b.odd || odd; odd && v != nil {
@@ -358,7 +359,7 @@ func (b *block) span(l *Lexicon, symbol, n int) (start, end, gap, widest int) {
 		}
 	}
 	if k := b.piece(symbol); int(b.sym[k]) >= near.symbol {
-		near = spot{int(b.sym[k]), int(b.off[k])}
+		near = spot{int(b.sym[k]), b.off[k]}
 	}
 	if start, end, ok := b.plain(near, symbol, n); ok {
 		b.last = [2]spot{{symbol, start}, {symbol + n, end}}

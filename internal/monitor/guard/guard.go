@@ -40,7 +40,7 @@ type Options struct {
 	Clock     Clock
 	Wait      time.Duration // [2 s] for one question, waiting for a place included
 	PerMinute int           // [60] questions
-	AtOnce    int           // [4] questions
+	AtOnce    int           // [16] questions
 }
 
 // Bounds that nobody has had to change yet.
@@ -139,7 +139,7 @@ func New(o Options) *Guard {
 		o.PerMinute = 60
 	}
 	if o.AtOnce <= 0 {
-		o.AtOnce = 4
+		o.AtOnce = 16
 	}
 	g := &Guard{o: o, format: formatOf(o.Format), places: make(chan struct{}, o.AtOnce), purse: newPurse(o.PerMinute, o.Clock.Now()), known: newMemory(), asking: map[memoryName]*flight{},
 		counts: Numbers{Silent: map[Silence]int64{}}}

@@ -38,6 +38,7 @@ const (
 	// least 20 (guide 6.1.2 a 3); more than this is an import.
 	MaxEmergency = 50
 	maxContexts  = 16
+	maxTerm      = 300 // characters, of which many may be left out; the index has no more
 	maxTopic     = 64
 )
 
@@ -119,6 +120,9 @@ func New(knowsRisk func(id string) bool) *Library { return &Library{knowsRisk} }
 // Check normalises a draft and says what is wrong with it; the term is never part of the error.
 func (l *Library) Check(d Draft) (Draft, error) {
 	d.Term, d.Topic, d.Risk, d.Action = strings.TrimSpace(d.Term), strings.TrimSpace(d.Topic), strings.TrimSpace(d.Risk), strings.TrimSpace(d.Action)
+	if utf8.RuneCountInString(d.Term) > maxTerm {
+		return d, fault.Invalid("term", "lexicon.long_term", "max", maxTerm)
+	}
 	if len(d.Contexts) > maxContexts {
 		return d, fault.Invalid("contexts", "lexicon.too_many_contexts", "max", maxContexts)
 	}
@@ -260,12 +264,12 @@ func mayTouch(ctx context.Context, tx *store.Tx, serviceID string) error {
 
 func same(ctx context.Context, tx *store.Tx, d Draft) (bool, error) {
 	var rows []Entry
-	if err := tx.NewSelect().Model(&rows).Where("term = ? AND service_id = ? AND state = ?", d.Term, d.ServiceID, StateLive).
+	if err := tx.NewSelect().Model(&rows).Where("substr(term, 1, 300) = ? AND service_id = ? AND state = ?", d.Term, d.ServiceID, StateLive).
 		Where("expires_ms = 0 OR expires_ms > ?", tx.NowMs).Scan(ctx); err != nil {
 		return false, err
 	}
 	return slices.ContainsFunc(rows, func(e Entry) bool {
-		return slices.Equal(e.Contexts, d.Contexts) && e.Action == d.Action && e.StrictOnly == d.StrictOnly && e.Topic == d.Topic && e.Matching.String() == d.Matching.String()
+		return e.Term == d.Term && slices.Equal(e.Contexts, d.Contexts) && e.Action == d.Action && e.StrictOnly == d.StrictOnly && e.Topic == d.Topic && e.Matching.String() == d.Matching.String()
 	}), nil
 }
 

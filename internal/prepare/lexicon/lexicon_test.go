@@ -3,6 +3,7 @@ package lexicon_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -346,11 +347,22 @@ func TestAnImportFindsTheEntriesOfATermByTheirIndex(t *testing.T) {
 		ID, Parent, NotUsed int
 		Detail              string
 	}
-	if err := b.st.Read().NewRaw("EXPLAIN QUERY PLAN SELECT id FROM lexicon_entry WHERE term = 'x' AND service_id = '' AND state = 'live'").Scan(context.Background(), &plan); err != nil {
+	if err := b.st.Read().NewRaw("EXPLAIN QUERY PLAN SELECT id FROM lexicon_entry WHERE substr(term, 1, 300) = 'x' AND service_id = '' AND state = 'live'").Scan(context.Background(), &plan); err != nil {
 		t.Fatal(err)
 	}
 	if len(plan) != 1 || !strings.Contains(plan[0].Detail, "lexicon_entry_term") {
 		t.Errorf("%+v", plan)
+	}
+}
+
+func TestATermOfMoreCharactersThanTheIndexHasIsRefusedWithItsLine(t *testing.T) {
+	b := newBench(t)
+	long := "测试" + strings.Repeat("\u0301\uFE0F\u200B", 1000) + "甲" // three symbols
+	file := "term\taction\trisk\ttopic\tcontexts\tstrict_only\n" + "测试乙\tmask\tA.1.a\t\t\tfalse\n" + long + "\tmask\tA.1.a\t\t\tfalse\n"
+	_, err := b.lib.Parse("tsv", []byte(file))
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Key != "lexicon.long_term" || f.Field != "line 3.term" {
+		t.Errorf("%v", err)
 	}
 }
 
