@@ -154,15 +154,20 @@ func rewriteStrings(v []byte, f func(string) string) ([]byte, bool) {
 
 // joined is the text of a content in several parts as the model reads it; ok is false for a single string or part.
 func (c *content) joined() (string, bool) {
+	return c.joinedAs(func(s *string) string { return *s })
+}
+
+// joinedAs is joined with another text for each part.
+func (c *content) joinedAs(text func(*string) string) (string, bool) {
 	if c == nil || len(c.Parts) < 2 {
 		return "", false
 	}
 	var b strings.Builder
 	for _, p := range c.Parts {
 		if p.Text != nil {
-			b.WriteString(*p.Text)
+			b.WriteString(text(p.Text))
 		} else if p.Refusal != nil {
-			b.WriteString(*p.Refusal)
+			b.WriteString(text(p.Refusal))
 		}
 	}
 	return b.String(), true

@@ -189,19 +189,27 @@ func (c *call) scan(side string, engines []*inspect.Engine, s string) (out strin
 
 // promptBlocked says whether stricter engines would have refused the request that is being answered.
 func (c *call) promptBlocked(engines []*inspect.Engine) (blocked bool) {
-	c.request.texts(func(f field, s *string) {
-		if blocked || *s == "" {
-			return
-		}
-		text := *s
+	said := func(s *string) string {
 		if was, ok := c.uncovered[s]; ok {
-			text = was
+			return was
+		}
+		return *s
+	}
+	judge := func(f field, text string) {
+		if blocked || text == "" {
+			return
 		}
 		_, hits, action, _, err := c.scan(Input, c.before(f, c.reading(c.request, f, engines)), text)
 		if blocked = err != nil || action == inspect.Block; blocked {
 			c.found(f.place(), hits)
 			c.row.InputVerdict = VerdictBlock
 		}
-	})
+	}
+	c.request.texts(func(f field, s *string) { judge(f, said(s)) })
+	for i := range c.request.Messages { // the model reads the parts of one content as one text
+		if whole, ok := c.request.Messages[i].Content.joinedAs(said); ok {
+			judge(field{i, ChannelContent, "content"}, whole)
+		}
+	}
 	return blocked
 }

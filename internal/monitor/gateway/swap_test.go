@@ -139,6 +139,30 @@ func TestAnOrderThatComesMeanwhileJudgesAPromptByWhatItsUserWrote(t *testing.T) 
 	}
 }
 
+func TestAnOrderThatComesMeanwhileReadsThePartsOfAContentAsOneText(t *testing.T) {
+	for name, body := range map[string]string{
+		"as they are": `{"model":"demo","messages":[{"role":"user","content":[{"type":"text","text":"测试话"},{"type":"text","text":"题乙"}]}]}`,
+		"swapped":     `{"model":"demo","messages":[{"role":"user","content":[{"type":"text","text":"` + ownMobile + `测试话"},{"type":"text","text":"题乙"}]}]}`,
+		"elsewhere":   `{"model":"demo","messages":[{"role":"user","content":[{"type":"text","text":"测试话"},{"type":"text","text":"说题乙"}]}]}`,
+	} {
+		release := make(chan struct{})
+		w := newWorld(t, answers("好"), swapping, func(_ *Options, d *posture.Draft) {
+			d.Topics = append(d.Topics, posture.Topic{ID: "meanwhile", Terms: []posture.Term{{ID: "t1", Text: "测试话题乙", Action: posture.Block, Risk: "R1"}}})
+		})
+		now := w.upstream
+		w.upstream = func(rw http.ResponseWriter, r *http.Request) { <-release; now(rw, r) }
+		w.apply()
+		got := make(chan reply, 1)
+		go func() { got <- w.post(body) }()
+		<-w.asked
+		w.apply(posture.Order{Rung: posture.TopicBlock, Params: posture.Params{TopicIDs: []string{"meanwhile"}}})
+		close(release)
+		if r := <-got; strings.Contains(r.body, "content_filter") != (name != "elsewhere") {
+			t.Errorf("%s: %s", name, r.body)
+		}
+	}
+}
+
 func TestOnlyWhatAUserGaveIsShownInAnAnswer(t *testing.T) {
 	w := newWorld(t, answers("内线⟦手机号1⟧，您的⟦手机号2⟧"), swapping)
 	w.apply()
