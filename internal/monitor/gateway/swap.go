@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/inspect/placeholder"
@@ -131,20 +132,19 @@ func (c *call) cover(e *inspect.Engine, s string, at int, whose placeholder.Whos
 
 // splits tells whether a hit of the whole text begins in one part and ends in another.
 func (c *content) splits(hits []inspect.Match) bool {
-	at := 0
+	at, begins := 0, make([]int, 0, len(c.Parts))
 	for _, p := range c.Parts {
-		for _, h := range hits {
-			if h.Start < at && at < h.End {
-				return true
-			}
-		}
+		begins = append(begins, at)
 		if p.Text != nil {
 			at += len(*p.Text)
 		} else if p.Refusal != nil {
 			at += len(*p.Refusal)
 		}
 	}
-	return false
+	return slices.ContainsFunc(hits, func(h inspect.Match) bool {
+		next := sort.SearchInts(begins, h.Start+1)
+		return next < len(begins) && begins[next] < h.End
+	})
 }
 
 // home puts the data back into a text of an answer that is not streamed.
