@@ -49,8 +49,9 @@ type call struct {
 
 	ended atomic.Bool // mirrors reason != nil, for the hot path
 
-	signalled map[string]bool // side and rule
-	questions map[string]int  // to the guard, by side
+	signalled map[string]bool        // side and rule
+	questions map[string]int         // to the guard, by side
+	spent     map[inspect.Place]bool // texts that passed because no question was left: that is said once
 	swaps     *placeholder.Map
 	uncovered map[*string]string // texts of the request before their data was swapped
 	captured  bool               // a signal carried the content
@@ -295,6 +296,7 @@ func matchOf(at inspect.Place, h inspect.Match) Match {
 func (c *call) rewind(to inspect.Verdict) {
 	cost := c.row.Verdict.Cost
 	c.row.Verdict = to.Clone()
+	clear(c.spent)
 	c.row.Verdict.Cost = cost
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -78,10 +79,11 @@ type outText struct {
 
 	home *placeholder.Restorer // nil if nothing has to be put back
 
-	heard int // bytes that came so far
-	base  int // ... before the stages began
-	told      // to the guard
-	was   told
+	heard  int // bytes that came so far
+	length int // ... in characters
+	base   int // ... before the stages began
+	told       // to the guard
+	was    told
 
 	held int // most symbols that a stage held back at once
 	why  inspect.Hold
@@ -92,10 +94,13 @@ type outText struct {
 
 // told is what the guard has heard about a text.
 type told struct {
-	noticed bool // something asks for a second opinion
-	news    bool // ... that the guard has not heard about
-	newsAt  int  // ... the first of it, in bytes that came
-	asked   int  // bytes that had come when it was asked
+	noticed bool     // something asks for a second opinion
+	news    bool     // ... that the guard has not heard about
+	newsAt  int      // ... the first of it, in bytes that came
+	asked   int      // bytes that had come when it was asked
+	runes   int      // where it was asked about last, in characters
+	first   bool     // ... news by a rule that it has not heard about in this text
+	rules   []string // that noticed something; never changed in place
 }
 
 // fedLimit bounds what is kept of a text for stricter stages; of a longer one only the end is kept.
@@ -215,6 +220,7 @@ func (f *filter) through(t *outText, piece string, last bool) (released string, 
 
 func (t *outText) feed(piece string) {
 	t.heard += len(piece)
+	t.length += utf8.RuneCountInString(piece)
 	t.fed = append(t.fed, piece...)
 	if len(t.fed) > fedLimit {
 		cut := len(t.fed) - fedLimit/2
@@ -330,6 +336,9 @@ func (f *filter) hits(t *outText, hits []inspect.Match) {
 			t.newsAt = at
 		}
 		t.noticed, t.news = true, true
+		if !slices.Contains(t.rules, h.RuleID) {
+			t.first, t.rules = true, append(slices.Clip(t.rules), h.RuleID)
+		}
 	}
 }
 

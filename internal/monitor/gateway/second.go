@@ -174,7 +174,15 @@ func (c *call) settle(ctx context.Context, doubts []doubt) (blocked, uninspected
 		case silences[i] != nil && c.svc.draft.Guard.Failure == posture.Closed:
 			c.once(unheard(d.place.Side))
 			err = errInspection
+		case silences[i] == guard.Many && c.spent[d.place]:
+			uninspected = true // and said
 		case silences[i] != nil:
+			if silences[i] == guard.Many {
+				if c.spent == nil {
+					c.spent = map[inspect.Place]bool{}
+				}
+				c.spent[d.place] = true
+			}
 			c.passUninspected(d.place.Side, ruleGuardSilent)
 			c.row.Verdict.Miss(d.place)
 			uninspected = true
@@ -265,11 +273,24 @@ func (d doubt) hit(op guard.Opinion, action inspect.Action) inspect.Match {
 	return inspect.Match{RuleID: KindGuard + "." + op.Word, Kind: KindGuard, Action: action, Risk: risk, End: len(d.text), Runes: n, EndRune: n}
 }
 
+// due tells whether the guard should hear about a text now. A rule that it has heard about in this text waits until the text
+// has gone on by what one question shows, so that an answer on one subject is not asked about at each mention; once half of
+// the questions are spent, every rule does.
+func (f *filter) due(t *outText, ends func(choice int) bool) bool {
+	switch {
+	case !t.noticed || t.heard == t.asked || f.c.spent[t.place]:
+		return false
+	case ends(t.key.choice) || t.heard >= 2*max(t.asked, 1024) || t.news && t.asked == 0:
+		return true
+	}
+	return t.first && f.c.questions[Output] < maxQuestions/2 || t.news && t.length-t.runes >= guard.Shown
+}
+
 // doubts are the texts of an answer that the guard should hear about now: those with something new to notice, those that
 // end, and of those noticed before the ones that have doubled since. What it heard about before it remembers.
 func (f *filter) doubts(ends func(choice int) bool) (list []doubt) {
 	for _, t := range f.texts {
-		if t.was = t.told; !t.noticed || t.heard == t.asked || !t.news && !ends(t.key.choice) && t.heard < 2*max(t.asked, 1024) {
+		if t.was = t.told; !f.due(t, ends) {
 			continue
 		}
 		d := doubt{place: t.place, said: true}
@@ -278,7 +299,7 @@ func (f *filter) doubts(ends func(choice int) bool) (list []doubt) {
 			gone.gone = true
 			list = append(list, gone)
 		}
-		t.told = told{noticed: true, asked: t.heard}
+		t.told = told{noticed: true, asked: t.heard, runes: t.runes, rules: t.rules}
 		engines := f.c.said(f.engines)
 		out, hits, _, _, err := f.c.scan(Output, engines, string(t.fed))
 		if err != nil {
@@ -287,6 +308,7 @@ func (f *filter) doubts(ends func(choice int) bool) (list []doubt) {
 		d.text, d.risk = out, riskOf(hits)
 		for _, d.at = range f.c.noticed(Output, engines, string(t.fed), out, hits) {
 			list = append(list, d)
+			t.told.runes = t.length - utf8.RuneCountInString(out[d.at:])
 		}
 	}
 	if len(list) > 0 {
@@ -340,6 +362,9 @@ func (p *pump) asked(ctx context.Context, ends func(choice int) bool) (blocked b
 		p.filter.verdict = VerdictBlock
 	case uninspected:
 		p.filter.verdict = Worse(p.filter.verdict, VerdictUninspected)
+		for _, t := range p.filter.texts {
+			t.rules = nil // there is no opinion that would do for the next mention
+		}
 	}
 	return blocked, err
 }

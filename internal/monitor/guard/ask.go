@@ -73,22 +73,22 @@ func class(name string) (Opinion, bool) {
 	return opinion(name)
 }
 
-// shown is how many characters the guard sees of a text and what was said before it.
-const shown = 6000
+// Shown is how many characters the guard sees of a text and what was said before it.
+const Shown = 6000
 
 // around is how many characters behind the one that was asked about are shown for sure.
-const around = shown / 2
+const around = Shown / 2
 
-// window gives where at most shown characters of text lie, around a byte offset.
+// window gives where at most Shown characters of text lie, around a byte offset.
 func window(text string, at int) (from, to int) {
 	at = max(0, min(at, len(text)))
 	from, to = at, at
-	for n := 0; n < shown && (from > 0 || to < len(text)); {
+	for n := 0; n < Shown && (from > 0 || to < len(text)); {
 		if to < len(text) {
 			_, w := utf8.DecodeRuneInString(text[to:])
 			to, n = to+w, n+1
 		}
-		if from > 0 && n < shown {
+		if from > 0 && n < Shown {
 			_, w := utf8.DecodeLastRuneInString(text[:from])
 			from, n = from-w, n+1
 		}
@@ -100,7 +100,7 @@ func window(text string, at int) (from, to int) {
 func shorten(q Question) Question {
 	from, to := window(q.Text, q.At)
 	q.Text, q.At = q.Text[from:to], 0
-	room := shown - utf8.RuneCountInString(q.Text)
+	room := Shown - utf8.RuneCountInString(q.Text)
 	var before []Turn // the last one first
 	for i := len(q.Before) - 1; i >= 0 && room > 0; i-- {
 		t := q.Before[i]

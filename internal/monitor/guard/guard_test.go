@@ -518,30 +518,30 @@ func TestTheTextIsShownAsDataThatCannotEndItself(t *testing.T) {
 }
 
 func TestOfALongTextThePartAroundTheHitIsShown(t *testing.T) {
-	long := strings.Repeat("前", 3*shown) + bad + strings.Repeat("后", 3*shown)
+	long := strings.Repeat("前", 3*Shown) + bad + strings.Repeat("后", 3*Shown)
 	for at, holds := range map[int]bool{strings.Index(long, bad): true, 0: false, len(long): false, -5: false, len(long) + 9: false} {
 		from, to := window(long, at)
 		w := long[from:to]
-		if n := utf8.RuneCountInString(w); n != shown || strings.Contains(w, bad) != holds || !utf8.ValidString(w) {
+		if n := utf8.RuneCountInString(w); n != Shown || strings.Contains(w, bad) != holds || !utf8.ValidString(w) {
 			t.Errorf("at %d: %d characters", at, n)
 		}
 	}
 	if from, to := window("短", 99); from != 0 || to != len("短") {
 		t.Error(from, to)
 	}
-	if from, to := window(strings.Repeat("\xff", 3*shown), shown); to-from != shown {
+	if from, to := window(strings.Repeat("\xff", 3*Shown), Shown); to-from != Shown {
 		t.Error(from, to)
 	}
 }
 
 func TestTheRoomThatATextLeavesIsForWhatWasSaidLastBeforeIt(t *testing.T) {
-	turns := []Turn{{"甲" + strings.Repeat("一", shown), true}, {"乙", false}, {"丙", true}}
+	turns := []Turn{{"甲" + strings.Repeat("一", Shown), true}, {"乙", false}, {"丙", true}}
 	q := Question{Before: turns, Text: "丁"}
 	seen := shorten(q).Before
-	if len(seen) != 3 || utf8.RuneCountInString(seen[0].Text) != shown-3 || strings.Contains(seen[0].Text, "甲") || !seen[0].Said || seen[1] != turns[1] || Whole(q) != 2 {
+	if len(seen) != 3 || utf8.RuneCountInString(seen[0].Text) != Shown-3 || strings.Contains(seen[0].Text, "甲") || !seen[0].Said || seen[1] != turns[1] || Whole(q) != 2 {
 		t.Errorf("%d turns, %d whole", len(seen), Whole(q))
 	}
-	q.Text = strings.Repeat("丁", shown-1)
+	q.Text = strings.Repeat("丁", Shown-1)
 	if seen := shorten(q).Before; len(seen) != 1 || seen[0] != turns[2] || Whole(q) != 1 {
 		t.Errorf("%d turns, %d whole", len(seen), Whole(q))
 	}
@@ -555,7 +555,7 @@ func TestTheRoomThatATextLeavesIsForWhatWasSaidLastBeforeIt(t *testing.T) {
 }
 
 func TestPlacesAreAskedAboutOnceAndWhatTheyLeaveOutIsSaid(t *testing.T) {
-	far := strings.Repeat("啊", 2*shown)
+	far := strings.Repeat("啊", 2*Shown)
 	for name, c := range map[string]struct {
 		text    string
 		noticed []int
@@ -564,7 +564,7 @@ func TestPlacesAreAskedAboutOnceAndWhatTheyLeaveOutIsSaid(t *testing.T) {
 	}{
 		"a short text":            {"短文", []int{3, 0, 6}, []int{0}, true},
 		"a long one":              {far, []int{0}, []int{0}, false},
-		"its middle":              {far[:3*shown+3], []int{3 * around}, []int{3 * around}, false},
+		"its middle":              {far[:3*Shown+3], []int{3 * around}, []int{3 * around}, false},
 		"two that see it all":     {far, []int{3 * around, 9 * around}, []int{3 * around, 9 * around}, true},
 		"a gap between":           {far + far, []int{3 * around, 9*around + 3, 15 * around, 21 * around}, []int{3 * around, 9*around + 3, 15 * around, 21 * around}, false},
 		"what the first one sees": {far, []int{0, 3, 3*around - 3}, []int{0}, false},
