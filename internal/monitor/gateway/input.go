@@ -3,10 +3,45 @@ package gateway
 import (
 	"context"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/inspect/placeholder"
+	"github.com/fengsui/fengsui/internal/monitor/guard"
 )
+
+// inParts is a content in several parts, in which something may be noticed part by part.
+type inParts struct {
+	length int    // bytes of the parts so far, as they will be passed on
+	ends   []int  // byte offsets in the whole content of what was noticed
+	risk   string // of the first
+}
+
+// notice adds what was noticed in a text that begins at byte offset from.
+func (p *inParts) notice(from int, ends []int, risk string) {
+	for _, n := range ends {
+		p.ends = append(p.ends, from+n)
+	}
+	if p.risk == "" {
+		p.risk = risk
+	}
+}
+
+// move follows a content in which masks and replacements made to of from. A replacement may shift what lies behind it by the
+// difference in length, little beside what a question shows.
+func (p *inParts) move(from, to string) {
+	ends, _ := guard.Places(from, p.ends)
+	p.ends = p.ends[:0:0]
+	before, at := 0, 0
+	for _, n := range ends {
+		for range utf8.RuneCountInString(from[before:n]) {
+			_, w := utf8.DecodeRuneInString(to[at:])
+			at += w
+		}
+		before, p.ends = n, append(p.ends, at)
+	}
+}
 
 // inspectInput reads everything the model would read. Masks and replacements are written into req, so
 // that the upstream gets them. blocked: the request must not reach the upstream.
@@ -17,12 +52,27 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 	}
 	clear(c.uncovered)
 	var doubts []doubt
+	// What is noticed in one of several parts of a content is asked about with the whole content.
+	parts := map[int]*inParts{} // by message
+	doubtIn := func(f field, text string, ends []int, risk string) {
+		for _, at := range c.places(text, ends) {
+			doubts = append(doubts, doubt{place: f.place(), text: text, at: at, risk: risk, said: req.Messages[f.message].Role == "assistant"})
+		}
+	}
 	notice := func(f field, engines []*inspect.Engine, s, out string, hits []inspect.Match) {
 		if c.svc.guard == nil || !f.spoken(req) {
 			return
 		}
-		for _, at := range c.noticed(Input, engines, s, out, hits) {
-			doubts = append(doubts, doubt{place: f.place(), text: out, at: at, risk: riskOf(hits), said: req.Messages[f.message].Role == "assistant"})
+		ends := c.unsure(Input, engines, s, out, hits)
+		if p := parts[f.message]; p != nil && f.channel == ChannelContent {
+			p.notice(p.length, ends, riskOf(hits))
+			return
+		}
+		doubtIn(f, out, ends, riskOf(hits))
+	}
+	for i := range req.Messages {
+		if m := req.Messages[i].Content; m != nil && len(m.Parts) > 1 {
+			parts[i] = &inParts{}
 		}
 	}
 	before := field{message: -2}
@@ -56,6 +106,9 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 			*s = plain(*s)
 		}
 		*s = one(f, *s)
+		if p := parts[f.message]; p != nil && strings.HasPrefix(f.path, "content[") {
+			p.length += len(*s)
+		}
 	})
 	// A term may be spread over the parts of one content, which the model reads as one text.
 	for i := range req.Messages {
@@ -72,12 +125,19 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 			err = failed
 			break
 		}
+		if c.svc.guard != nil && f.spoken(req) {
+			p := parts[i]
+			if out != whole {
+				p.move(whole, out)
+			}
+			p.notice(0, c.unsure(Input, reading, whole, out, hits), riskOf(hits))
+			doubtIn(f, out, p.ends, p.risk)
+		}
 		if len(hits) == 0 {
 			continue
 		}
 		c.row.InputVerdict = Worse(c.row.InputVerdict, action.String())
 		c.found(f.place(), hits)
-		notice(f, reading, whole, out, hits)
 		if action == inspect.Block {
 			blocked = true
 		}
@@ -98,6 +158,7 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 			}
 		}
 	}
+	slices.SortStableFunc(doubts, func(a, b doubt) int { return a.place.Choice - b.place.Choice })
 	slices.Reverse(doubts) // what was said last first: of a long conversation the guard has heard the rest before
 	doubts = c.joined(doubts)
 	if !c.svc.waits() {

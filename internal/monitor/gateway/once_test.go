@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -111,6 +112,36 @@ func TestThatNoQuestionIsLeftIsSaidOncePerText(t *testing.T) {
 	for _, p := range row.Verdict.Texts {
 		if p.Missed > 1 {
 			t.Errorf("%+v", p)
+		}
+	}
+}
+
+func TestTheSeveralPartsOfAMessageAreAskedAboutTogether(t *testing.T) {
+	m, option := withGuard(t, posture.Block, posture.Closed)
+	w := newWorld(t, answers("好"), option)
+	w.apply()
+	post := func(parts ...string) reply {
+		for i := range parts {
+			parts[i] = `{"type":"text","text":"` + parts[i] + `"}`
+		}
+		return w.post(`{"model":"demo","messages":[{"role":"user","content":[` + strings.Join(parts, ",") + `]}]}`)
+	}
+	if r := post(mentions(16, 100)...); r.status != http.StatusOK || strings.Contains(r.body, "content_filter") || len(m.Calls()) != 1 {
+		t.Errorf("%d %s, %d questions", r.status, r.body, len(m.Calls()))
+	}
+	if got := askedOf(t, m); got[0] != "user: "+strings.Join(mentions(16, 100), "") {
+		t.Errorf("asked %q", got)
+	}
+	// What any of them says counts, wherever it is, masks before it or not.
+	far := strings.Repeat("好", 2*guard.Shown)
+	for _, parts := range [][]string{{watched + evil, far}, {far, watched + evil}, {far, masked + cnID, far + watched + evil, far, watched}, {masked[:6], masked[6:] + far, far + watched + evil}} {
+		if r := post(parts...); !strings.Contains(r.body, "content_filter") {
+			t.Error("a prompt went through:", r.body)
+		}
+	}
+	for _, s := range askedOf(t, m) {
+		if strings.Contains(s, masked) {
+			t.Error("it was shown what is covered")
 		}
 	}
 }

@@ -45,6 +45,23 @@ func doubtful(h inspect.Match) bool {
 
 // noticed gives where in out, which is what engines made of s, to ask a guard about their hits.
 func (c *call) noticed(side string, engines []*inspect.Engine, s, out string, hits []inspect.Match) []int {
+	return c.places(out, c.unsure(side, engines, s, out, hits))
+}
+
+// places gives where to ask about a text in which something is noticed at byte offsets.
+func (c *call) places(text string, ends []int) []int {
+	if len(ends) == 0 {
+		return nil
+	}
+	at, all := guard.Places(text, ends)
+	if !all {
+		c.svc.guard.Partly()
+	}
+	return at
+}
+
+// unsure gives where in out, which is what engines made of s, hits that ask for a second opinion begin and end.
+func (c *call) unsure(side string, engines []*inspect.Engine, s, out string, hits []inspect.Match) (ends []int) {
 	if !slices.ContainsFunc(hits, doubtful) {
 		return nil
 	}
@@ -54,17 +71,12 @@ func (c *call) noticed(side string, engines []*inspect.Engine, s, out string, hi
 			hits = again
 		}
 	}
-	var ends []int
 	for _, h := range hits {
 		if doubtful(h) {
 			ends = append(ends, h.Start, h.End)
 		}
 	}
-	at, all := guard.Places(out, ends)
-	if !all {
-		c.svc.guard.Partly()
-	}
-	return at
+	return ends
 }
 
 // riskOf is the risk of the first hit that asks for a second opinion.
