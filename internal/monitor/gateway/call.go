@@ -19,6 +19,7 @@ import (
 
 	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/inspect/placeholder"
+	"github.com/fengsui/fengsui/internal/monitor/guard"
 	"github.com/fengsui/fengsui/internal/platform/trace"
 	"github.com/fengsui/fengsui/internal/posture"
 )
@@ -49,7 +50,9 @@ type call struct {
 
 	ended atomic.Bool // mirrors reason != nil, for the hot path
 
-	signalled map[string]bool        // side and rule
+	signalled map[string]bool // side and rule
+	turns     []guard.Turn    // see conversation; nil if it is not put together
+	turnOf    []int
 	questions map[string]int         // to the guard, by side
 	spent     map[inspect.Place]bool // texts that passed because no question was left: that is said once
 	swaps     *placeholder.Map

@@ -51,6 +51,7 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 		*s = was
 	}
 	clear(c.uncovered)
+	c.turns = nil
 	var doubts []doubt
 	// What is noticed in one of several parts of a content is asked about with the whole content.
 	parts := map[int]*inParts{} // by message

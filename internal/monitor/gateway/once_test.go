@@ -3,6 +3,8 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -143,5 +145,31 @@ func TestTheSeveralPartsOfAMessageAreAskedAboutTogether(t *testing.T) {
 		if strings.Contains(s, masked) {
 			t.Error("it was shown what is covered")
 		}
+	}
+}
+
+func TestAConversationIsPutTogetherOnceAndInOneGo(t *testing.T) {
+	list := mentions(4000, 50)
+	text := func(role string, parts ...string) message {
+		m := message{Role: role, Content: &content{}}
+		for i := range parts {
+			m.Content.Parts = append(m.Content.Parts, part{Text: &parts[i]})
+		}
+		return m
+	}
+	c := &call{request: &chatRequest{Messages: []message{text("user", list...), text("assistant", "一", "二"), text("system", "不"), text("user", "三")}}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	turns, of := c.conversation()
+	runtime.ReadMemStats(&after)
+	want := []guard.Turn{{Text: strings.Join(list, "")}, {Text: "一二", Said: true}, {Text: "三"}}
+	if !slices.Equal(turns, want) || !slices.Equal(of, []int{0, 1, 3}) {
+		t.Errorf("%d turns of %v", len(turns), of)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 { // part by part it is a thousand times the text
+		t.Errorf("%d bytes for a text of %d", n, len(want[0].Text))
+	}
+	if again, _ := c.conversation(); &again[0] != &turns[0] {
+		t.Error("it is put together twice")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,20 +88,34 @@ func riskOf(hits []inspect.Match) string {
 	return ""
 }
 
-// conversation is what users, tools and the model said, as the model reads it, and in which message each was.
+// conversation is what users, tools and the model said, as the model reads it, and in which message each was. It is put together
+// once each time that the request is inspected; callers do not change it.
 func (c *call) conversation() (turns []guard.Turn, of []int) {
+	if c.turns != nil {
+		return c.turns, c.turnOf
+	}
+	turns = []guard.Turn{}
 	channel := ""
+	var parts []string // of the last turn
 	c.request.texts(func(f field, s *string) {
 		if *s == "" || !f.spoken(c.request) {
 			return
 		}
 		if n := len(of); n > 0 && of[n-1] == f.message && channel == f.channel && channel == ChannelContent {
-			turns[n-1].Text += *s // parts of one content
+			parts = append(parts, *s)
 			return
 		}
+		if n := len(turns); n > 0 && len(parts) > 1 {
+			turns[n-1].Text = strings.Join(parts, "")
+		}
+		parts = append(parts[:0], *s)
 		channel, of = f.channel, append(of, f.message)
 		turns = append(turns, guard.Turn{Text: *s, Said: c.request.Messages[f.message].Role == "assistant"})
 	})
+	if n := len(turns); n > 0 && len(parts) > 1 {
+		turns[n-1].Text = strings.Join(parts, "")
+	}
+	c.turns, c.turnOf = turns, of
 	return turns, of
 }
 
