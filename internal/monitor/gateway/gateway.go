@@ -28,8 +28,8 @@
 // Strict isolation binds requests that begin after contact was lost, not streams that were open. Rules that
 // straddle two messages of a request are not seen; those that straddle parts of one message are. When an order
 // tightens the rules of an open stream, what was said before it is judged too (the last 128 KiB of each text at least).
-// Where a posture lets doubtful texts wait for a guard model, a stream waits where a rule notices something, where the text has
-// doubled since, and at the end; what left before is not taken back. Orders that come meanwhile are obeyed at once. Beside the
+// Where a posture lets doubtful texts wait for a guard model, a stream waits where a rule notices something (the same rule
+// again only after 6,000 characters), where the text has doubled since, and at the end; what left before is not taken back. Orders that come meanwhile are obeyed at once. Beside the
 // traffic the guard only reports.
 package gateway
 
