@@ -467,7 +467,7 @@ type origin struct {
 // unescape replaces escapes by what they stand for. encoding is empty if there
 // are none, or "percent" or "escape" by the first.
 func unescape(text string) (plain string, at []origin, encoding string) {
-	if strings.IndexAny(text, `%\&`) < 0 {
+	if !strings.ContainsAny(text, `%\&`) {
 		return text, nil, ""
 	}
 	var out []byte

@@ -27,8 +27,8 @@ const (
 type block struct {
 	text    string
 	table   *fold.Table
-	symbols [lead + blockSymbols + pieceBytes + 5]uint16
-	sounds  [lead + blockSymbols + pieceBytes + 5]uint16
+	symbols [lead + blockSymbols + pieceBytes + 2]uint16
+	sounds  [lead + blockSymbols + pieceBytes + 2]uint16
 	places  [maxPlaces]uint16
 	ends    [lead + blockSymbols + pieceBytes + 2]int32 // state with which a pattern ends at each symbol, or 0
 	kept    int32                                       // what was read ahead, so that it is

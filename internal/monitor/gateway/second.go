@@ -97,6 +97,11 @@ func (c *call) conversation() (turns []guard.Turn, of []int) {
 	turns = []guard.Turn{}
 	channel := ""
 	var parts []string // of the last turn
+	whole := func() {
+		if len(parts) > 1 {
+			turns[len(turns)-1].Text = strings.Join(parts, "")
+		}
+	}
 	c.request.texts(func(f field, s *string) {
 		if *s == "" || !f.spoken(c.request) {
 			return
@@ -105,16 +110,12 @@ func (c *call) conversation() (turns []guard.Turn, of []int) {
 			parts = append(parts, *s)
 			return
 		}
-		if n := len(turns); n > 0 && len(parts) > 1 {
-			turns[n-1].Text = strings.Join(parts, "")
-		}
+		whole()
 		parts = append(parts[:0], *s)
 		channel, of = f.channel, append(of, f.message)
 		turns = append(turns, guard.Turn{Text: *s, Said: c.request.Messages[f.message].Role == "assistant"})
 	})
-	if n := len(turns); n > 0 && len(parts) > 1 {
-		turns[n-1].Text = strings.Join(parts, "")
-	}
+	whole()
 	c.turns, c.turnOf = turns, of
 	return turns, of
 }

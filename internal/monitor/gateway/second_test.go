@@ -20,6 +20,17 @@ import (
 // evil is what the guard of the tests calls fraud; the rules see nothing in it.
 const evil = "转账到安全账户"
 
+// asking posts a body and comes back when the guard is being asked about it; the reply follows.
+func asking(w *world, m *simulate.Model, body string) <-chan reply {
+	before := len(m.Calls())
+	got := make(chan reply, 1)
+	go func() { got <- w.post(body) }()
+	for len(m.Calls()) == before {
+		time.Sleep(time.Millisecond)
+	}
+	return got
+}
+
 // withGuard puts a simulated guard model behind a world's gateway.
 func withGuard(t testing.TB, action posture.Action, failure posture.FailureMode, change ...func(*posture.Guard)) (*simulate.Model, worldOption) {
 	t.Helper()
@@ -304,11 +315,7 @@ func TestAnOrderEndsAnAnswerThatWaitsForTheGuard(t *testing.T) {
 	for _, body := range []string{ask(watched), ask("你好")} {
 		w := newWorld(t, answers(watched+evil), option)
 		w.apply()
-		before := len(m.Calls())
-		go func() { got <- w.post(body) }()
-		for len(m.Calls()) == before {
-			time.Sleep(time.Millisecond)
-		}
+		got := asking(w, m, body)
 		w.apply(posture.Order{Rung: posture.ServiceOffline})
 		if r := <-got; r.code() != "service_offline" {
 			t.Errorf("%d %s", r.status, r.body)
@@ -617,12 +624,7 @@ func TestAnOrderThatComesWhileATextWaitsForTheGuardBindsThatText(t *testing.T) {
 			w = newWorld(t, c.upstream, option) // with a guard that remembers nothing
 			w.apply()
 			opinions(t, m, simulate.Fault{Name: simulate.FaultSlow, DelayMS: 500})
-			before := len(m.Calls())
-			got := make(chan reply, 1)
-			go func() { got <- w.post(c.body) }()
-			for len(m.Calls()) == before {
-				time.Sleep(time.Millisecond)
-			}
+			got := asking(w, m, c.body)
 			w.apply(posture.Order{Rung: posture.TopicBlock, Params: posture.Params{TopicIDs: []string{"topic"}}})
 			r := <-got
 			if strings.Contains(r.body, topical) || !strings.Contains(r.body, "content_filter") {
@@ -650,12 +652,7 @@ func TestAnOrderDoesNotWaitForTheGuard(t *testing.T) {
 			w := newWorld(t, c.upstream, option)
 			w.apply()
 			opinions(t, m, simulate.Fault{Name: simulate.FaultStall})
-			before := len(m.Calls())
-			got := make(chan reply, 1)
-			go func() { got <- w.post(c.body) }()
-			for len(m.Calls()) <= before {
-				time.Sleep(time.Millisecond)
-			}
+			got := asking(w, m, c.body)
 			began := time.Now()
 			w.apply(posture.Order{Rung: posture.TopicBlock, Params: posture.Params{TopicIDs: []string{"topic"}}})
 			r := <-got
@@ -681,11 +678,7 @@ func TestAQuestionGoesOnWhileOrdersTightenAndIsNotPutTwice(t *testing.T) {
 			w.apply()
 			opinions(t, m, simulate.Fault{Name: simulate.FaultSlow, DelayMS: 800})
 			before := len(m.Calls())
-			got := make(chan reply, 1)
-			go func() { got <- w.post(c.body) }()
-			for len(m.Calls()) == before {
-				time.Sleep(time.Millisecond)
-			}
+			got := asking(w, m, c.body)
 			w.apply(posture.Order{Rung: posture.StrictFilter})
 			if r := <-got; strings.Contains(r.body, evil) || !strings.Contains(r.body, "content_filter") {
 				t.Errorf("%s", r.body)

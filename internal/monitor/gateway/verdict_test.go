@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fengsui/fengsui/internal/inspect"
 	"github.com/fengsui/fengsui/internal/posture"
@@ -188,12 +187,7 @@ func TestAVerdictDoesNotCountTwiceWhatIsReadAgainUnderAnOrder(t *testing.T) {
 		w := newWorld(t, c.upstream, option)
 		w.apply()
 		opinions(t, m, simulate.Fault{Name: simulate.FaultSlow, DelayMS: 300})
-		before := len(m.Calls())
-		got := make(chan reply, 1)
-		go func() { got <- w.post(c.body) }()
-		for len(m.Calls()) == before {
-			time.Sleep(time.Millisecond)
-		}
+		got := asking(w, m, c.body)
 		w.apply(posture.Order{Rung: posture.StrictFilter})
 		<-got
 		row := w.sink.row(t)

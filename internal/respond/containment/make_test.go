@@ -318,13 +318,7 @@ func TestTheModelThatStandsIsKeptWhileAnotherVersionServes(t *testing.T) {
 }
 
 func TestAGatewayWhoseGuardModelGivesNoOpinionsIsNamed(t *testing.T) {
-	b := newBench(t)
-	b.refresh(t)
-	if _, err := b.enrol(b.token(t, "edge-1"), credential("a")); err != nil {
-		t.Fatal(err)
-	}
-	leases := containment.NewLeases(b.st, b.control, nil)
-	run(t, leases)
+	b, leases := leased(t)
 	silent := func() []string {
 		ids, err := containment.WithSilentGuards(ctx, b.st.Read())
 		if err != nil {
@@ -354,13 +348,7 @@ func TestAGatewayWhoseGuardModelGivesNoOpinionsIsNamed(t *testing.T) {
 }
 
 func TestAGatewayThatLacksAModelIsNamed(t *testing.T) {
-	b := newBench(t)
-	b.refresh(t)
-	if _, err := b.enrol(b.token(t, "edge-1"), credential("a")); err != nil {
-		t.Fatal(err)
-	}
-	leases := containment.NewLeases(b.st, b.control, nil)
-	run(t, leases)
+	b, leases := leased(t)
 	for i, unjudged := range []int64{0, 2, 0} {
 		leases.Seen("edge-1", 0, "v1", 0, containment.Report{Streams: int64(i + 1), Unjudged: unjudged})
 		until(t, "the report", func() bool {

@@ -365,7 +365,9 @@ func TestALeaseLeftOfAClockThatWasAheadEndsWithinALeasesTime(t *testing.T) {
 	}
 }
 
-func TestAGatewayWhoseDiskDoesNotTakeItsOrdersIsPagedOnceEachTime(t *testing.T) {
+// leased is a bench with a gateway apart, edge-1, and its leases.
+func leased(t *testing.T) (*bench, *containment.Leases) {
+	t.Helper()
 	b := newBench(t)
 	b.refresh(t)
 	if _, err := b.enrol(b.token(t, "edge-1"), credential("a")); err != nil {
@@ -373,6 +375,11 @@ func TestAGatewayWhoseDiskDoesNotTakeItsOrdersIsPagedOnceEachTime(t *testing.T) 
 	}
 	leases := containment.NewLeases(b.st, b.control, nil)
 	run(t, leases)
+	return b, leases
+}
+
+func TestAGatewayWhoseDiskDoesNotTakeItsOrdersIsPagedOnceEachTime(t *testing.T) {
+	b, leases := leased(t)
 	for i, unkept := range []bool{false, true, true, false, true} {
 		streams := int64(i + 1)
 		leases.Seen("edge-1", 0, "v1", 0, containment.Report{Streams: streams, Unkept: unkept})
