@@ -149,9 +149,12 @@ var labelPlace = inspect.Place{Side: Output, Channel: ChannelDefinition}
 func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*inspect.Engine) (blocked bool, err error) {
 	c.row.OutputVerdict = VerdictAllow
 	for _, label := range []*string{&a.ID, &a.Model, &a.SystemFingerprint, &a.ServiceTier} {
-		if _, hits, action, _, failed := c.scan(Output, engines, *label); failed != nil {
+		_, hits, action, uninspected, failed := c.scan(Output, engines, *label)
+		if failed != nil {
 			return false, failed
-		} else if action >= inspect.Mask {
+		}
+		c.missed(labelPlace, uninspected)
+		if action >= inspect.Mask {
 			c.found(labelPlace, hits)
 			*label = ""
 		}
@@ -177,16 +180,11 @@ func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*insp
 				reading = c.said(engines)
 			}
 			out, hits, action, uninspected, failed := c.scan(Output, reading, *text)
-			switch {
-			case failed != nil:
+			if failed != nil {
 				err = failed
 				return
-			case uninspected:
-				c.row.OutputVerdict = Worse(c.row.OutputVerdict, VerdictUninspected)
-				c.row.Verdict.Miss(at)
-				*text = c.home(s, *text)
-				return
 			}
+			c.missed(at, uninspected)
 			if s.whole() && action >= inspect.Mask {
 				action = inspect.Block // a name cannot be masked and still mean something
 				c.row.Verdict.Decide(at, action)

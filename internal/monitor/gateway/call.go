@@ -356,32 +356,50 @@ func (c *call) finish(ctx context.Context) {
 	c.span.Count("inspect_us", c.row.Verdict.Cost.Us)
 }
 
-// guarded runs a piece of inspection. A panic in it is a failed check: the mode of the posture decides.
-// It reports whether the text may go on uninspected; err is set if it may not.
-func (c *call) guarded(side string, inspectText func()) (uninspected bool, err error) {
+// guarded runs the n checks of a text in order. A panic in one is a failed check, and the mode of the posture decides: err is
+// set if the text may not go on, and if it may, the other checks still run, what they decide stands, and missed names those
+// that failed. check must keep what it has decided as it goes.
+func (c *call) guarded(side string, n int, check func(i int)) (missed []int, err error) {
 	start := c.g.o.Clock.Now()
+	at := 0
+	for at < n {
+		if c.attempt(n, &at, check) {
+			continue
+		}
+		mode := c.svc.draft.Failure.Input
+		if side == Output {
+			mode = c.svc.draft.Failure.Output
+		}
+		// The value of the panic may quote the text, so it is not logged.
+		c.g.o.Logger.Error("a check failed", "gateway", c.g.o.ID, "request", c.row.RequestID, "side", side, "mode", string(mode))
+		if mode != posture.Open {
+			err = errInspection
+			break
+		}
+		missed = append(missed, at)
+		at++
+	}
+	c.row.Verdict.Cost.Us += int64(c.g.o.Clock.Now().Sub(start) / time.Microsecond)
+	if err == nil && len(missed) > 0 {
+		c.passUninspected(side, "gateway.uninspected")
+	}
+	return missed, err
+}
+
+// attempt runs the checks from *at on, and leaves there the one that failed. ok: none did.
+func (c *call) attempt(n int, at *int, check func(i int)) (ok bool) {
 	defer func() {
-		c.row.Verdict.Cost.Us += int64(c.g.o.Clock.Now().Sub(start) / time.Microsecond)
 		if p := recover(); p != nil {
-			mode := c.svc.draft.Failure.Input
-			if side == Output {
-				mode = c.svc.draft.Failure.Output
-			}
-			// The value of the panic may quote the text, so it is not logged.
-			c.g.o.Logger.Error("a check failed", "gateway", c.g.o.ID, "request", c.row.RequestID, "side", side, "mode", string(mode))
-			if mode != posture.Open {
-				err = errInspection
-				return
-			}
-			uninspected = true
-			c.passUninspected(side, "gateway.uninspected")
+			ok = false
 		}
 	}()
-	if c.g.fail != nil {
-		c.g.fail()
+	for ; *at < n; *at++ {
+		if c.g.fail != nil {
+			c.g.fail(*at)
+		}
+		check(*at)
 	}
-	inspectText()
-	return false, nil
+	return true
 }
 
 // passUninspected counts a text that passes without one of its checks, and sends one signal a side for each such check.
@@ -389,6 +407,19 @@ func (c *call) passUninspected(side, check string) {
 	c.row.Uninspected++
 	c.g.count.uninspected.Add(1)
 	c.once(Match{RuleID: check, Kind: kindFailure, Action: VerdictUninspected, Side: side})
+}
+
+// missed notes whether a text passes without one of its checks.
+func (c *call) missed(at inspect.Place, uninspected bool) {
+	if !uninspected {
+		return
+	}
+	c.row.Verdict.Miss(at)
+	side := &c.row.InputVerdict
+	if at.Side == Output {
+		side = &c.row.OutputVerdict
+	}
+	*side = Worse(*side, VerdictUninspected)
 }
 
 // kindFailure is the kind of a match that is a check's failing.

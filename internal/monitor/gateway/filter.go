@@ -69,7 +69,7 @@ func (k chanKey) place() inspect.Place {
 type outText struct {
 	key    chanKey
 	place  inspect.Place
-	stages []*inspect.Stream
+	stages []stage
 	plain  plainArguments
 	word   string // slots that are judged whole: what came so far
 	fed    []byte // what went through the stages, for stages that orders put in their place
@@ -81,7 +81,6 @@ type outText struct {
 
 	heard  int // bytes that came so far
 	length int // ... in characters
-	base   int // ... before the stages began
 	told       // to the guard
 	was    told
 
@@ -90,6 +89,13 @@ type outText struct {
 
 	fresh   int                  // runes released since mark
 	homeWas placeholder.Restorer // ... and home as it was then
+}
+
+// stage is one check that a text passes.
+type stage struct {
+	engine *inspect.Engine
+	*inspect.Stream
+	from int // bytes of the text that came before it began
 }
 
 // told is what the guard has heard about a text.
@@ -128,7 +134,7 @@ func (f *filter) text(k chanKey) *outText {
 	t := &outText{key: k, place: k.place()}
 	f.c.row.Verdict.Open(t.place)
 	if !k.slot.whole() {
-		t.stages = f.streams()
+		t.stages = f.stages(0)
 		if f.c.swaps != nil {
 			t.home = f.c.swaps.NewRestorer(form(k.slot))
 			t.homeWas = *t.home
@@ -138,12 +144,12 @@ func (f *filter) text(k chanKey) *outText {
 	return t
 }
 
-// streams are the stages of a running text from its beginning.
-func (f *filter) streams() []*inspect.Stream {
+// stages are those of a running text of which so many bytes came before.
+func (f *filter) stages(from int) []stage {
 	engines := f.c.said(f.engines)
-	list := make([]*inspect.Stream, len(engines))
+	list := make([]stage, len(engines))
 	for i, e := range engines {
-		list[i] = e.NewStream()
+		list[i] = stage{e, e.NewStream(), from}
 	}
 	return list
 }
@@ -179,43 +185,42 @@ func (f *filter) pass(t *outText, piece string, last bool) (released string, blo
 		return "", false, nil
 	}
 	t.feed(piece)
-	released = piece
-	uninspected, err := f.c.guarded(Output, func() { released, blocked = f.through(t, piece, last) })
+	released, blocked, err = f.through(t, piece, last)
 	if err != nil {
 		return "", true, err
-	}
-	if uninspected {
-		// The state of the engine is unknown: begin anew behind this piece.
-		t.anew(f.streams())
-		f.missed(t)
-		return t.give(piece, last), false, nil
-	}
-	if blocked {
-		f.verdict = VerdictBlock
 	}
 	return t.give(t.release(released), last || blocked), blocked, nil
 }
 
-// through passes a piece through the stages. What a stage released before it blocked still passes those behind it.
-func (f *filter) through(t *outText, piece string, last bool) (released string, blocked bool) {
+// through passes a piece through the stages. What a stage released before it blocked still passes those behind it, and so
+// does what came to a stage that failed.
+func (f *filter) through(t *outText, piece string, last bool) (released string, blocked bool, err error) {
 	released = piece
-	for _, s := range t.stages {
+	missed, err := f.c.guarded(Output, len(t.stages), func(i int) {
+		s := &t.stages[i]
 		step := s.Write(released)
+		released, blocked = step.Released, blocked || step.Blocked
 		if step.Held > t.held {
 			t.held, t.why = step.Held, step.Why
 		}
-		f.hits(t, step.Matches)
-		out := step.Released
-		blocked = blocked || step.Blocked
+		f.hits(t, s.from, step.Matches)
 		if last || blocked {
 			end := s.Close()
-			f.hits(t, end.Matches)
-			out += end.Released
-			blocked = blocked || end.Blocked
+			released, blocked = released+end.Released, blocked || end.Blocked
+			f.hits(t, s.from, end.Matches)
 		}
-		released = out
+	})
+	for _, i := range missed { // its state is unknown: it begins anew behind this piece
+		s := &t.stages[i]
+		s.Stream, s.from = s.engine.NewStream(), t.heard
 	}
-	return released, blocked
+	if len(missed) > 0 {
+		f.missed(t)
+	}
+	if blocked {
+		f.verdict = VerdictBlock
+	}
+	return released, blocked, err
 }
 
 func (t *outText) feed(piece string) {
@@ -230,11 +235,6 @@ func (t *outText) feed(piece string) {
 		t.gone = max(0, t.gone-utf8.RuneCount(t.fed[:cut])) // masks keep the count; replacements may be off by their length
 		t.fed = append(t.fed[:0], t.fed[cut:]...)
 	}
-}
-
-// anew begins behind all that came.
-func (t *outText) anew(stages []*inspect.Stream) {
-	t.stages, t.fed, t.gone, t.debt, t.base, t.told = stages, nil, 0, 0, t.heard, told{}
 }
 
 // release takes off what the client has already, and counts the rest.
@@ -278,24 +278,20 @@ func (f *filter) word(t *outText, piece string) (released string, blocked bool, 
 	}
 	t.word += piece
 	t.heard += len(piece)
-	uninspected, err := f.c.guarded(Output, func() {
-		for _, e := range f.engines {
-			res := e.Scan(t.word)
-			for i := range res.Matches {
-				if res.Matches[i].Action >= inspect.Mask {
-					res.Matches[i].Action, blocked = inspect.Block, true
-				}
+	missed, err := f.c.guarded(Output, len(f.engines), func(i int) {
+		res := f.engines[i].Scan(t.word)
+		for i := range res.Matches {
+			if res.Matches[i].Action >= inspect.Mask {
+				res.Matches[i].Action, blocked = inspect.Block, true
 			}
-			f.hits(t, res.Matches)
 		}
+		f.hits(t, 0, res.Matches)
 	})
-	switch {
-	case err != nil:
-		return "", true, err
-	case uninspected:
+	if len(missed) > 0 {
 		f.missed(t)
-	case blocked:
-		return "", true, nil
+	}
+	if blocked || err != nil {
+		return "", true, err
 	}
 	return piece, false, nil
 }
@@ -313,7 +309,8 @@ func (f *filter) account() {
 	}
 }
 
-func (f *filter) hits(t *outText, hits []inspect.Match) {
+// hits notes what was found in a text by a check that began at byte from.
+func (f *filter) hits(t *outText, from int, hits []inspect.Match) {
 	if len(hits) == 0 {
 		return
 	}
@@ -332,7 +329,7 @@ func (f *filter) hits(t *outText, hits []inspect.Match) {
 		if !doubtful(h) {
 			continue
 		}
-		if at := t.base + h.Start; !t.news || at < t.newsAt {
+		if at := from + h.Start; !t.news || at < t.newsAt {
 			t.newsAt = at
 		}
 		t.noticed, t.news = true, true
@@ -357,23 +354,11 @@ func (f *filter) tighten(engines []*inspect.Engine) (blocked bool, pending []pen
 		if f.finished(t.key.choice) {
 			continue
 		}
-		var released string
-		uninspected, err := f.c.guarded(Output, func() {
-			t.again, t.base = true, t.heard-len(t.fed)
-			t.stages = f.streams()
-			released, blocked = f.through(t, string(t.fed), false)
-		})
+		t.again, t.stages = true, f.stages(t.heard-len(t.fed))
+		released, blocked, err := f.through(t, string(t.fed), false)
 		t.again = false
-		switch {
-		case err != nil:
+		if blocked || err != nil {
 			return true, nil, err
-		case uninspected:
-			t.anew(f.streams())
-			f.missed(t)
-			continue
-		case blocked:
-			f.verdict = VerdictBlock
-			return true, nil, nil
 		}
 		sent := t.gone
 		t.debt, t.gone = sent, 0

@@ -72,8 +72,8 @@ type Gateway struct {
 	hushLater context.CancelFunc
 
 	count counters
-	// fail, set by tests only, runs before each use of the engine, to show what a failing check does.
-	fail func()
+	// fail, set by tests only, runs before each check of a text, the first being 0, to show what a failing one does.
+	fail func(check int)
 }
 
 type counters struct {

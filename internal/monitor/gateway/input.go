@@ -88,11 +88,7 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 		if failed != nil {
 			err = failed
 		}
-		if uninspected {
-			c.row.InputVerdict = Worse(c.row.InputVerdict, VerdictUninspected)
-			c.row.Verdict.Miss(f.place())
-			return s
-		}
+		c.missed(f.place(), uninspected)
 		c.row.InputVerdict = Worse(c.row.InputVerdict, action.String())
 		c.found(f.place(), hits)
 		notice(f, reading, s, out, hits)
@@ -121,11 +117,12 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 		c.row.Verdict.Open(f.place())
 		c.row.Verdict.Read(f.place(), len(whole))
 		reading := c.before(f, c.reading(req, f, engines))
-		out, hits, action, _, failed := c.scan(Input, reading, whole)
+		out, hits, action, uninspected, failed := c.scan(Input, reading, whole)
 		if failed != nil {
 			err = failed
 			break
 		}
+		c.missed(f.place(), uninspected)
 		if c.svc.guard != nil && f.spoken(req) {
 			p := parts[i]
 			if out != whole {
@@ -154,7 +151,7 @@ func (c *call) inspectInput(ctx context.Context, req *chatRequest, engines []*in
 	}
 	if e := c.svc.swaps[c.set()]; e != nil { // the guard sees what the model sees
 		for i, d := range doubts {
-			if doubts[i].text, doubts[i].at, _, err = c.cover(e, d.text, d.at, placeholder.Others); err != nil {
+			if doubts[i].text, doubts[i].at, _, err = c.cover(d.place, e, d.text, d.at, placeholder.Others); err != nil {
 				return false, err
 			}
 		}
@@ -226,27 +223,26 @@ func covered(s string, hits []inspect.Match) string {
 	return string(out)
 }
 
-// scan passes a text through all engines.
+// scan passes a text through all engines. uninspected: some failed, and the posture lets pass what the others made of it.
 func (c *call) scan(side string, engines []*inspect.Engine, s string) (out string, hits []inspect.Match, action inspect.Action, uninspected bool, err error) {
 	out = s
-	uninspected, err = c.guarded(side, func() {
-		for _, e := range engines {
-			if side == Input {
-				encoded, unread := e.ScanEncoded(out)
-				if unread > 0 {
-					hits = append(hits, inspect.Match{RuleID: "gateway.unread", Kind: kindFailure, Action: inspect.Observe, End: len(out)})
-				}
-				for _, h := range encoded {
-					action = max(action, h.Action)
-				}
-				hits, out = append(hits, encoded...), covered(out, encoded)
+	missed, err := c.guarded(side, len(engines), func(i int) {
+		e := engines[i]
+		if side == Input {
+			encoded, unread := e.ScanEncoded(out)
+			if unread > 0 {
+				hits = append(hits, inspect.Match{RuleID: "gateway.unread", Kind: kindFailure, Action: inspect.Observe, End: len(out)})
 			}
-			res := e.Scan(out)
-			hits = append(hits, res.Matches...)
-			out, action = res.Released, max(action, res.Action)
+			for _, h := range encoded {
+				action = max(action, h.Action)
+			}
+			hits, out = append(hits, encoded...), covered(out, encoded)
 		}
+		res := e.Scan(out)
+		hits = append(hits, res.Matches...)
+		out, action = res.Released, max(action, res.Action)
 	})
-	return out, hits, action, uninspected, err
+	return out, hits, action, len(missed) > 0, err
 }
 
 // promptBlocked says whether stricter engines would have refused the request that is being answered.
@@ -261,7 +257,8 @@ func (c *call) promptBlocked(engines []*inspect.Engine) (blocked bool) {
 		if blocked || text == "" {
 			return
 		}
-		_, hits, action, _, err := c.scan(Input, c.before(f, c.reading(c.request, f, engines)), text)
+		_, hits, action, uninspected, err := c.scan(Input, c.before(f, c.reading(c.request, f, engines)), text)
+		c.missed(f.place(), uninspected)
 		if blocked = err != nil || action == inspect.Block; blocked {
 			c.found(f.place(), hits)
 			c.row.InputVerdict = VerdictBlock

@@ -545,7 +545,7 @@ func TestAnOrderThatComesWhileAnAnswerIsInspectedStopsIt(t *testing.T) {
 	w.apply()
 	uses := 0
 	applied := make(chan struct{})
-	w.g.fail = func() { // runs before each use of the engine
+	w.g.fail = func(int) {
 		if uses++; uses != 3 { // question, labels, then the answer
 			return
 		}

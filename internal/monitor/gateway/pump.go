@@ -348,15 +348,17 @@ func (p *pump) labels() (blocked bool, err error) {
 		return false, nil
 	}
 	s := string(p.ev.labels)
-	_, err = p.c.guarded(Output, func() {
-		for _, e := range p.filter.engines {
-			if res := e.Scan(s); res.Action.String() != VerdictAllow && res.Action.String() != VerdictObserve {
-				p.c.found(labelPlace, res.Matches)
-				p.c.row.Verdict.Decide(labelPlace, inspect.Block)
-				blocked = true
-			}
+	missed, err := p.c.guarded(Output, len(p.filter.engines), func(i int) {
+		if res := p.filter.engines[i].Scan(s); res.Action >= inspect.Mask {
+			blocked = true
+			p.c.found(labelPlace, res.Matches)
+			p.c.row.Verdict.Decide(labelPlace, inspect.Block)
 		}
 	})
+	if len(missed) > 0 {
+		p.filter.verdict = Worse(p.filter.verdict, VerdictUninspected)
+		p.c.row.Verdict.Miss(labelPlace)
+	}
 	p.checked = append(p.checked[:0], p.ev.labels...)
 	if blocked {
 		p.filter.verdict = VerdictBlock

@@ -329,12 +329,15 @@ func (f *filter) doubts(ends func(choice int) bool) (list []doubt) {
 		}
 		t.told = told{noticed: true, asked: t.heard, runes: t.runes, rules: t.rules}
 		engines := f.c.said(f.engines)
-		out, hits, _, _, err := f.c.scan(Output, engines, string(t.fed))
-		if err != nil {
+		out, hits, _, uninspected, err := f.c.scan(Output, engines, string(t.fed))
+		d.text, d.risk = out, riskOf(hits)
+		places := f.c.noticed(Output, engines, string(t.fed), out, hits)
+		if err != nil || uninspected && len(places) == 0 { // the check that noticed something failed now
+			d.gone = true
+			list = append(list, d)
 			continue
 		}
-		d.text, d.risk = out, riskOf(hits)
-		for _, d.at = range f.c.noticed(Output, engines, string(t.fed), out, hits) {
+		for _, d.at = range places {
 			list = append(list, d)
 			t.told.runes = t.length - utf8.RuneCountInString(out[d.at:])
 		}

@@ -63,18 +63,21 @@ func (c *call) swap(req *chatRequest) error {
 		req.texts(func(_ field, s *string) { c.swaps.Avoid(*s) })
 	}
 	var err error
-	straddle := func(m *message) {
+	straddle := func(f field, m *message) {
 		whole, ok := m.Content.joined()
 		if !ok || err != nil {
 			return
 		}
 		var hits []inspect.Match
-		if _, err = c.guarded(Input, func() { hits = e.Scan(whole).Matches }); err == nil && m.Content.splits(hits) {
+		var missed []int
+		missed, err = c.guarded(Input, 1, func(int) { hits = e.Scan(whole).Matches })
+		c.missed(f.place(), len(missed) > 0)
+		if err == nil && m.Content.splits(hits) {
 			m.Content = &content{Text: &whole}
 		}
 	}
 	for i := range req.Messages {
-		straddle(&req.Messages[i])
+		straddle(field{i, ChannelContent, "content"}, &req.Messages[i])
 	}
 	req.texts(func(f field, s *string) {
 		if err != nil || *s == "" || f.message < 0 || !slices.Contains(swappable, f.channel) {
@@ -86,7 +89,7 @@ func (c *call) swap(req *chatRequest) error {
 		}
 		var hits []inspect.Match
 		was := *s
-		if *s, _, hits, err = c.cover(e, *s, 0, whose); err != nil || len(hits) == 0 {
+		if *s, _, hits, err = c.cover(f.place(), e, *s, 0, whose); err != nil || len(hits) == 0 {
 			return
 		}
 		c.uncovered[s] = was
@@ -97,13 +100,15 @@ func (c *call) swap(req *chatRequest) error {
 }
 
 // cover swaps the data of one text. at is a byte offset in it; there it is in what comes out.
-func (c *call) cover(e *inspect.Engine, s string, at int, whose placeholder.Whose) (out string, there int, hits []inspect.Match, err error) {
+func (c *call) cover(in inspect.Place, e *inspect.Engine, s string, at int, whose placeholder.Whose) (out string, there int, hits []inspect.Match, err error) {
 	var encoded []inspect.Match
-	if _, err = c.guarded(Input, func() {
+	missed, err := c.guarded(Input, 1, func(int) {
 		encoded, _ = e.ScanEncoded(s)
 		s = covered(s, encoded) // what stands for something in an encoding would not decode
 		hits = e.Scan(s).Matches
-	}); err != nil {
+	})
+	c.missed(in, len(missed) > 0)
+	if err != nil {
 		return s, at, nil, err
 	}
 	english := 0

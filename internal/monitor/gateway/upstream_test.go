@@ -201,7 +201,7 @@ func TestAFailingCheckFollowsTheModeOfItsSide(t *testing.T) {
 			}
 			w := newWorld(t, up, func(_ *Options, d *posture.Draft) { d.Failure = posture.Failure{Input: c.input, Output: c.output} })
 			uses := 0
-			w.g.fail = func() {
+			w.g.fail = func(int) {
 				if uses++; uses >= c.failFrom {
 					panic("a fault in the engine")
 				}
