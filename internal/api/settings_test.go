@@ -50,6 +50,9 @@ func TestWherePromptsAreShownToAGuardModelIsSaidByTwoPersons(t *testing.T) {
 	if a := b.call(t, "system_admin", "POST", "/settings", `{"name":"guard.secret","value":"sk-pasted","reason":"r"}`); a.Key != "secret.not_for_upstream" {
 		t.Errorf("a key that is in no store: %d %s", a.status, a.Key)
 	}
+	if a := b.call(t, "system_admin", "POST", "/settings", `{"name":"guard.at_once","value":"1025"}`); a.Key != "setting.not_between" || a.Field != "value" || !strings.Contains(a.Detail, "guard.at_once") || !strings.Contains(a.Detail, "1024") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
 	for _, name := range []string{"guard.address", "guard.model"} {
 		value := map[string]string{"guard.address": "https://guard.example.com/v1"}[name]
 		if value == "" {

@@ -13,15 +13,22 @@ type Guard struct {
 	Action Action `json:"action"`
 	// Failure is what becomes of a text that waits when there is no opinion.
 	Failure   FailureMode `json:"failure"`
-	WaitMs    int64       `json:"wait_ms"`    // [2000] for one opinion, 15000 at most
+	WaitMs    int64       `json:"wait_ms"`    // [2000] for one opinion
 	PerMinute int         `json:"per_minute"` // [60] questions of one gateway
-	AtOnce    int         `json:"at_once"`    // [16] questions of one gateway
+	AtOnce    int         `json:"at_once"`    // [16] questions of one gateway that are under way together
 }
 
 // The formats of guards that have prompts of their own.
 const (
 	LlamaGuard = "llama_guard"
 	Qwen3Guard = "qwen3guard"
+)
+
+// The most that a guard may be given.
+const (
+	GuardWaitMsMost    = 15_000
+	GuardPerMinuteMost = 1_000_000
+	GuardAtOnceMost    = 1024
 )
 
 func (g *Guard) clone() *Guard {
@@ -66,7 +73,7 @@ func (g *Guard) check() error {
 		return fault.Invalid("posture.guard.failure", "posture.unknown_value", "value", string(g.Failure))
 	case g.WaitMs < 0 || g.PerMinute < 0 || g.AtOnce < 0:
 		return fault.Invalid("posture.guard", "posture.negative")
-	case g.WaitMs > 15_000 || g.PerMinute > 1_000_000 || g.AtOnce > 1024:
+	case g.WaitMs > GuardWaitMsMost || g.PerMinute > GuardPerMinuteMost || g.AtOnce > GuardAtOnceMost:
 		return fault.Invalid("posture.guard", "posture.unknown_value", "value", "too large")
 	}
 	return nil

@@ -33,6 +33,7 @@ type Rule struct {
 	Type    string   `json:"type" doc:"number, choice or text"`
 	Default string   `json:"default"`
 	Min     int      `json:"min" doc:"least value of a number"`
+	Max     int      `json:"max,omitempty" doc:"largest value of a number; absent: none"`
 	Options []string `json:"options" doc:"values of a choice"`
 	Two     bool     `json:"two" doc:"a change takes a second person"`
 	Eased   bool     `json:"eased" doc:"values stand from the mildest to the strictest, of a number from the least, and only a step to a milder one takes a second person"`
@@ -79,6 +80,12 @@ func (r Rule) Beside(a, b string) Rule {
 // Lowered accepts whole numbers that are not below least. One person may raise it, as with Rising.
 func Lowered(normal, least int) Rule {
 	return Rule{Type: "number", Default: strconv.Itoa(normal), Min: least, Options: []string{}, Two: true, Eased: true}
+}
+
+// UpTo is the rule of a number with a largest value.
+func (r Rule) UpTo(most int) Rule {
+	r.Max = most
+	return r
 }
 
 // Telling is the rule with a topic that a change touches.
@@ -131,10 +138,13 @@ func (r Rule) check(name, value string) error {
 	if err == nil && k < r.Min && r.Law == NetworkLogs {
 		return fault.Invalid("value", "setting.law.network_logs", "min", r.Min)
 	}
-	if err != nil || k < r.Min {
-		return fault.Invalid("value", "setting.bad_value", "name", name)
+	switch {
+	case err == nil && k >= r.Min && (r.Max == 0 || k <= r.Max):
+		return nil
+	case r.Max > 0:
+		return fault.Invalid("value", "setting.not_between", "name", name, "min", r.Min, "max", r.Max)
 	}
-	return nil
+	return fault.Invalid("value", "setting.not_from", "name", name, "min", r.Min)
 }
 
 // Ruled is a setting as it is now, with its rule. ChangedMs is 0 while it is as it was delivered. Asked is the

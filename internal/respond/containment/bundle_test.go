@@ -136,11 +136,11 @@ func TestTheSettingsOfTheGuardModelMakeItPartOfEveryPostureOnceSomebodySaysWhomT
 	if g := guard("guard.action", "block"); g != nil {
 		t.Errorf("nobody to ask: %+v", g)
 	}
-	want := posture.Guard{BaseURL: "https://guard.example.com/v1", Model: "default", Action: posture.Block, Failure: posture.Closed, WaitMs: 2000, PerMinute: 60}
+	want := posture.Guard{BaseURL: "https://guard.example.com/v1", Model: "default", Action: posture.Block, Failure: posture.Closed, WaitMs: 2000, PerMinute: 60, AtOnce: 16}
 	if g := guard("guard.address", want.BaseURL, "guard.secret", "guard-key"); g == nil || *g != want {
 		t.Errorf("%+v, want %+v: a key that is not bound to the address is shown to nobody", g, want)
 	}
-	for name, value := range map[string]string{"guard.address": "ftp://x", "guard.model": "a b", "guard.format": "other", "guard.secret": "a\nb", "guard.action": "mask", "guard.wait_ms": "99"} {
+	for name, value := range map[string]string{"guard.address": "ftp://x", "guard.model": "a b", "guard.format": "other", "guard.secret": "a\nb", "guard.action": "mask"} {
 		err := b.try(store.Actor{ID: "p", Roles: []string{"system_admin"}}, func(tx *store.Tx) error {
 			_, err := setting.Change(ctx, tx, containment.GuardSettings(), name, value, "r")
 			return err
@@ -149,19 +149,30 @@ func TestTheSettingsOfTheGuardModelMakeItPartOfEveryPostureOnceSomebodySaysWhomT
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for name, bad := range map[string][]string{"guard.wait_ms": {"99", "15001", "1e3"}, "guard.per_minute": {"0", "1000001", ""}, "guard.at_once": {"0", "-1", "1025", "16.5"}} {
+		for _, value := range bad {
+			err := b.try(store.Actor{ID: "p", Roles: []string{"system_admin"}}, func(tx *store.Tx) error {
+				_, err := setting.Change(ctx, tx, containment.GuardSettings(), name, value, "r")
+				return err
+			})
+			if !fault.Is(err, "setting.not_between") {
+				t.Errorf("%s %q: %v", name, value, err)
+			}
+		}
+	}
 	b.do(t, rule, func(tx *store.Tx) error {
 		_, err := tx.Exec("INSERT INTO secrets (name, origin, sealed, updated_ms) VALUES ('guard-key', 'https://guard.example.com:443', 'x', 1)")
 		return err
 	})
 	want.Format = posture.LlamaGuard
-	want.Secret, want.Model, want.Action, want.Failure, want.WaitMs, want.PerMinute = "guard-key", "g", posture.Observe, posture.Open, 15_000, 5
-	if g := guard("guard.action", "observe", "guard.format", "llama_guard", "guard.model", "g", "guard.failure", "open", "guard.wait_ms", "99999", "guard.per_minute", "5"); g == nil || *g != want {
+	want.Secret, want.Model, want.Action, want.Failure, want.WaitMs, want.PerMinute, want.AtOnce = "guard-key", "g", posture.Observe, posture.Open, 15_000, 5, 40
+	if g := guard("guard.action", "observe", "guard.format", "llama_guard", "guard.model", "g", "guard.failure", "open", "guard.wait_ms", "99999", "guard.per_minute", "5", "guard.at_once", "40"); g == nil || *g != want {
 		t.Errorf("%+v, want %+v", g, want)
 	}
 	if g := guard("guard.address", "https://elsewhere.example.com/v1"); g == nil || g.Secret != "" {
 		t.Errorf("the key went along to another address: %+v", g)
 	}
-	if g := guard("guard.address", want.BaseURL, "guard.wait_ms", "2000", "guard.per_minute", "60"); g == nil {
+	if g := guard("guard.address", want.BaseURL, "guard.wait_ms", "2000", "guard.per_minute", "60", "guard.at_once", "16"); g == nil {
 		t.Fatal("no guard")
 	}
 	change := func(name, value string) (r setting.Ruled, err error) {
@@ -176,7 +187,7 @@ func TestTheSettingsOfTheGuardModelMakeItPartOfEveryPostureOnceSomebodySaysWhomT
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, values := range map[string][2]string{"guard.wait_ms": {"3000", "2999"}, "guard.per_minute": {"100", "9"}} {
+	for name, values := range map[string][2]string{"guard.wait_ms": {"3000", "2999"}, "guard.per_minute": {"100", "9"}, "guard.at_once": {"32", "31"}} {
 		if r, err := change(name, values[0]); err != nil || r.Value != values[0] || r.Asked != nil {
 			t.Errorf("%s raised by one: %+v %v", name, r, err)
 		}

@@ -25,6 +25,7 @@ const (
 	guardFailure   = "guard.failure"
 	guardWaitMs    = "guard.wait_ms"
 	guardPerMinute = "guard.per_minute"
+	guardAtOnce    = "guard.at_once"
 )
 
 // guardOff asks nobody.
@@ -45,8 +46,9 @@ func GuardSettings() map[string]setting.Rule {
 		guardSecret:    setting.Written(shortName.MatchString).ByTwo(""),
 		guardFormat:    setting.OneOf(guardWord, posture.LlamaGuard, posture.Qwen3Guard).ByTwo(""),
 		guardFailure:   setting.Rising(string(posture.Closed), string(posture.Open), string(posture.Closed)),
-		guardWaitMs:    setting.Lowered(2000, 100),
-		guardPerMinute: setting.Lowered(60, 1),
+		guardWaitMs:    setting.Lowered(2000, 100).UpTo(posture.GuardWaitMsMost),
+		guardPerMinute: setting.Lowered(60, 1).UpTo(posture.GuardPerMinuteMost),
+		guardAtOnce:    setting.Lowered(16, 1).UpTo(posture.GuardAtOnceMost),
 	}
 	for name, r := range rules {
 		rules[name] = r.Telling(TopicPosture).If(func(ctx context.Context, tx *store.Tx, value string) error {
@@ -74,7 +76,8 @@ func GuardSettings() map[string]setting.Rule {
 // Guard is what the settings ask for; nil while it is off, or nobody said whom to ask. A key that is not bound to the
 // address is left out, so that it is shown to nobody else.
 func Guard(ctx context.Context, db bun.IDB) (*posture.Guard, error) {
-	v, err := setting.Values(ctx, db, GuardSettings())
+	rules := GuardSettings()
+	v, err := setting.Values(ctx, db, rules)
 	if err != nil || v[guardAction] == guardOff || v[guardAddress] == "" {
 		return nil, err
 	}
@@ -90,11 +93,11 @@ func Guard(ctx context.Context, db bun.IDB) (*posture.Guard, error) {
 			return nil, err
 		}
 	}
-	number := func(name string, most int) int {
-		n, _ := strconv.Atoi(v[name]) // its rule keeps it a number
-		return min(n, most)
+	number := func(name string) int {
+		n, _ := strconv.Atoi(v[name])  // its rule keeps it a number
+		return min(n, rules[name].Max) // and kept no largest one formerly
 	}
-	g.WaitMs, g.PerMinute = int64(number(guardWaitMs, 15_000)), number(guardPerMinute, 1_000_000)
+	g.WaitMs, g.PerMinute, g.AtOnce = int64(number(guardWaitMs)), number(guardPerMinute), number(guardAtOnce)
 	return g, nil
 }
 

@@ -208,8 +208,8 @@ export function Figures({ serviceId }: { serviceId?: string }) {
                 done={(now: Figure) => t(now.asked ? 'settings.asked_done' : 'common.done')}
                 fields={
                   <>
-                  <Form.Item name="value" label={t('settings.new_value')} extra={s.type === 'number' ? t('settings.at_least', { n: s.min }) : s.type === 'text' ? t('settings.may_be_empty') : [s.asked && t('settings.voids_asked', { value: says(s, s.asked.value) }), s.undo && t('settings.undo_own', { value: says(s, s.undo) })].filter(Boolean).join(' ') || undefined} rules={[{ required: s.type !== 'text', message: t('common.required', { name: t('settings.new_value') }) }]}>
-                    {s.type === 'choice' ? <Select options={s.options.map((v) => ({ value: v, label: says(s, v) }))} /> : s.type === 'text' ? <Input maxLength={200} autoComplete="off" /> : <InputNumber stringMode min={String(s.min)} precision={0} />}
+                  <Form.Item name="value" label={t('settings.new_value')} extra={s.type === 'number' ? (s.max ? t('settings.between', { min: s.min, max: s.max }) : t('settings.at_least', { n: s.min })) : s.type === 'text' ? t('settings.may_be_empty') : [s.asked && t('settings.voids_asked', { value: says(s, s.asked.value) }), s.undo && t('settings.undo_own', { value: says(s, s.undo) })].filter(Boolean).join(' ') || undefined} rules={[{ required: s.type !== 'text', message: t('common.required', { name: t('settings.new_value') }) }]}>
+                    {s.type === 'choice' ? <Select options={s.options.map((v) => ({ value: v, label: says(s, v) }))} /> : s.type === 'text' ? <Input maxLength={200} autoComplete="off" /> : <InputNumber stringMode min={String(s.min)} max={s.max ? String(s.max) : undefined} precision={0} />}
                   </Form.Item>
                   {s.two && <Form.Item name="reason" label={t('common.reason')} extra={t(s.eased ? 'settings.two_to_ease' : 'settings.two')} rules={[{ required: !s.eased, message: t('common.required', { name: t('common.reason') }) }]}><Input.TextArea rows={2} maxLength={500} /></Form.Item>}
                   </>
