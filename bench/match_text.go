@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,9 +19,15 @@ import (
 
 // matchText is what the matcher is measured on.
 type matchText struct {
-	text  string
-	words []string // the largest set; smaller ones are its beginning
-	from  string
+	text string
+	sets []wordSet
+	from string
+}
+
+// wordSet is one list; none is larger than the last.
+type wordSet struct {
+	name  string
+	words []string
 }
 
 const (
@@ -32,8 +39,10 @@ const (
 func newMatchText(dir string) (matchText, error) {
 	m := matchText{from: "text and words made of common characters, which are fuller of beginnings of words than real ones"}
 	var real []string
-	if _, err := os.Stat(filepath.Join(dir, "lexicon-public.tsv.gz")); err == nil {
-		m.from = "text: answers and posts of public sets; words: a public list of about 15,000, the rest are such words with characters that sound alike in their place"
+	_, err := os.Stat(filepath.Join(dir, "lexicon-public.tsv.gz"))
+	public := err == nil
+	if public {
+		m.from = "text: answers and posts of public sets; words: a public list of about 15,000, the rest are such words with characters that sound alike in their place; 10,000 are drawn from the 100,000"
 		var b strings.Builder
 		for _, name := range []string{"belle-benign-dev", "cold-train", "swsr"} {
 			if err := rowsOf(filepath.Join(dir, name+".jsonl.gz"), func(row map[string]any) {
@@ -56,7 +65,7 @@ func newMatchText(dir string) (matchText, error) {
 		}
 	}
 	rng := rand.New(rand.NewPCG(7, 7))
-	if m.text == "" {
+	if !public {
 		chars := []rune(common)
 		var b strings.Builder
 		for b.Len() < matchBytes {
@@ -69,7 +78,16 @@ func newMatchText(dir string) (matchText, error) {
 		m.text = b.String()
 		real = nonsense(15_000)
 	}
-	m.words = varied(rng, real, m.text)
+	words := varied(rng, real, m.text)
+	listed := slices.Clone(words[:10_000])
+	// The public list is sorted by kind, so that its beginning is a sample of nothing.
+	rng.Shuffle(100_000, func(i, j int) { words[i], words[j] = words[j], words[i] })
+	for _, n := range []int{10_000, 100_000, len(words)} {
+		m.sets = append(m.sets, wordSet{number(float64(n)), words[:n]})
+	}
+	if public {
+		m.sets = slices.Insert(m.sets, 1, wordSet{"10,000, web addresses", listed})
+	}
 	return m, nil
 }
 

@@ -74,7 +74,7 @@ func (m *machine) step(state *int32, f rune) bool {
 		s = m.next(m.next(s, a), b)
 	}
 	*state = s
-	return m.nodes[s].fail&endsHere != 0
+	return m.endsAt(s)
 }
 
 // End is an entry whose last character has been read. Whether it is a hit

@@ -10,8 +10,8 @@ import (
 type node struct {
 	// The child by symbol c is the node at base+c, if that one's check is this state.
 	base, check int32
-	// fail is the longest end of this state that has children, and endsHere.
-	fail uint32
+	// fail is the longest end of this state that has children.
+	fail int32
 	// children has bit c&15 for each child: most looks for one that is not there end here.
 	children uint16
 	// How much of what was read last may still matter, in symbols.
@@ -19,13 +19,19 @@ type node struct {
 	hold uint8 // ... of a pattern that text must be held back for
 }
 
-// endsHere in node.fail says that a pattern ends with this state.
-const endsHere = 1 << 31
-
 // machine is an Aho–Corasick automaton in a double array. State 0 is the root.
+//
+// Ordinary text hardly ever leaves the root and its children. There a step
+// reads no node, which would be far in memory: the child of the root by symbol
+// c is the state top+c, firsts tells whether there is one, and pairs whether it
+// may have a child of its own by the next symbol.
 type machine struct {
-	nodes []node
-	outs  []int32 // of each state, 1 + the longest pattern that ends there, or 0
+	nodes  []node
+	outs   []int32  // of each state, 1 + the longest pattern that ends there, or 0
+	ends   []uint64 // bit set of the states in which a pattern ends
+	top    int32
+	firsts [1 << 10]uint64 // bit set of the symbols by which the root has a child, and the one that would stand for the root
+	pairs  []uint64        // a power of two of them
 }
 
 const free = int32(-1)
@@ -33,6 +39,24 @@ const free = int32(-1)
 // next follows one symbol. It is linear over a text: each symbol deepens the
 // state by at most one, and each failed look makes it less deep.
 func (m *machine) next(s int32, symbol uint16) int32 {
+	if p := uint32(s - m.top); p < 1<<16 && m.first(uint16(p))&^m.pair(uint16(p), symbol) != 0 {
+		return (m.top + int32(symbol)) & -int32(m.first(symbol))
+	}
+	return m.deep(s, symbol)
+}
+
+// first is 1 for the root and for its children, by symbol.
+func (m *machine) first(c uint16) uint64 { return m.firsts[c>>6] >> (c & 63) & 1 }
+
+// pair is 0 if no pattern begins with two symbols.
+func (m *machine) pair(a, b uint16) uint64 {
+	h := pairMix(a, b)
+	return m.pairs[h>>32&uint64(len(m.pairs)-1)] >> (h >> 58) & 1
+}
+
+func pairMix(a, b uint16) uint64 { return (uint64(a)<<16 | uint64(b)) * mix64 }
+
+func (m *machine) deep(s int32, symbol uint16) int32 {
 	nodes := m.nodes
 	for {
 		n := &nodes[s]
@@ -45,9 +69,12 @@ func (m *machine) next(s int32, symbol uint16) int32 {
 		if s == 0 {
 			return 0
 		}
-		s = int32(n.fail &^ endsHere)
+		s = n.fail
 	}
 }
+
+// endsAt tells whether a pattern ends with a state.
+func (m *machine) endsAt(s int32) bool { return m.ends[s>>6]>>(s&63)&1 != 0 }
 
 // branch is a node of the trie whose children have to be placed: the patterns
 // from lo to hi share their first depth symbols.
@@ -95,10 +122,38 @@ func newMachine(pats []pattern, symbols []uint16, holds []bool) machine {
 	for last > 1 && b.nodes[last-1].check == free {
 		last--
 	}
+	b.nodes, b.outs = b.nodes[:last], b.outs[:last]
 	if cap(b.nodes)-last > last/8 { // not to keep what was reserved for building
-		return machine{slices.Clone(b.nodes[:last:last]), slices.Clone(b.outs[:last:last])}
+		b.nodes, b.outs = slices.Clone(b.nodes), slices.Clone(b.outs)
 	}
-	return machine{b.nodes[:last], b.outs[:last]}
+	b.near()
+	return b.machine
+}
+
+// near is for what next asks before it reads a node.
+func (b *machineBuilder) near() {
+	b.ends = make([]uint64, len(b.nodes)/64+1)
+	for s, out := range b.outs {
+		if out != 0 {
+			b.ends[s>>6] |= 1 << (s & 63)
+		}
+	}
+	b.top = b.nodes[0].base
+	b.firsts[uint16(-b.top)>>6] |= 1 << (-b.top & 63) // the root is the state before its first child
+	words := 1
+	for words < len(b.levels[2])/8 && words < 1<<14 {
+		words <<= 1
+	}
+	b.pairs = make([]uint64, words)
+	for i := range b.pats {
+		p := &b.pats[i]
+		first := b.symbol(int32(i), 0)
+		b.firsts[first>>6] |= 1 << (first & 63)
+		if p.n > 1 {
+			h := pairMix(first, b.symbol(int32(i), 1))
+			b.pairs[h>>32&uint64(words-1)] |= 1 << (h >> 58)
+		}
+	}
 }
 
 // states counts the nodes of the trie: the symbols that a pattern does not
@@ -162,7 +217,7 @@ func (b *machineBuilder) link(s int32) {
 	n := &b.nodes[s]
 	fail := int32(0)
 	if p := &b.nodes[n.check]; n.check != 0 {
-		fail = b.next(int32(p.fail&^endsHere), uint16(s-p.base))
+		fail = b.deep(p.fail, uint16(s-p.base))
 	}
 	end := &b.nodes[fail]
 	if own := b.outs[s]; own != 0 {
@@ -174,11 +229,8 @@ func (b *machineBuilder) link(s int32) {
 		n.grow = end.grow
 	}
 	n.hold = max(n.hold, end.hold) // its own is the deeper one
-	if n.fail = uint32(fail); end.children == 0 {
-		n.fail = end.fail &^ endsHere // has some itself, or is the root
-	}
-	if b.outs[s] != 0 {
-		n.fail |= endsHere
+	if n.fail = fail; end.children == 0 {
+		n.fail = end.fail // has some itself, or is the root
 	}
 }
 

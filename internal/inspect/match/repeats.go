@@ -127,7 +127,7 @@ func (l *Lexicon) stepAgain(c *Cursor, f rune) (ends bool) {
 	if c.passed++; c.passed > l.widest {
 		c.again = m.next(0, uint16(f))
 	}
-	return m.nodes[c.again].fail&endsHere != 0
+	return m.endsAt(c.again)
 }
 
 // skipAgain is for a separator, after gap has counted it.
@@ -340,7 +340,7 @@ func (l *Lexicon) stroll(dst []Hit, b *block, s []uint16, w *stroll, to, done in
 			w.began, w.repeated = true, 0
 			w.state = r.machine.next(w.state, s[w.at])
 		}
-		if r.machine.nodes[w.state].fail&endsHere == 0 || w.at < done {
+		if !r.machine.endsAt(w.state) || w.at < done {
 			continue
 		}
 		for p := r.machine.outs[w.state] - 1; p >= 0; p = r.pats[p].next {

@@ -287,7 +287,7 @@ func (l *Lexicon) walk(dst []Hit, b *block, r *reading, s []uint16, done, limit 
 			if k < 0 {
 				continue
 			}
-			if r.machine.nodes[at].fail&endsHere == 0 {
+			if !r.machine.endsAt(at) {
 				at = 0
 			}
 			b.ends[i] = at
