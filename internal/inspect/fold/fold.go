@@ -41,15 +41,19 @@ const (
 // Table says what each character is compared as. Get one from [Strict] or
 // [Loose]; it is immutable and safe for concurrent use.
 type Table struct {
-	bmp   [1 << 16]uint16
+	short [1 << 11]uint16 // of characters of one or two bytes
+	three [1 << 16]uint16 // of three; what is not right as three bytes is Break
 	page  [1 << 12]uint16 // of the planes above the first, 256 characters each
 	pages [][256]rune     // pages[0] is not used: characters that stay as they are
 }
 
 // Rune gives Skip, Break or the character that r is compared as.
 func (t *Table) Rune(r rune) rune {
-	if uint32(r) < 1<<16 {
-		return rune(t.bmp[r])
+	switch {
+	case uint32(r) < 1<<11:
+		return rune(t.short[r])
+	case uint32(r) < 1<<16:
+		return rune(t.three[r])
 	}
 	return t.astral(r)
 }
@@ -78,9 +82,9 @@ func (t *Table) Symbols(dst []uint16, text string) []uint16 {
 	return dst
 }
 
-// fast has a bit for each 2 K characters whose three-byte form is surely
-// right: not the first 2 K, which would be overlong, nor the surrogates.
-const fast = ^uint32(1<<0 | 1<<(0xD800>>11))
+// wrong tells of three bytes that they are too long a form of what fewer
+// stand for, or half of a pair.
+func wrong(r uint16) bool { return r < 1<<11 || r>>11 == 0xD800>>11 }
 
 // Fill folds text into dst until limit bytes or more are used or dst has less
 // than two places left. It gives how many symbols were made and how many bytes
@@ -121,18 +125,32 @@ type pane [paneBytes + 8]byte
 // usual folds what text is mostly made of, up to byte end or to the first other
 // character. flaw is negative as an int32 if something was left out.
 func (t *Table) usual(dst *[paneBytes]uint16, in *pane, end uint) (made, used int, flaw uint32) {
-	_, _, _ = dst[0], in[0], t.bmp[0] // not looked at for nil again and again
+	_, _, _ = dst[0], in[0], t.three[0] // not looked at for nil again and again
 	n, i := uint(0), uint(0)
 	for i < end {
 		k := i % paneBytes
 		w := binary.LittleEndian.Uint64(in[k : k+8])
-		for w&0xC0C0F0C0C0F0 == 0x8080E08080E0 && i+3 < end { // what Chinese text is made of, two of it
+		if flaw>>31 == 0 { // nothing has been left out, so likely nothing will be
+			for w&0xC0C0F0C0C0F0 == 0x8080E08080E0 && i+3 < end { // what Chinese text is made of, two of it
+				both := w&0x00000F00000F<<12 | w>>2&0x000FC0000FC0 | w>>16&0x00003F00003F
+				c, d := t.three[uint16(both)], t.three[uint16(both>>24)]
+				if c <= Break || d <= Break {
+					break
+				}
+				dst[n%paneBytes] = c
+				dst[(n+1)%paneBytes] = d
+				n += 2
+				i += 6
+				k = i % paneBytes
+				w = binary.LittleEndian.Uint64(in[k : k+8])
+			}
+		}
+		for w&0xC0C0F0C0C0F0 == 0x8080E08080E0 && i+3 < end {
 			both := w&0x00000F00000F<<12 | w>>2&0x000FC0000FC0 | w>>16&0x00003F00003F
-			p, q := uint16(both), uint16(both>>24)
-			if fast>>(p>>11)&1 == 0 || fast>>(q>>11)&1 == 0 {
+			c, d := uint32(t.three[uint16(both)]), uint32(t.three[uint16(both>>24)])
+			if c == Break || d == Break {
 				break
 			}
-			c, d := uint32(t.bmp[p]), uint32(t.bmp[q])
 			dst[n%paneBytes] = uint16(c)
 			n += uint((c + 0xFFFF) >> 16) // nothing is made of Skip
 			dst[n%paneBytes] = uint16(d)
@@ -145,24 +163,33 @@ func (t *Table) usual(dst *[paneBytes]uint16, in *pane, end uint) (made, used in
 		if i >= end {
 			break
 		}
-		var r uint32
+		var c uint16
 		switch {
 		case w&0xC0C0F0 == 0x8080E0:
-			r = uint32(w)&0xF<<12 | uint32(w)>>2&0xFC0 | uint32(w)>>16&0x3F
-			if fast>>(r>>11)&1 == 0 {
+			r := uint16(w&0xF<<12 | w>>2&0xFC0 | w>>16&0x3F)
+			if c = t.three[r]; c == Break && wrong(r) {
 				return int(n), int(i), flaw
 			}
 			i += 3
+		case w&0x8080808080808080 == 0 && i+8 <= end:
+			for range 8 {
+				c := uint32(t.short[w&0x7F])
+				dst[n%paneBytes] = uint16(c)
+				n += uint((c + 0xFFFF) >> 16)
+				flaw |= c - 1
+				w >>= 8
+			}
+			i += 8
+			continue
 		case w&0x80 == 0:
-			r = uint32(w) & 0x7F
+			c = t.short[w&0x7F]
 			i++
 		default:
 			return int(n), int(i), flaw
 		}
-		c := uint32(t.bmp[uint16(r)])
-		dst[n%paneBytes] = uint16(c)
-		n += uint((c + 0xFFFF) >> 16)
-		flaw |= c - 1
+		dst[n%paneBytes] = c
+		n += uint((uint32(c) + 0xFFFF) >> 16) // nothing is made of Skip
+		flaw |= uint32(c) - 1                 // negative for Skip
 	}
 	return int(n), int(i), flaw
 }

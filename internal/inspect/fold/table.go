@@ -41,8 +41,13 @@ var both = sync.OnceValue(func() tables {
 
 func newTable() *Table {
 	t := &Table{pages: make([][256]rune, 1)}
-	for i := range t.bmp {
-		t.bmp[i] = uint16(i)
+	for i := range t.short {
+		t.short[i] = uint16(i)
+	}
+	for i := range t.three {
+		if t.three[i] = uint16(i); wrong(uint16(i)) {
+			t.three[i] = Break
+		}
 	}
 	return t
 }
@@ -66,8 +71,12 @@ func (t *Table) set(from, to rune, target string) {
 		default:
 			f = hex(target) + r - from
 		}
+		if r < 1<<11 {
+			t.short[r] = uint16(f)
+			continue
+		}
 		if r < 1<<16 {
-			t.bmp[r] = uint16(f)
+			t.three[r] = uint16(f)
 			continue
 		}
 		p := (r - 1<<16) >> 8
