@@ -10,13 +10,15 @@ import (
 // symbol through an automaton. Each pattern is looked for at its anchor: its
 // four rarest symbols in a row, or all of them if it has fewer.
 //
-// The last two symbols of each place choose a word. In its lower half a bit for
-// the symbol before them says that an anchor of three or four may end here; in
-// its upper half a bit for the second of them says so of an anchor of two. Few
-// places pass, fewer a Bloom filter on the whole anchor, and those are looked
-// up and compared.
+// The last two symbols of each place choose a word, in which a bit for the
+// symbol before them says that an anchor of three or four may end here. An
+// anchor of two has all bits of its word; where many would, only the lower half
+// of each word is for longer anchors, and in the upper half a bit for the second
+// symbol says that one of two may end here. Few places pass, fewer a Bloom
+// filter on the whole anchor, and those are looked up and compared.
 type gate struct {
 	words  []uint64 // a power of two of them, at most 1<<16
+	halves bool     // the upper half of each word is for anchors of two
 	lens   uint8    // bit n set: some anchor has n symbols
 	single []uint64 // bit set of patterns of one symbol; nil without
 	bloom  []uint64
@@ -92,6 +94,14 @@ func newGate(pats []pattern, symbols []uint16) gate {
 	g.words, g.bloom = make([]uint64, words), make([]uint64, 1<<(64-g.bits))
 	g.keys, g.at = make([]uint64, 1<<(64-g.slots)), make([]uint32, 1<<(64-g.slots))
 
+	twos := 0
+	for i := range pats {
+		if pats[i].n == 2 {
+			twos++
+		}
+	}
+	g.halves = twos > words/16
+
 	type anchored struct {
 		key uint64
 		pat int32
@@ -117,13 +127,18 @@ func newGate(pats []pattern, symbols []uint16) gate {
 			g.single[a[0]>>6] |= 1 << (a[0] & 63)
 		} else {
 			first, second := a[len(a)-2], a[len(a)-1]
-			bit := bitOf(second) << 32
-			if len(a) > 2 {
-				bit = bitOf(a[len(a)-3])
+			bit := ^uint64(0)
+			switch {
+			case len(a) > 2 && g.halves:
+				bit = 1 << (a[len(a)-3] & 31)
+			case len(a) > 2:
+				bit = 1 << (a[len(a)-3] & 63)
+			case g.halves:
+				bit = 1 << (second&31 | 32)
 			}
 			g.words[wordOf(uint32(first)<<16|uint32(second))%uint64(words)] |= bit
-			at, mask := g.bloomBits(key)
-			g.bloom[at] |= mask
+			at, a, b := g.bloomBits(key)
+			g.bloom[at] |= 1<<a | 1<<b
 		}
 	}
 	slices.SortFunc(all, func(a, b anchored) int {
@@ -152,11 +167,11 @@ func newGate(pats []pattern, symbols []uint16) gate {
 	return g
 }
 
-func (g *gate) bloomBits(key uint64) (at, mask uint64) {
+func (g *gate) bloomBits(key uint64) (at, a, b uint64) {
 	h := key * mix64
 	h ^= h >> 29
 	h *= mix64
-	return h >> g.bits, 1<<(h&63) | 1<<(h>>6&63)
+	return h >> (g.bits & 63), h & 63, h >> 6 & 63
 }
 
 func (g *gate) slot(key uint64) uint64 {
@@ -208,18 +223,23 @@ func (g *gate) pass(places *[maxPlaces]uint16, so int, s []uint16, from, to int)
 	}
 	words, mask := g.words, uint64(len(g.words)-1) // a power of two, which spares the compiler's check
 	n, at, pair := uint(so), uint16(from), uint32(s[from-2])<<16|uint32(s[from-1])
-	first, second := bitOf(s[from-2]), bitOf(s[from-1])
+	if g.halves {
+		for _, c := range s[from:to] {
+			first := pair >> 16
+			pair = pair<<16 | uint32(c)
+			places[n%maxPlaces] = at
+			at++
+			word := words[wordOf(pair)&mask]
+			n += uint((word>>(first&31) | word>>(c&31|32)) & 1)
+		}
+		return int(n)
+	}
 	for _, c := range s[from:to] {
+		first := pair >> 16
 		pair = pair<<16 | uint32(c)
-		third := bitOf(c)
 		places[n%maxPlaces] = at
 		at++
-		hit := uint(0)
-		if words[wordOf(pair)&mask]&(first|third<<32) != 0 {
-			hit = 1
-		}
-		n += hit
-		first, second = second, third
+		n += uint(words[wordOf(pair)&mask] >> (first & 63) & 1)
 	}
 	return int(n)
 }
@@ -227,27 +247,32 @@ func (g *gate) pass(places *[maxPlaces]uint16, so int, s []uint16, from, to int)
 // wordOf is the word that two symbols choose, to be cut to how many there are.
 func wordOf(pair uint32) uint64 { return uint64(pair) * mix64 >> 48 }
 
-// bitOf is the bit of a symbol: in the lower half of a word for the one before
-// the two that choose it, in the upper half for the second of them.
-func bitOf(c uint16) uint64 { return 1 << (c & 31) }
-
-// sift keeps the places of which the Bloom filter knows an anchor.
+// sift keeps the places of which the Bloom filter knows an anchor. It asks for
+// every length, so that no place waits for what another gives.
 func (g *gate) sift(places []uint16, s []uint16) int {
-	n := 0
+	n := uint(0)
 	for _, p := range places {
-		i := int(p)
-		key := keyAt(s, i)
-		if g.lens>>4&1 != 0 && g.knows(key) || g.lens>>3&1 != 0 && g.knows(key&(1<<48-1)) || g.lens>>2&1 != 0 && g.knows(key&(1<<32-1)) {
-			places[n] = p
-			n++
+		key, known := keyAt(s, int(p)), uint64(0)
+		if g.lens>>4&1 != 0 {
+			known = g.knows(key)
 		}
+		if g.lens>>3&1 != 0 {
+			known |= g.knows(key & (1<<48 - 1))
+		}
+		if g.lens>>2&1 != 0 {
+			known |= g.knows(key & (1<<32 - 1))
+		}
+		places[n] = p
+		n += uint(known)
 	}
-	return n
+	return int(n)
 }
 
-func (g *gate) knows(key uint64) bool {
-	at, mask := g.bloomBits(key)
-	return g.bloom[at]&mask == mask
+// knows is 1 for each anchor there is and for few others.
+func (g *gate) knows(key uint64) uint64 {
+	at, a, b := g.bloomBits(key)
+	word := g.bloom[at]
+	return word >> a & (word >> b) & 1
 }
 
 // keyAt is the key of the four symbols that end at place i.
