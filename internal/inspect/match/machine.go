@@ -10,14 +10,17 @@ import (
 type node struct {
 	// The child by symbol c is the node at base+c, if that one's check is this state.
 	base, check int32
-	// fail is the longest end of this state that has children.
-	fail int32
+	// fail is the longest end of this state that has children, and endsHere.
+	fail uint32
 	// children has bit c&15 for each child: most looks for one that is not there end here.
 	children uint16
 	// How much of what was read last may still matter, in symbols.
 	grow uint8 // the longest end of the text that is the beginning of a pattern
 	hold uint8 // ... of a pattern that text must be held back for
 }
+
+// endsHere in node.fail says that a pattern ends with this state.
+const endsHere = 1 << 31
 
 // machine is an Aho–Corasick automaton in a double array. State 0 is the root.
 //
@@ -27,11 +30,11 @@ type node struct {
 // may have a child of its own by the next symbol.
 type machine struct {
 	nodes  []node
-	outs   []int32  // of each state, 1 + the longest pattern that ends there, or 0
-	ends   []uint64 // bit set of the states in which a pattern ends
+	outs   []int32 // of each state, 1 + the longest pattern that ends there, or 0
 	top    int32
 	firsts [1 << 10]uint64 // bit set of the symbols by which the root has a child, and the one that would stand for the root
 	pairs  []uint64        // a power of two of them
+	single bool            // some pattern has one symbol
 }
 
 const free = int32(-1)
@@ -56,6 +59,7 @@ func (m *machine) pair(a, b uint16) uint64 {
 
 func pairMix(a, b uint16) uint64 { return (uint64(a)<<16 | uint64(b)) * mix64 }
 
+// deep is next by the nodes alone, for text full of words.
 func (m *machine) deep(s int32, symbol uint16) int32 {
 	nodes := m.nodes
 	for {
@@ -69,12 +73,17 @@ func (m *machine) deep(s int32, symbol uint16) int32 {
 		if s == 0 {
 			return 0
 		}
-		s = n.fail
+		s = int32(n.fail &^ endsHere)
 	}
 }
 
 // endsAt tells whether a pattern ends with a state.
-func (m *machine) endsAt(s int32) bool { return m.ends[s>>6]>>(s&63)&1 != 0 }
+func (m *machine) endsAt(s int32) bool {
+	if p := uint32(s - m.top); !m.single && p < 1<<16 && m.first(uint16(p)) != 0 {
+		return false
+	}
+	return m.nodes[s].fail&endsHere != 0
+}
 
 // branch is a node of the trie whose children have to be placed: the patterns
 // from lo to hi share their first depth symbols.
@@ -132,12 +141,6 @@ func newMachine(pats []pattern, symbols []uint16, holds []bool) machine {
 
 // near is for what next asks before it reads a node.
 func (b *machineBuilder) near() {
-	b.ends = make([]uint64, len(b.nodes)/64+1)
-	for s, out := range b.outs {
-		if out != 0 {
-			b.ends[s>>6] |= 1 << (s & 63)
-		}
-	}
 	b.top = b.nodes[0].base
 	b.firsts[uint16(-b.top)>>6] |= 1 << (-b.top & 63) // the root is the state before its first child
 	words := 1
@@ -149,7 +152,7 @@ func (b *machineBuilder) near() {
 		p := &b.pats[i]
 		first := b.symbol(int32(i), 0)
 		b.firsts[first>>6] |= 1 << (first & 63)
-		if p.n > 1 {
+		if b.single = b.single || p.n == 1; p.n > 1 {
 			h := pairMix(first, b.symbol(int32(i), 1))
 			b.pairs[h>>32&uint64(words-1)] |= 1 << (h >> 58)
 		}
@@ -217,7 +220,7 @@ func (b *machineBuilder) link(s int32) {
 	n := &b.nodes[s]
 	fail := int32(0)
 	if p := &b.nodes[n.check]; n.check != 0 {
-		fail = b.deep(p.fail, uint16(s-p.base))
+		fail = b.deep(int32(p.fail&^endsHere), uint16(s-p.base))
 	}
 	end := &b.nodes[fail]
 	if own := b.outs[s]; own != 0 {
@@ -229,8 +232,11 @@ func (b *machineBuilder) link(s int32) {
 		n.grow = end.grow
 	}
 	n.hold = max(n.hold, end.hold) // its own is the deeper one
-	if n.fail = fail; end.children == 0 {
-		n.fail = end.fail // has some itself, or is the root
+	if n.fail = uint32(fail); end.children == 0 {
+		n.fail = end.fail &^ endsHere // has some itself, or is the root
+	}
+	if b.outs[s] != 0 {
+		n.fail |= endsHere
 	}
 }
 

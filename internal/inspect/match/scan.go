@@ -282,12 +282,12 @@ func (l *Lexicon) walk(dst []Hit, b *block, r *reading, s []uint16, done, limit 
 			if i < from || i >= to {
 				continue
 			}
-			at := r.machine.next(state[lane], s[i])
+			at := r.machine.deep(state[lane], s[i])
 			state[lane] = at
 			if k < 0 {
 				continue
 			}
-			if !r.machine.endsAt(at) {
+			if r.machine.nodes[at].fail&endsHere == 0 {
 				at = 0
 			}
 			b.ends[i] = at
