@@ -123,7 +123,8 @@ const paneBytes = 256
 type pane [paneBytes + 8]byte
 
 // usual folds what text is mostly made of, up to byte end or to the first other
-// character. flaw is negative as an int32 if something was left out.
+// character. flaw is negative as an int32 if something was left out or is equal
+// to nothing.
 func (t *Table) usual(dst *[paneBytes]uint16, in *pane, end uint) (made, used int, flaw uint32) {
 	_, _, _ = dst[0], in[0], t.three[0] // not looked at for nil again and again
 	n, i := uint(0), uint(0)
@@ -189,7 +190,7 @@ func (t *Table) usual(dst *[paneBytes]uint16, in *pane, end uint) (made, used in
 		}
 		dst[n%paneBytes] = c
 		n += uint((uint32(c) + 0xFFFF) >> 16) // nothing is made of Skip
-		flaw |= uint32(c) - 1                 // negative for Skip
+		flaw |= uint32(c) - 2                 // negative for Skip and Break
 	}
 	return int(n), int(i), flaw
 }
