@@ -87,6 +87,9 @@ func (c *compiler) addAnchors(k kindID) {
 // openTail is called for each anchor in the text.
 func (s *Stream) openTail(a *anchor, at span) {
 	f := a.form
+	if !s.e.looksFor(f.kind) { // any more
+		return
+	}
 	if f.token && s.left>>(at.symEnd-at.symStart)&1 != 0 || f.once && s.goesOn(f, at) || f.late && s.beginsHere(f, at) {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/fengsui/fengsui/internal/inspect/fold"
@@ -19,8 +20,8 @@ func Compile(rules Rules) (*Engine, error) {
 			strict:   fold.Strict(),
 			loose:    fold.Loose(),
 			issuers:  knownIssuers(),
-			fewest:   cardMinDigits,
 			shapes:   cardShapes(),
+			streams:  new(sync.Pool),
 		},
 		maxHold: rules.MaxHold,
 		ids:     make(map[string]bool),
@@ -72,7 +73,6 @@ func Compile(rules Rules) (*Engine, error) {
 	if err := c.relate(&rules); err != nil {
 		return nil, err
 	}
-	c.e.look = c.e.lookFor()
 	if err := c.build(rules.Terms); err != nil {
 		return nil, err
 	}
@@ -268,19 +268,10 @@ func (c *compiler) holdNumber(name string) {
 
 // kinds makes the engine look for the kinds that some check or rule asks for.
 func (c *compiler) kinds() {
+	c.e.watch()
 	for k := range nKinds {
-		if len(c.e.of[k]) == 0 {
-			continue
+		if c.e.looksFor(k) {
+			c.addAnchors(k)
 		}
-		info := &kindTable[k]
-		if info.digits > 0 {
-			c.e.digits = true
-			c.e.fewest = min(c.e.fewest, info.digits)
-		}
-		if info.runDigits > 0 && (c.e.runDigits == 0 || info.runDigits < c.e.runDigits) {
-			c.e.runDigits = info.runDigits
-		}
-		c.e.addRuns(k)
-		c.addAnchors(k)
 	}
 }

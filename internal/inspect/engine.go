@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -42,7 +43,44 @@ type Engine struct {
 
 	judges []judge
 
-	streams sync.Pool // *Stream, for Scan
+	off map[int]bool // rules that do not hit, see Without
+
+	streams *sync.Pool // *Stream, for Scan
+}
+
+// Without is the engine without some of its terms, checks, rules and
+// classifiers; ids that it does not have do not matter. It shares with e all
+// that is large, so it costs neither time nor memory. It finds and releases
+// what an engine compiled without them would, but that text may be held back
+// where one of them begins, so that less of it is released before a block, and
+// that conditions still see them.
+func (e *Engine) Without(ids ...string) *Engine {
+	named := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		named[id] = true
+	}
+	out := *e
+	out.off, out.streams = maps.Clone(e.off), new(sync.Pool)
+	for r := range e.rules {
+		if id := e.rules[r].id; id != "" && named[id] {
+			if out.off == nil {
+				out.off = map[int]bool{}
+			}
+			out.off[r] = true
+		}
+	}
+	for k, of := range e.of {
+		out.of[k], out.holds[k] = nil, false
+		for _, r := range of {
+			if !out.off[r] {
+				out.of[k] = append(out.of[k], r)
+				g := e.rules[r].gathering
+				out.holds[k] = out.holds[k] || e.holds[k] && (g > 0 && out.enforced([]int{g - 1}) || g == 0 && e.rules[r].action.enforces())
+			}
+		}
+	}
+	out.watch()
+	return &out
 }
 
 // rule is what a hit reports and does.

@@ -177,7 +177,7 @@ func (s *Stream) anyNews() bool {
 func (s *Stream) speak(to []Match) (all []Match, blocked bool) {
 	for i, o := range s.opinions {
 		for k, h := range s.e.judges[i].heads {
-			if o.hit[k] || o.state.PeakScore(h.head) < h.least {
+			if o.hit[k] || s.e.off[h.rule] || o.state.PeakScore(h.head) < h.least {
 				continue
 			}
 			o.hit[k] = true
@@ -200,7 +200,7 @@ func (s *Stream) anyJudge(text string) bool {
 		o.state.Write(text)
 		o.state.Close()
 		for _, h := range s.e.judges[i].heads {
-			news = news || o.state.PeakScore(h.head) >= h.least
+			news = news || !s.e.off[h.rule] && o.state.PeakScore(h.head) >= h.least
 		}
 	}
 	s.hear()

@@ -115,6 +115,26 @@ func kindOf(name string) (kindID, bool) {
 // looksFor tells whether a rule asks for a kind.
 func (e *Engine) looksFor(k kindID) bool { return len(e.of[k]) > 0 }
 
+// watch says what has to be read closely for the kinds that are looked for.
+func (e *Engine) watch() {
+	e.digits, e.fewest, e.runDigits, e.tokens, e.runs = false, cardMinDigits, 0, 0, nil
+	for k := range nKinds {
+		if !e.looksFor(k) {
+			continue
+		}
+		info := &kindTable[k]
+		if info.digits > 0 {
+			e.digits = true
+			e.fewest = min(e.fewest, info.digits)
+		}
+		if info.runDigits > 0 && (e.runDigits == 0 || info.runDigits < e.runDigits) {
+			e.runDigits = info.runDigits
+		}
+		e.addRuns(k)
+	}
+	e.look = e.lookFor()
+}
+
 // takeKind is called for each number, token or secret found, in the order in
 // which that becomes certain.
 func (s *Stream) takeKind(k kindID, at span) {

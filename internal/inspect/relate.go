@@ -53,6 +53,9 @@ func (s *Stream) see(g int, at span, how found) {
 
 // begin puts a hit under its condition; weigh decides it.
 func (s *Stream) begin(rule int, at span, how found) {
+	if s.e.off[rule] {
+		return
+	}
 	when := s.e.rules[rule].when
 	if when == nil {
 		s.hit(rule, at, how)

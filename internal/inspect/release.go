@@ -110,7 +110,7 @@ func (e *Engine) held(c *match.Cursor) match.Reach {
 // enforces tells whether a place of an entry may change what is released.
 func (e *Engine) enforces(entry int) bool {
 	if entry < e.terms {
-		return e.rules[entry].action.enforces() || e.enforced(e.termIn[entry])
+		return e.rules[entry].action.enforces() && !e.off[entry] || e.enforced(e.termIn[entry])
 	}
 	return e.enforced(e.entryIn[entry-e.terms])
 }
@@ -118,7 +118,7 @@ func (e *Engine) enforces(entry int) bool {
 func (e *Engine) enforced(gatherings []int) bool {
 	for _, g := range gatherings {
 		for _, r := range e.gatherings[g].begins {
-			if e.rules[r].action.enforces() {
+			if e.rules[r].action.enforces() && !e.off[r] {
 				return true
 			}
 		}

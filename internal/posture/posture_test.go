@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -138,25 +139,25 @@ func TestParseRefusesAnythingButTheCanonicalBytes(t *testing.T) {
 	}
 }
 
-func TestTightenedAddsTheStrictSetAndMakesTopicsBlock(t *testing.T) {
+func TestTightenedAddsTheStrictSetAndATopicBlocksAllThatCarriesIt(t *testing.T) {
 	d := testDraft()
-	d.Rules.Terms[0].Topic = "gossip"
-	r, missing := d.Tightened(true, []string{"gossip", "nowhere"})
-	if !slices.Equal(missing, []string{"nowhere"}) {
-		t.Errorf("missing %v", missing)
-	}
-	got := map[string]Action{}
-	for _, term := range r.Terms {
-		got[term.ID] = term.Action
-	}
-	want := map[string]Action{"t1": Block, "t2": Block, "s1": Block, "g1": Block}
-	for id, a := range want {
-		if got[id] != a {
-			t.Errorf("%s: %s, want %s", id, got[id], a)
+	d.Rules.Terms[0].Topic, d.Strict.Terms[0].Topic = "gossip", "gossip"
+	actions := func(terms []Term) map[string]Action {
+		out := map[string]Action{}
+		for _, term := range terms {
+			out[term.ID] = term.Action
 		}
+		return out
 	}
-	if base, _ := d.Tightened(false, nil); len(base.Terms) != 2 || base.Terms[0].Action != Mask {
-		t.Error("the base set was changed")
+	if got, want := actions(d.Tightened().Terms), (map[string]Action{"t1": Block, "t2": Mask, "s1": Block}); !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	topical := d.Topical("gossip")
+	if got, want := actions(topical), (map[string]Action{"t2": Block, "s1": Block, "g1": Block}); !maps.Equal(got, want) || topical[2].Topic != "gossip" {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if len(d.Topical("nowhere")) != 0 || len(d.Rules.Terms) != 2 || d.Rules.Terms[0].Action != Mask {
+		t.Error("a topic that there is not has terms, or the base set was changed")
 	}
 }
 
@@ -212,10 +213,7 @@ func TestAStrictFilterRaisesWhatIsDoneAboutInjection(t *testing.T) {
 	} {
 		d := testDraft()
 		d.Rules.Injection, d.Strict.Injection = c.base, c.strict
-		if r, _ := d.Tightened(false, nil); r.Injection != c.base {
-			t.Errorf("%+v: %q without the strict set", c, r.Injection)
-		}
-		if r, _ := d.Tightened(true, nil); r.Injection != c.want {
+		if r := d.Tightened(); r.Injection != c.want {
 			t.Errorf("%+v: %q with the strict set", c, r.Injection)
 		}
 	}

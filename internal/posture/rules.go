@@ -150,35 +150,35 @@ func checkTerms(path string, terms []Term, ids map[string]bool) error {
 	return nil
 }
 
-// Tightened gives the rules that are in force: the base set, the strict set if strict, and every
-// term of the named topics with its action raised to block. Unknown topics are reported in missing.
-func (d Draft) Tightened(strict bool, topics []string) (rules Rules, missing []string) {
-	rules = d.Rules.clone()
-	if strict {
-		s := d.Strict.clone()
-		rules.Terms = append(rules.Terms, s.Terms...)
-		rules.Checks = append(rules.Checks, s.Checks...)
-		rules.Classifiers = stricter(rules.Classifiers, s.Classifiers)
-		if s.Injection.Severity() > rules.Injection.Severity() {
-			rules.Injection = s.Injection
-		}
+// Tightened gives the rules of the base and the strict set together.
+func (d Draft) Tightened() Rules {
+	rules, s := d.Rules.clone(), d.Strict.clone()
+	rules.Terms = append(rules.Terms, s.Terms...)
+	rules.Checks = append(rules.Checks, s.Checks...)
+	rules.Classifiers = stricter(rules.Classifiers, s.Classifiers)
+	if s.Injection.Severity() > rules.Injection.Severity() {
+		rules.Injection = s.Injection
 	}
-	for _, id := range topics {
-		at := slices.IndexFunc(d.Topics, func(t Topic) bool { return t.ID == id })
-		if at < 0 {
-			missing = append(missing, id)
-			continue
-		}
-		for _, t := range cloneTerms(d.Topics[at].Terms) {
-			t.Action, t.Topic = Block, id
-			rules.Terms = append(rules.Terms, t)
-		}
-		// Terms of the base set that carry the topic block as well.
-		for i := range rules.Terms {
-			if rules.Terms[i].Topic == id {
-				rules.Terms[i].Action = Block
+	return rules
+}
+
+// Topical gives the terms that shutting off a topic blocks by itself: its own, and those of the base and the strict set that
+// carry it.
+func (d Draft) Topical(id string) (terms []Term) {
+	carry := func(list []Term, all bool) {
+		for _, t := range list {
+			if all || t.Topic == id {
+				t.Action, t.Topic = Block, id
+				terms = append(terms, t)
 			}
 		}
 	}
-	return rules, missing
+	carry(d.Rules.Terms, false)
+	carry(d.Strict.Terms, false)
+	for _, t := range d.Topics {
+		if t.ID == id {
+			carry(t.Terms, true)
+		}
+	}
+	return cloneTerms(terms)
 }

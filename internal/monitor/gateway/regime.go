@@ -22,7 +22,7 @@ type regime struct {
 type service struct {
 	digest      string
 	posture     *posture.Posture
-	draft       posture.Draft
+	draft       posture.Draft // without terms: the engines have them
 	deployments map[string]posture.Deployment
 	primary     string
 	base        *inspect.Engine
@@ -107,7 +107,7 @@ func (r *regime) under(more []posture.Order) *regime {
 
 func newService(p *posture.Posture) (*service, error) {
 	d := p.Draft()
-	svc := &service{digest: p.Digest(), posture: p, draft: d, deployments: map[string]posture.Deployment{}, topics: map[string]*inspect.Engine{}, open: &atomic.Int64{}}
+	svc := &service{digest: p.Digest(), posture: p, deployments: map[string]posture.Deployment{}, topics: map[string]*inspect.Engine{}, open: &atomic.Int64{}}
 	for _, dep := range d.Deployments {
 		svc.deployments[dep.ID] = dep
 		if dep.Role == posture.RolePrimary {
@@ -125,12 +125,14 @@ func newService(p *posture.Posture) (*service, error) {
 		}
 		return e, nil
 	}
+	all := d.Tightened()
 	var err error
-	if svc.base, err = build(d.Rules); err != nil {
+	if svc.strict, err = build(all); err != nil {
 		return nil, err
 	}
-	all, _ := d.Tightened(true, nil)
-	if svc.strict, err = build(all); err != nil {
+	if len(d.Strict.Terms) <= len(d.Rules.Terms)/sparse {
+		svc.base = svc.strict.Without(idsOf(d.Strict)...)
+	} else if svc.base, err = build(d.Rules); err != nil {
 		return nil, err
 	}
 	for i, r := range []posture.Rules{d.Rules, all} {
@@ -141,11 +143,8 @@ func newService(p *posture.Posture) (*service, error) {
 			return nil, err
 		}
 		if svc.swaps[i] != nil {
-			rest := r
-			rest.Checks = slices.DeleteFunc(slices.Clone(r.Checks), func(c posture.Check) bool { return c.Swap && !inspect.IsKey(c.Kind) })
-			if svc.unswapped[i], err = build(rest); err != nil {
-				return nil, err
-			}
+			covered := posture.Rules{Checks: slices.DeleteFunc(slices.Clone(r.Checks), func(c posture.Check) bool { return !swaps(c) })}
+			svc.unswapped[i] = []*inspect.Engine{svc.base, svc.strict}[i].Without(idsOf(covered)...)
 		}
 		var missing []string
 		if svc.judges[i], missing, err = newJudges(r.Classifiers); err != nil {
@@ -156,15 +155,27 @@ func newService(p *posture.Posture) (*service, error) {
 	slices.Sort(svc.unjudged)
 	svc.unjudged = slices.Compact(svc.unjudged)
 	for _, t := range d.Topics {
-		// The topic's own terms, and those of the other sets that carry it.
-		tight, _ := d.Tightened(true, []string{t.ID})
-		tight.Checks = nil
-		tight.Terms = slices.DeleteFunc(tight.Terms, func(term posture.Term) bool { return term.Topic != t.ID })
-		if svc.topics[t.ID], err = build(tight); err != nil {
+		if svc.topics[t.ID], err = build(posture.Rules{Terms: d.Topical(t.ID)}); err != nil {
 			return nil, err
 		}
 	}
+	d.Rules.Terms, d.Strict.Terms, d.Topics = nil, nil, nil
+	svc.draft = d
 	return svc, nil
+}
+
+// sparse is how many terms the base set has at least for each of the strict set if both share one lexicon. Texts under the
+// base set are held back where a term of the strict set begins, so that there must not be many.
+const sparse = 10
+
+func idsOf(r posture.Rules) (ids []string) {
+	for _, t := range r.Terms {
+		ids = append(ids, t.ID)
+	}
+	for _, c := range r.Checks {
+		ids = append(ids, c.ID)
+	}
+	return ids
 }
 
 func engineRules(r posture.Rules, n posture.Notices) (inspect.Rules, error) {

@@ -18,11 +18,14 @@ var swapLabels = map[string][2]string{
 	inspect.KindCNAddress: {"住址", "ADDRESS"}, inspect.KindCNName: {"姓名", "NAME"},
 }
 
+// swaps tells whether placeholders stand for what a check finds. A key is masked, whoever asks.
+func swaps(c posture.Check) bool { return c.Swap && !inspect.IsKey(c.Kind) }
+
 // newSwaps finds what placeholders stand for on the way to the model; nil if nothing does.
 func newSwaps(r posture.Rules) (*inspect.Engine, error) {
 	var rules inspect.Rules
 	for _, c := range r.Checks {
-		if c.Swap && !inspect.IsKey(c.Kind) { // a key is masked, whoever asks
+		if swaps(c) {
 			rules.Checks = append(rules.Checks, inspect.Check{ID: c.ID, Kind: c.Kind, Action: inspect.Mask, Risk: c.Risk})
 		}
 	}

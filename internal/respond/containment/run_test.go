@@ -105,8 +105,15 @@ func (g *gate) Do(r *http.Request) (*http.Response, error) {
 		if p.ServiceID() != key.ServiceID {
 			continue
 		}
-		rules, _ := p.Draft().Tightened(d.Strict, d.Topics)
-		for _, t := range rules.Terms {
+		draft := p.Draft()
+		terms := draft.Rules.Terms
+		if d.Strict {
+			terms = draft.Tightened().Terms
+		}
+		for _, id := range d.Topics {
+			terms = append(terms, draft.Topical(id)...)
+		}
+		for _, t := range terms {
 			if t.Action == posture.Block && strings.Contains(req.Messages[0].Content, t.Text) {
 				return say(200, `{"choices":[{"finish_reason":"content_filter"}]}`)
 			}
