@@ -208,12 +208,23 @@ func get[I, O any](a *API, o operation, fn func(ctx context.Context, actor store
 // Idempotency-Key the answer is kept in that transaction and given again to a repeated request, except
 // where the operation says otherwise.
 func post[I, O any](a *API, o operation, fn func(ctx context.Context, tx *store.Tx, in *I) (O, error)) {
+	prepared(a, o, func(store.Actor, *I) (none, error) { return none{}, nil },
+		func(ctx context.Context, tx *store.Tx, in *I, _ none) (O, error) { return fn(ctx, tx, in) })
+}
+
+// prepared is post with work that takes long and needs no transaction: nobody else writes during one.
+func prepared[I, X, O any](a *API, o operation, before func(actor store.Actor, in *I) (X, error), with func(ctx context.Context, tx *store.Tx, in *I, x X) (O, error)) {
 	o.method = http.MethodPost
 	huma.Register(a.huma, o.huma(), func(ctx context.Context, in *I) (*output[O], error) {
+		x, err := before(actorOf(ctx), in)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		fn := func(ctx context.Context, tx *store.Tx, in *I) (O, error) { return with(ctx, tx, in, x) }
 		key, _ := ctx.Value(idemKey).(string)
 		from, _ := ctx.Value(fromKey).(string)
 		var out O
-		err := a.Store.Write(ctx, actorOf(ctx), func(tx *store.Tx) error {
+		err = a.Store.Write(ctx, actorOf(ctx), func(tx *store.Tx) error {
 			var zero O
 			out = zero // the function may run again
 			if key == "" || o.again {

@@ -88,14 +88,12 @@ func (a *API) prepare() {
 		out, err := a.Lexicon.ApproveSource(ctx, tx, in.Body.Source)
 		return LexiconImported{in.Body.Source, len(out)}, err
 	})
-	post(a, operation{path: "/lexicon/import", id: "import-lexicon", room: room, summary: "Import a lexicon file"}, func(ctx context.Context, tx *store.Tx, in *lexiconImportBody) (LexiconImported, error) {
-		if err := identity.Require(tx.Actor, "lexicon.publish"); err != nil {
-			return LexiconImported{}, err // before a stranger's file is read
+	prepared(a, operation{path: "/lexicon/import", id: "import-lexicon", room: room, summary: "Import a lexicon file"}, func(actor store.Actor, in *lexiconImportBody) ([]lexicon.Draft, error) {
+		if err := identity.Require(actor, "lexicon.publish"); err != nil {
+			return nil, err // before a stranger's file is read
 		}
-		drafts, err := a.Lexicon.Parse(in.Body.Format, []byte(in.Body.Text))
-		if err != nil {
-			return LexiconImported{}, err
-		}
+		return a.Lexicon.Parse(in.Body.Format, []byte(in.Body.Text))
+	}, func(ctx context.Context, tx *store.Tx, _ *lexiconImportBody, drafts []lexicon.Draft) (LexiconImported, error) {
 		source, added, err := a.ImportLexicon(ctx, tx, drafts)
 		return LexiconImported{source, len(added)}, err
 	})

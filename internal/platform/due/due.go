@@ -118,13 +118,16 @@ func Set(ctx context.Context, tx *store.Tx, r Row) error {
 	return nil
 }
 
-// Cancel takes back every row of kind on objectID that has not fired, under whatever name. Cancelling
+// Cancel takes back every row of kind on these objects that has not fired, under whatever name. Cancelling
 // what does not exist, or has fired, changes nothing.
-func Cancel(ctx context.Context, tx *store.Tx, kind, objectID string) error {
+func Cancel(ctx context.Context, tx *store.Tx, kind string, objectIDs ...string) error {
+	if len(objectIDs) == 0 {
+		return nil
+	}
 	_, err := tx.NewRaw(`UPDATE due SET state = 'cancelled', owner = '', lease_until_ms = 0
-		WHERE object_id = ? AND kind = ? AND state IN ('pending', 'failed')`, objectID, kind).Exec(ctx)
+		WHERE object_id IN (?) AND kind = ? AND state IN ('pending', 'failed')`, bun.In(objectIDs), kind).Exec(ctx)
 	if err != nil {
-		return fmt.Errorf("cancel due rows %s of %s: %w", kind, objectID, err)
+		return fmt.Errorf("cancel due rows %s of %q: %w", kind, objectIDs, err)
 	}
 	return nil
 }

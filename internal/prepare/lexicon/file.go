@@ -58,10 +58,9 @@ func (l *Library) Parse(format string, raw []byte) ([]Draft, error) {
 		if err := json.Unmarshal(raw, &drafts, json.RejectUnknownMembers(true)); err != nil {
 			return nil, fault.Invalid("file", "lexicon.bad_json").Because(scrub(err))
 		}
-		for i := range drafts {
-			if drafts[i], err = l.Check(drafts[i]); err != nil {
-				return nil, atEntry(err, i)
-			}
+		var wrong int
+		if drafts, wrong, err = l.checkAll(drafts); err != nil {
+			return nil, atEntry(err, wrong)
 		}
 	default:
 		return nil, fault.Invalid("format", "error.unknown_value", "value", format, "valid", "tsv, json")
@@ -89,6 +88,7 @@ func scrub(err error) error {
 
 func (l *Library) parseTSV(text string) ([]Draft, error) {
 	var drafts []Draft
+	var lines []int // of drafts
 	seen := map[string]int{}
 	want := 0 // columns, once the header was read
 	for n, line := range strings.Split(text, "\n") {
@@ -120,7 +120,7 @@ func (l *Library) parseTSV(text string) ([]Draft, error) {
 				return nil, fault.Invalid(at(n)+"."+matching, "lexicon.bad_matching", "value", cells[want-1]).Because(err)
 			}
 		}
-		d, err := l.Check(d)
+		d, err := l.tidy(d)
 		if err != nil {
 			return nil, at2(err, at(n))
 		}
@@ -128,7 +128,10 @@ func (l *Library) parseTSV(text string) ([]Draft, error) {
 			return nil, fault.Invalid(at(n), "lexicon.twice", "line", first)
 		}
 		seen[d.fingerprint()] = n + 1
-		drafts = append(drafts, d)
+		drafts, lines = append(drafts, d), append(lines, n)
+	}
+	if wrong, err := compiles(drafts); err != nil {
+		return nil, at2(err, at(lines[wrong]))
 	}
 	return drafts, nil
 }

@@ -119,6 +119,27 @@ func New(knowsRisk func(id string) bool) *Library { return &Library{knowsRisk} }
 
 // Check normalises a draft and says what is wrong with it; the term is never part of the error.
 func (l *Library) Check(d Draft) (Draft, error) {
+	d, err := l.tidy(d)
+	if err == nil {
+		_, err = compiles([]Draft{d})
+	}
+	return d, err
+}
+
+// checkAll is Check for many, in much less time than one by one. wrong is the index of the draft that err is about.
+func (l *Library) checkAll(drafts []Draft) (list []Draft, wrong int, err error) {
+	list = make([]Draft, len(drafts))
+	for i, d := range drafts {
+		if list[i], err = l.tidy(d); err != nil {
+			return nil, i, err
+		}
+	}
+	wrong, err = compiles(list)
+	return list, wrong, err
+}
+
+// tidy is Check but for what the engine says.
+func (l *Library) tidy(d Draft) (Draft, error) {
 	d.Term, d.Topic, d.Risk, d.Action = strings.TrimSpace(d.Term), strings.TrimSpace(d.Topic), strings.TrimSpace(d.Risk), strings.TrimSpace(d.Action)
 	if utf8.RuneCountInString(d.Term) > maxTerm {
 		return d, fault.Invalid("term", "lexicon.long_term", "max", maxTerm)
@@ -141,12 +162,26 @@ func (l *Library) Check(d Draft) (Draft, error) {
 	if utf8.RuneCountInString(d.Topic) > maxTopic || strings.ContainsAny(d.Topic, "\t\n\r|,") {
 		return d, fault.Invalid("topic", "lexicon.bad_topic", "max", maxTopic)
 	}
-	// The engine itself decides what it can look for, so that a live entry never breaks a posture.
-	term, err := Entry{ID: "t", Term: d.Term, Action: d.Action, Contexts: d.Contexts, Matching: d.Matching}.Rule()
-	if err == nil {
-		_, err = inspect.Compile(inspect.Rules{Terms: []inspect.Term{term}, MaxHold: inspect.WidestHold})
+	return d, nil
+}
+
+// compiles asks the engine, which itself decides what it can look for, so that a live entry never breaks a posture.
+func compiles(drafts []Draft) (wrong int, err error) {
+	rules := inspect.Rules{Terms: make([]inspect.Term, len(drafts)), MaxHold: inspect.WidestHold}
+	for i, d := range drafts {
+		rules.Terms[i], err = Entry{ID: strconv.Itoa(i), Term: d.Term, Action: d.Action, Contexts: d.Contexts, Matching: d.Matching}.Rule()
+		if err != nil {
+			return i, d.refused(err)
+		}
 	}
-	return d, d.refused(err)
+	_, err = inspect.Compile(rules)
+	var re *inspect.RuleError
+	if errors.As(err, &re) {
+		if wrong, err := strconv.Atoi(re.ID); err == nil {
+			return wrong, drafts[wrong].refused(re)
+		}
+	}
+	return 0, err
 }
 
 // refused says which field of a draft the engine does not take, and why.
@@ -221,34 +256,43 @@ func (l *Library) add(ctx context.Context, tx *store.Tx, source, scope string, d
 	if err := identity.Require(tx.Actor, "lexicon.publish"); err != nil {
 		return nil, err
 	}
-	added := []Entry{}
+	drafts, wrong, err := l.checkAll(drafts)
+	if err != nil {
+		return nil, atEntry(err, wrong)
+	}
+	mayTouch := touching(ctx, tx)
 	for i, d := range drafts {
-		d, err := l.Check(d)
-		if err != nil {
+		if err := mayTouch(d.ServiceID); err != nil {
 			return nil, atEntry(err, i)
 		}
-		if err := mayTouch(ctx, tx, d.ServiceID); err != nil {
-			return nil, atEntry(err, i)
-		}
-		known, err := same(ctx, tx, d)
-		if err != nil {
-			return nil, err
-		}
-		if known {
+	}
+	known, err := same(ctx, tx, drafts)
+	if err != nil {
+		return nil, err
+	}
+	added := []Entry{}
+	for _, d := range drafts {
+		if known[d.whole()] {
 			continue
 		}
+		known[d.whole()] = true
 		e := Entry{ID: tx.NewID(), ServiceID: d.ServiceID, Term: d.Term, Action: d.Action, Risk: d.Risk, Topic: d.Topic, Contexts: d.Contexts, StrictOnly: d.StrictOnly, Secret: d.Secret, Matching: d.Matching,
 			Source: source, State: StateLive, ExpiresMs: tx.NowMs + EmergencyMs, CreatedBy: tx.Actor.ID, CreatedMs: tx.NowMs}
-		if _, err := tx.NewInsert().Model(&e).Exec(ctx); err != nil {
-			return nil, err
-		}
 		tx.Record(store.Entry{Action: "lexicon.publish", ObjectKind: "lexicon_entry", ObjectID: e.ID, Scope: scope,
 			Content: map[string]any{"fingerprint": d.fingerprint(), "action": d.Action, "risk": d.Risk, "topic": d.Topic, "matching": d.Matching.String(), "service": d.ServiceID, "source": source, "expires_ms": e.ExpiresMs}})
 		added = append(added, e)
 	}
+	for part := range slices.Chunk(added, together) {
+		if _, err := tx.NewInsert().Model(&part).Exec(ctx); err != nil {
+			return nil, err
+		}
+	}
 	tx.Touch(Topic)
 	return added, nil
 }
+
+// together is how many entries one statement is about: nobody else writes meanwhile, so that an import has to be short.
+const together = 500
 
 // mayTouch keeps a drill's stand-in to the services of its drill; entries for every service are real.
 func mayTouch(ctx context.Context, tx *store.Tx, serviceID string) error {
@@ -262,15 +306,42 @@ func mayTouch(ctx context.Context, tx *store.Tx, serviceID string) error {
 	return identity.RequireDrill(tx.Actor, svc.DrillID)
 }
 
-func same(ctx context.Context, tx *store.Tx, d Draft) (bool, error) {
-	var rows []Entry
-	if err := tx.NewSelect().Model(&rows).Where("substr(term, 1, 300) = ? AND service_id = ? AND state = ?", d.Term, d.ServiceID, StateLive).
-		Where("expires_ms = 0 OR expires_ms > ?", tx.NowMs).Scan(ctx); err != nil {
-		return false, err
+// touching is mayTouch for many entries: each service is looked up once.
+func touching(ctx context.Context, tx *store.Tx) func(serviceID string) error {
+	may := map[string]bool{}
+	return func(serviceID string) error {
+		if may[serviceID] {
+			return nil
+		}
+		err := mayTouch(ctx, tx, serviceID)
+		may[serviceID] = err == nil
+		return err
 	}
-	return slices.ContainsFunc(rows, func(e Entry) bool {
-		return e.Term == d.Term && slices.Equal(e.Contexts, d.Contexts) && e.Action == d.Action && e.StrictOnly == d.StrictOnly && e.Topic == d.Topic && e.Matching.String() == d.Matching.String()
-	}), nil
+}
+
+// whole is equal for two drafts that ask for the same.
+func (d Draft) whole() string {
+	return strings.Join(append([]string{d.ServiceID, d.Term, d.Action, d.Topic, strconv.FormatBool(d.StrictOnly), d.Matching.String()}, d.Contexts...), "\x00")
+}
+
+// same gives, as whole says them, the live entries of the terms of drafts.
+func same(ctx context.Context, tx *store.Tx, drafts []Draft) (map[string]bool, error) {
+	known := make(map[string]bool, len(drafts))
+	for part := range slices.Chunk(drafts, together) {
+		terms := make([]string, len(part))
+		for i, d := range part {
+			terms[i] = d.Term
+		}
+		var rows []Entry
+		if err := tx.NewSelect().Model(&rows).Where("substr(term, 1, 300) IN (?)", bun.In(terms)).Where("state = ?", StateLive).
+			Where("expires_ms = 0 OR expires_ms > ?", tx.NowMs).Scan(ctx); err != nil {
+			return nil, err
+		}
+		for _, e := range rows {
+			known[Draft{ServiceID: e.ServiceID, Term: e.Term, Action: e.Action, Topic: e.Topic, Contexts: e.Contexts, StrictOnly: e.StrictOnly, Matching: e.Matching}.whole()] = true
+		}
+	}
+	return known, nil
 }
 
 // Approve makes live entries permanent. The approver is another person than each one's author.
@@ -280,29 +351,40 @@ func (l *Library) Approve(ctx context.Context, tx *store.Tx, ids ...string) ([]E
 		return nil, err
 	}
 	out := []Entry{}
-	for _, id := range ids {
-		e, err := service.Get[Entry](ctx, tx, "id", id)
-		if err != nil {
+	mayTouch := touching(ctx, tx)
+	for part := range slices.Chunk(ids, together) {
+		var rows []Entry
+		if err := tx.NewSelect().Model(&rows).Where("id IN (?)", bun.In(part)).Scan(ctx); err != nil {
 			return nil, err
 		}
-		if err := mayTouch(ctx, tx, e.ServiceID); err != nil {
+		found := make(map[string]*Entry, len(rows))
+		for i := range rows {
+			found[rows[i].ID] = &rows[i]
+		}
+		for _, id := range part {
+			e := found[id]
+			if e == nil {
+				return nil, fault.NotFound("id", "error.not_found", "field", "id")
+			}
+			if err := mayTouch(e.ServiceID); err != nil {
+				return nil, err
+			}
+			if e.State != StateLive || e.ExpiresMs == 0 || e.ExpiresMs <= tx.NowMs {
+				return nil, fault.Conflict("id", "lexicon.not_waiting", "state", e.State)
+			}
+			if err := identity.TwoPersons(e.CreatedBy, tx.Actor.ID); err != nil {
+				return nil, err
+			}
+			e.ApprovedBy, e.ExpiresMs = tx.Actor.ID, 0
+			tx.Record(store.Entry{Action: "lexicon.approve", ObjectKind: "lexicon_entry", ObjectID: e.ID, Content: map[string]any{"author": e.CreatedBy}})
+			out = append(out, *e)
+		}
+		if _, err := tx.NewUpdate().Model((*Entry)(nil)).Set("approved_by = ?", tx.Actor.ID).Set("expires_ms = 0").Where("id IN (?)", bun.In(part)).Exec(ctx); err != nil {
 			return nil, err
 		}
-		if e.State != StateLive || e.ExpiresMs == 0 || e.ExpiresMs <= tx.NowMs {
-			return nil, fault.Conflict("id", "lexicon.not_waiting", "state", e.State)
-		}
-		if err := identity.TwoPersons(e.CreatedBy, tx.Actor.ID); err != nil {
+		if err := due.Cancel(ctx, tx, DueExpire, part...); err != nil {
 			return nil, err
 		}
-		e.ApprovedBy, e.ExpiresMs = tx.Actor.ID, 0
-		if _, err := tx.NewUpdate().Model(&e).Column("approved_by", "expires_ms").WherePK().Exec(ctx); err != nil {
-			return nil, err
-		}
-		if err := due.Cancel(ctx, tx, DueExpire, e.ID); err != nil {
-			return nil, err
-		}
-		tx.Record(store.Entry{Action: "lexicon.approve", ObjectKind: "lexicon_entry", ObjectID: e.ID, Content: map[string]any{"author": e.CreatedBy}})
-		out = append(out, e)
 	}
 	tx.Touch(Topic)
 	return out, nil
@@ -463,13 +545,15 @@ func retire(ctx context.Context, tx *store.Tx, action, where string, args ...any
 	if err := tx.NewSelect().Model((*Entry)(nil)).Column("id").Where("state = ?", StateLive).Where(where, args...).Scan(ctx, &ids); err != nil {
 		return err
 	}
+	for part := range slices.Chunk(ids, together) {
+		if _, err := tx.NewUpdate().Model((*Entry)(nil)).Set("state = ?", StateRetired).Where("id IN (?)", bun.In(part)).Exec(ctx); err != nil {
+			return err
+		}
+		if err := due.Cancel(ctx, tx, DueExpire, part...); err != nil {
+			return err
+		}
+	}
 	for _, id := range ids {
-		if _, err := tx.ExecContext(ctx, "UPDATE lexicon_entry SET state = ? WHERE id = ?", StateRetired, id); err != nil {
-			return err
-		}
-		if err := due.Cancel(ctx, tx, DueExpire, id); err != nil {
-			return err
-		}
 		tx.Record(store.Entry{Action: action, ObjectKind: "lexicon_entry", ObjectID: id})
 	}
 	if len(ids) > 0 {

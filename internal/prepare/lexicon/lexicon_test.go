@@ -355,6 +355,117 @@ func TestAnImportFindsTheEntriesOfATermByTheirIndex(t *testing.T) {
 	}
 }
 
+// counted counts statements.
+type counted int
+
+func (c *counted) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context {
+	*c++
+	return ctx
+}
+func (c *counted) AfterQuery(context.Context, *bun.QueryEvent) {}
+
+// Nobody else writes during an import, an order neither.
+func TestAnImportItsApprovalAndItsEndTakeFewStatementsHoweverManyEntries(t *testing.T) {
+	b := newBench(t)
+	ctx := t.Context()
+	db, err := store.Bare(ctx, storetest.With(t, store.Options{Dir: b.st.Dir()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	counts := map[string][]counted{}
+	for _, n := range []int{2, 400} {
+		var drafts []lexicon.Draft
+		for i := range n {
+			drafts = append(drafts, draft(fmt.Sprintf("测试违禁词%c%c", 0x4e00+i, 0x5e00+n)))
+		}
+		var c counted
+		btx, err := db.WithQueryHook(&c).BeginTx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx := &store.Tx{Tx: btx, Actor: engineer, NowMs: b.clock.Now().UnixMilli()}
+		did := func(what string) {
+			counts[what] = append(counts[what], c)
+			c = 0
+		}
+		did("begin")
+		first, added, err := b.lib.Import(ctx, tx, drafts)
+		if err != nil || len(added) != n {
+			t.Fatal(len(added), err)
+		}
+		did("import")
+		if _, added, err := b.lib.Import(ctx, tx, drafts); err != nil || len(added) != 0 {
+			t.Fatal("the same again:", len(added), err)
+		}
+		did("the same again")
+		tx.Actor = officer
+		tx.Actor.Roles = []string{"commander"}
+		if out, err := b.lib.ApproveSource(ctx, tx, first); err != nil || len(out) != n || out[n-1].ApprovedBy != officer.ID {
+			t.Fatal(len(out), err)
+		}
+		did("approve")
+		tx.Actor = engineer
+		for i := range drafts {
+			drafts[i].Action = "observe"
+		}
+		second, added, err := b.lib.Import(ctx, tx, drafts)
+		if err != nil || len(added) != n {
+			t.Fatal(len(added), err)
+		}
+		c = 0
+		tx.NowMs += lexicon.EmergencyMs
+		if err := b.lib.Expire(ctx, tx, due.Row{ObjectID: second}); err != nil {
+			t.Fatal(err)
+		}
+		did("expire")
+		if live, err := lexicon.Live(ctx, tx, "s1", tx.NowMs); err != nil || len(live) != n || live[0].ApprovedBy != officer.ID {
+			t.Errorf("%d live of %d: %v", len(live), n, err)
+		}
+		if err := btx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for what, c := range counts {
+		if what != "begin" && (c[0] == 0 || c[0] != c[1]) {
+			t.Errorf("%s: 2 entries take %d statements and 400 take %d", what, c[0], c[1])
+		}
+	}
+}
+
+func TestOfManyEntriesTheWrongOneIsNamed(t *testing.T) {
+	lib := newLibrary(t)
+	var tsv, js strings.Builder
+	tsv.WriteString("# note\nterm\taction\trisk\ttopic\tcontexts\tstrict_only\n\n")
+	for i := range 50 {
+		term := fmt.Sprintf("测试%c", 0x4e00+i)
+		if i == 37 {
+			term = "\u200b"
+		}
+		fmt.Fprintf(&tsv, "%s\tblock\tA.1.g\t\t\tfalse\n", term)
+		fmt.Fprintf(&js, `%c{"term":%q,"action":"block","risk":"A.1.g"}`, ",["[min(1, max(0, 1-i))], term)
+	}
+	for format, c := range map[string]struct{ file, field string }{"tsv": {tsv.String(), "line 41.term"}, "json": {js.String() + "]", "entries[37].term"}} {
+		_, err := lib.Parse(format, []byte(c.file))
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Key != "lexicon.bad_text" || f.Field != c.field {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+}
+
+func TestWhatStandsTwiceInOneRequestCountsOnce(t *testing.T) {
+	b := newBench(t)
+	e := b.publish(t, officer, draft("测试违禁词甲"), draft("测试违禁词甲"), draft("测试违禁词乙"))
+	if len(e) != 2 || len(b.live(t, "s1")) != 2 {
+		t.Fatalf("%+v", e)
+	}
+	twice := func(tx *store.Tx) error { _, err := b.lib.Approve(t.Context(), tx, e[0].ID, e[0].ID); return err }
+	if err := b.try(engineer, twice); !fault.Is(err, "lexicon.not_waiting") {
+		t.Errorf("approved twice: %v", err)
+	}
+}
+
 func TestATermOfMoreCharactersThanTheIndexHasIsRefusedWithItsLine(t *testing.T) {
 	b := newBench(t)
 	long := "测试" + strings.Repeat("\u0301\uFE0F\u200B", 1000) + "甲" // three symbols
