@@ -142,10 +142,8 @@ func TestTextsThatARestoreBroughtBackAreErasedAgain(t *testing.T) {
 	if len(b.marked(t)) < 4 {
 		t.Error("the control failed")
 	}
-	dir, database := b.app.House.Store.Dir(), ""
-	if storetest.On() == storetest.Postgres {
-		database = storetest.Database(t, dir)
-	}
+	dir := b.app.House.Store.Dir()
+	database := storetest.Prepare(t, dir)
 	b.app.Stop()
 	var err error
 	if b.app, err = app.New(t.Context(), app.Options{DataDir: dir, Database: database, Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0"}); err != nil {

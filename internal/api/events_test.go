@@ -459,9 +459,7 @@ func TestAStreamGoesOnAfterTheServerWasStartedAgain(t *testing.T) {
 	dir := t.TempDir()
 	start := func() (*bench, func()) {
 		o := app.Options{DataDir: dir + "/data", Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0"}
-		if storetest.On() == storetest.Postgres {
-			o.Database = storetest.Database(t, o.DataDir)
-		}
+		o.Database = storetest.Prepare(t, o.DataDir)
 		a, err := app.New(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)

@@ -51,9 +51,7 @@ func newBenchWith(t testing.TB, o app.Options) *bench {
 	t.Helper()
 	b := &bench{log: &logbook{}, tokens: map[string]string{}, person: map[string]string{}}
 	o.DataDir, o.Listen, o.GatewayListen, o.AllowPrivateUpstreams, o.Logger = t.TempDir()+"/data", "127.0.0.1:0", "127.0.0.1:0", true, slog.New(trace.Logs(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	if storetest.On() == storetest.Postgres {
-		o.Database = storetest.Database(t, o.DataDir)
-	}
+	o.Database = storetest.Prepare(t, o.DataDir)
 	a, err := app.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

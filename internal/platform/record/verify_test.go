@@ -209,6 +209,9 @@ func TestEveryAlteredColumnOfEveryTableIsFound(t *testing.T) {
 		if err := db.NewRaw(`SELECT CAST(? AS TEXT) FROM ?`, at, bun.Ident(table)).Scan(ctx, &rows); err != nil || len(rows) == 0 {
 			t.Fatalf("%s has no rows to alter: %v", table, err)
 		}
+		if n := len(rows); testing.Short() && n > 2 { // the whole suite alters every row
+			rows = []string{rows[0], rows[n-1]}
+		}
 		for _, row := range rows {
 			for _, col := range columns {
 				for _, how := range alterations(t, db, table, col, row) {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/store"
 )
 
@@ -59,15 +62,58 @@ func Open(t testing.TB, o store.Options) *store.Store {
 	return st
 }
 
-// With gives the options with the database of this run's engine. On PostgreSQL a folder that was not opened before
-// gets a database of its own, which is dropped when the test ends.
+// With gives the options with the database of this run's engine, prepared.
 func With(t testing.TB, o store.Options) store.Options {
 	t.Helper()
-	if On() == Postgres {
-		o.Database = Database(t, o.Dir)
-	}
+	o.Database = Prepare(t, o.Dir)
 	return o
 }
+
+// Prepare gives a folder that was not opened before a database with the schema in it, copied from one that was made
+// for all tests of this process, and its address: on PostgreSQL it is dropped when the test ends; on SQLite it is the
+// file in the folder, and the address is "".
+func Prepare(t testing.TB, dir string) (database string) {
+	t.Helper()
+	if On() == Postgres {
+		return Database(t, dir)
+	}
+	raw, err := schema()
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, store.MainFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return ""
+	}
+	if err == nil {
+		_, err = f.Write(raw)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ""
+}
+
+// schema is an SQLite database that holds nothing but the schema.
+var schema = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "fengsui-template-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	st, err := store.Open(context.Background(), store.Options{Dir: dir, Clock: clock.System()})
+	if err != nil {
+		return nil, err
+	}
+	if err := st.Close(); err != nil { // the last to close it brings all into the one file
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(dir, store.MainFile))
+})
 
 var (
 	mu   sync.Mutex
