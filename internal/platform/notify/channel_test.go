@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,6 +137,7 @@ type smtpServer struct {
 	mu    sync.Mutex
 	mails []string
 	deny  string // recipient that is refused
+	lines atomic.Int32
 	wg    sync.WaitGroup
 }
 
@@ -162,8 +164,10 @@ func newSMTP(t *testing.T) *smtpServer {
 func (s *smtpServer) port() int { return s.ln.Addr().(*net.TCPAddr).Port }
 
 func (s *smtpServer) serve(c net.Conn) {
+	s.lines.Add(1)
+	defer s.lines.Add(-1)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	r := bufio.NewReader(c)
 	say := func(line string) { fmt.Fprintf(c, "%s\r\n", line) }
 	say("220 test")
@@ -275,6 +279,7 @@ func TestAMailServerWithoutTLSGetsNothingUnlessThatWasAllowed(t *testing.T) {
 	if len(srv.taken()) != 0 {
 		t.Fatal("a mail went out in the clear")
 	}
+	until(t, "the line to the server ends", func() bool { return srv.lines.Load() == 0 })
 }
 
 func TestAMailChannelThatIsMisconfiguredIsRefused(t *testing.T) {

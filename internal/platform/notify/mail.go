@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	netmail "net/mail"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ type MailOptions struct {
 	TLS      string // "starttls" (default, required), "tls" (from the first byte), "none" (loopback or a trusted network; no log-in)
 	Hello    string // name in EHLO; default: the domain of From
 	Timeout  time.Duration
-	Dial     mail.DialContextFunc // default: the plain dialer
+	Dial     mail.DialContextFunc // default: net.Dialer
 }
 
 // Mail sends messages by SMTP. The recipient of a message is a mail address.
@@ -53,6 +54,9 @@ func NewMail(o MailOptions) (*Mail, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Second
 	}
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer).DialContext
+	}
 	m := &Mail{o: o, host: from.Address[strings.LastIndex(from.Address, "@")+1:]}
 	if o.Hello == "" {
 		o.Hello = m.host
@@ -64,11 +68,8 @@ func NewMail(o MailOptions) (*Mail, error) {
 		m.opts = append(m.opts, mail.WithTLSPolicy(mail.TLSMandatory))
 	case "tls":
 		port = 465
-		if o.Dial == nil {
-			m.opts = append(m.opts, mail.WithSSL())
-		} else { // our dialer has TLS already, which this policy finds out; with WithSSL no log-in would be safe in its eyes
-			m.opts = append(m.opts, mail.WithTLSPolicy(mail.TLSOpportunistic))
-		}
+		// Our dialer has TLS already, which this policy finds out; with WithSSL no log-in would be safe in its eyes.
+		m.opts = append(m.opts, mail.WithTLSPolicy(mail.TLSOpportunistic))
 	case "none":
 		m.opts = append(m.opts, mail.WithTLSPolicy(mail.NoTLS))
 	default:
@@ -81,9 +82,6 @@ func NewMail(o MailOptions) (*Mail, error) {
 	if o.Username != "" {
 		m.opts = append(m.opts, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(o.Username), mail.WithPassword(o.Password))
 	}
-	if o.Dial != nil {
-		m.opts = append(m.opts, mail.WithDialContextFunc(o.dial()))
-	}
 	if _, err := mail.NewClient(o.Host, m.opts...); err != nil {
 		return nil, fault.Invalid("mail", "notify.mail_invalid", "problem", err.Error())
 	}
@@ -91,22 +89,17 @@ func NewMail(o MailOptions) (*Mail, error) {
 }
 
 // dial is Dial with TLS from the first byte where that is asked for: the library leaves it to a dialer that is given.
-func (o MailOptions) dial() mail.DialContextFunc {
-	if o.TLS != "tls" {
-		return o.Dial
+func (o MailOptions) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	plain, err := o.Dial(ctx, network, address)
+	if err != nil || o.TLS != "tls" {
+		return plain, err
 	}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		plain, err := o.Dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		conn := tls.Client(plain, &tls.Config{ServerName: o.Host, MinVersion: tls.VersionTLS12})
-		if err := conn.HandshakeContext(ctx); err != nil {
-			plain.Close()
-			return nil, err
-		}
-		return conn, nil
+	conn := tls.Client(plain, &tls.Config{ServerName: o.Host, MinVersion: tls.VersionTLS12})
+	if err := conn.HandshakeContext(ctx); err != nil {
+		plain.Close()
+		return nil, err
 	}
+	return conn, nil
 }
 
 // Send hands r to the server; the receipt is the server's answer. The Message-ID follows from the
@@ -131,7 +124,18 @@ func (m *Mail) Send(ctx context.Context, r Rendered) (string, error) {
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no out-of-office answers, please
 	msg.Subject(r.Subject())
 	msg.SetBodyString(mail.TypeTextPlain, r.Body())
-	client, err := mail.NewClient(m.o.Host, m.opts...)
+	// The library leaves a line open that it gives up before the first mail, as without TLS or after a refused log-in.
+	var line net.Conn
+	defer func() {
+		if line != nil {
+			line.Close()
+		}
+	}()
+	client, err := mail.NewClient(m.o.Host, append(slices.Clone(m.opts), mail.WithDialContextFunc(func(ctx context.Context, network, address string) (c net.Conn, err error) {
+		c, err = m.o.dial(ctx, network, address)
+		line = c
+		return c, err
+	}))...)
 	if err != nil {
 		return "", fmt.Errorf("mail: %w", err)
 	}
