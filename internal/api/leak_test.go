@@ -240,6 +240,12 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 		inside = append(inside, name)
 	}
 
+	deeds, overheard := 500, 100 // at least
+	if testing.Short() {         // the whole suite lets each role try by itself
+		outside, inside = []string{"every office", "seat", "", admins[0], admins[0] + " with every office"}, []string{"inside every office"}
+		deeds, overheard = 150, 30
+	}
+
 	// What the lists, counts and overviews say before there is anything to hide. The record grows by what is
 	// done here; a search for what is hidden is held to find nothing below.
 	still := slices.DeleteFunc(doors(params, secret{}), func(d string) bool {
@@ -318,7 +324,7 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 		return told
 	}
 	openTold := stream("open", outside, true)
-	if openTold < 100 {
+	if openTold < overheard {
 		t.Errorf("the stream tells of an open incident %d times only", openTold)
 	}
 	b.exec(t, "UPDATE incident SET restricted = TRUE")
@@ -336,6 +342,9 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 	}
 	for _, admin := range admins {
 		for _, role := range []string{admin, admin + " with every office"} {
+			if !slices.Contains(outside, role) {
+				continue
+			}
 			t.Run("an administrator does not see a restricted incident: "+role, func(t *testing.T) {
 				if a := b.call(t, role, "GET", "/incidents/RWinc", ""); a.status != 404 && (role != admin || a.status != 403) {
 					t.Errorf("%d %s", a.status, cut(a.body))
@@ -357,7 +366,7 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 	}
 
 	// Doing: refused in the words of what never was, or for want of a right; nothing changes.
-	deeds := func() int {
+	done := func() int {
 		return b.count(t, "SELECT COUNT(*) FROM record_entries WHERE actor IN (SELECT id FROM person)") + b.count(t, "SELECT COUNT(*) FROM second_signature") + b.count(t, "SELECT COALESCE(SUM(version), 0) FROM incident")
 	}
 	tried := 0
@@ -372,7 +381,7 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 		}
 		for _, role := range outside {
 			tried++
-			had := deeds()
+			had := done()
 			a := b.call(t, role, "POST", path, body)
 			if a.status != 404 && (a.status != 403 || a.Key != "identity.not_allowed" && a.Key != "identity.other_drill") && (a.status != 401 || role != "") {
 				never := strings.NewReplacer("RW", "XX", s.complaint, "nothing", s.directive, "nothing", s.anomaly, "nothing")
@@ -383,7 +392,7 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 			if what := s.told(a.body, path+body); len(what) > 0 {
 				t.Errorf("POST %s tells %s of %v", path, role, what)
 			}
-			if deeds() != had {
+			if done() != had {
 				t.Errorf("POST %s as %s left something behind", path, role)
 			}
 		}
@@ -395,7 +404,7 @@ func TestNothingOfARestrictedIncidentLeaksToAnyRoleByAnyDoor(t *testing.T) {
 	}
 	t.Logf("the stream: %d things told while open, %d to the list while restricted", openTold, insideTold)
 	t.Logf("%d reads (%d doors) and %d deeds as %d persons, %d kinds of things to find, %d counts compared", combinations, len(ways), tried, len(outside)+len(inside), len(open), len(before))
-	if tried < 500 {
+	if tried < deeds {
 		t.Errorf("only %d deeds were tried", tried)
 	}
 }

@@ -361,12 +361,12 @@ func (in *installation) ready(code int, checks string) {
 
 func TestEachWayOfBreakingAnInstallationIsFoundAndNothingElse(t *testing.T) {
 	first := install(t, "")
+	if got := first.copy(t).wrong(); len(got) != 0 {
+		t.Fatalf("before it was broken: %q", got)
+	}
 	for name, w := range ways() {
 		t.Run(name, func(t *testing.T) {
 			in := first.copy(t)
-			if got := in.wrong(); len(got) != 0 {
-				t.Fatalf("before it was broken: %q", got)
-			}
 			w.wreck(in)
 			slices.Sort(w.finds)
 			if got := in.wrong(); !slices.Equal(got, w.finds) {

@@ -117,7 +117,10 @@ func fill(t *testing.T, n int) *store.Store {
 }
 
 func TestKilledAtRandomInstantsEveryRowFiresExactlyOnce(t *testing.T) {
-	const rows = 2000
+	rows, enough := 2000, 10
+	if testing.Short() {
+		rows, enough = 300, 3
+	}
 	st := fill(t, rows)
 	kills := 0
 	for pending := rows; pending > 0; {
@@ -138,13 +141,16 @@ func TestKilledAtRandomInstantsEveryRowFiresExactlyOnce(t *testing.T) {
 	if effects != rows || distinct != rows {
 		t.Fatalf("%d effects of %d rows, want %d of each", effects, distinct, rows)
 	}
-	if kills < 10 {
+	if kills < enough {
 		t.Fatalf("only %d kills: the test proves little", kills)
 	}
 	t.Logf("%d rows, %d kills, each effect exactly once", rows, kills)
 }
 
 func TestNodesThatRaceForTheSameRowsAndAreKilledFireEachOnceAndMissNone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds; short runs have two workers that are not killed, and one that is")
+	}
 	const rows = 800
 	st := fill(t, rows)
 	lives := 0

@@ -44,11 +44,11 @@ func (s *Store) Fate(ctx context.Context, id, line string, err error) error {
 // ErrAborted says that a commit did not take place.
 var ErrAborted = errAborted
 
-// Quiet sets how long nothing is heard before somebody is asked, and puts it back.
-func Quiet(d time.Duration) (back func()) {
-	was := quietFor
-	quietFor = d
-	return func() { quietFor = was }
+// Quiet sets how long nothing is heard before somebody is asked, and how long the answer may take, and puts both back.
+func Quiet(quiet, answer time.Duration) (back func()) {
+	wasQuiet, wasAnswer := quietFor, answerWithin
+	quietFor, answerWithin = quiet, answer
+	return func() { quietFor, answerWithin = wasQuiet, wasAnswer }
 }
 
 // Dial opens a line as to a server.

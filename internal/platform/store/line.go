@@ -40,7 +40,7 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 }
 
 // answerWithin is how long a server may take to say that it is there.
-const answerWithin = 3 * time.Second
+var answerWithin = 3 * time.Second
 
 // there asks whether somebody answers on a connection, whose line may stand without anybody at its other end.
 func there(ctx context.Context, c *pgx.Conn) error {

@@ -388,7 +388,7 @@ func TestOneProcessServesUnderANameAtATime(t *testing.T) {
 
 // A host that vanished closes nothing: its lines stand and carry nothing.
 func TestANodeWhoseLineFellSilentHearsTheOthersAgainAndKeepsItsName(t *testing.T) {
-	defer store.Quiet(300 * time.Millisecond)()
+	defer store.Quiet(300*time.Millisecond, time.Second)()
 	address := storetest.Database(t, t.TempDir())
 	server := storetest.Cluster(t)
 	w, folder := between(t, server)
@@ -422,7 +422,7 @@ func TestANodeWhoseLineFellSilentHearsTheOthersAgainAndKeepsItsName(t *testing.T
 			t.Fatal("it never hears the others again")
 		}
 	}
-	time.Sleep(5 * time.Second) // its name's line is looked at each second and given up after three
+	time.Sleep(3 * time.Second) // its name's line is looked at each second and given up after one
 	select {
 	case err := <-ended:
 		t.Fatalf("it lost its name to itself: %v", err)
