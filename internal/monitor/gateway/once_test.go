@@ -66,6 +66,10 @@ func TestAMentionIsAskedAboutAgainAfterAWholeWindow(t *testing.T) {
 			if s.finish[0] != "content_filter" || strings.Contains(s.content[0], evil) != !c.waits {
 				t.Errorf("finish %q, it left: %v", s.finish[0], strings.Contains(s.content[0], evil))
 			}
+			w.upstream = answers(strings.Join(append(list, watched+evil, "后面"), ""))
+			if r := w.post(ask("另一个问题")); strings.Contains(r.body, evil) || !strings.Contains(r.body, "content_filter") {
+				t.Error("not streamed, it left")
+			}
 		})
 	}
 }
