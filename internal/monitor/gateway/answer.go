@@ -161,7 +161,7 @@ func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*insp
 	}
 	for i := range a.Choices {
 		ch := &a.Choices[i]
-		stop := false
+		stop := c.stopped[*ch.Index]
 		var doubts []doubt
 		one := func(s slot, tool int, text *string) {
 			if err != nil || text == nil || *text == "" {
@@ -230,12 +230,15 @@ func (c *call) inspectAnswer(ctx context.Context, a *completion, engines []*insp
 			if uninspected {
 				c.row.OutputVerdict = Worse(c.row.OutputVerdict, VerdictUninspected)
 			}
-			if stop = unsafe; unsafe {
-				c.row.OutputVerdict = VerdictBlock
-			}
+			stop = unsafe
 		}
 		if stop {
-			blocked = true
+			if c.stopped == nil {
+				c.stopped = map[int]bool{}
+			}
+			c.stopped[*ch.Index], blocked = true, true
+			c.row.OutputVerdict = VerdictBlock
+			c.row.Verdict.Decide(chanKey{choice: *ch.Index}.place(), inspect.Block)
 			*ch = c.blockedChoice(*ch.Index)
 			a.Notice = &notice{Code: "content_blocked", Content: c.row.ContentNumber}
 			continue

@@ -57,6 +57,7 @@ type call struct {
 	spent     map[inspect.Place]bool // texts that passed because no question was left: that is said once
 	swaps     *placeholder.Map
 	uncovered map[*string]string // texts of the request before their data was swapped
+	stopped   map[int]bool       // choices of an answer that is not streamed and was blocked once: a check that fails when it is read again does not let it go
 	captured  bool               // a signal carried the content
 	answer    capture
 	request   *chatRequest // as it went to the upstream

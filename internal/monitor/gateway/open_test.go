@@ -142,6 +142,34 @@ func TestAnOrderBlocksWhatWasSaidThoughAnotherCheckFailsOpen(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatWasBlockedStaysSoWhenAnOrderHasItReadAgainAndTheCheckFailsOpen(t *testing.T) {
+	const content = 6 // the prompt and four labels come first
+	w := newWorld(t, answers("好"+harmful), failsOpen())
+	w.apply()
+	uses := 0
+	applied := make(chan struct{})
+	w.g.fail = func(int) {
+		switch uses++; {
+		case uses == content:
+			go func() {
+				w.apply(posture.Order{Rung: posture.StrictFilter})
+				close(applied)
+			}()
+			<-applied
+		case uses > content:
+			panic("a fault in the engine")
+		}
+	}
+	r := w.post(ask("问"))
+	row := w.sink.row(t)
+	if uses <= content || row.Uninspected == 0 {
+		t.Fatal("control: it was not read again, or no check failed")
+	}
+	if strings.Contains(r.body, harmful) || !strings.Contains(r.body, "content_filter") || row.OutputVerdict != VerdictBlock || row.Verdict.Action.String() != VerdictBlock {
+		t.Errorf("%s %s: %s", row.OutputVerdict, row.Verdict.Action, r.body)
+	}
+}
+
 func TestTheGuardHearsAboutWhatOneCheckNoticedThoughAnotherFailsOpen(t *testing.T) {
 	for name, c := range map[string]struct {
 		upstream http.HandlerFunc
