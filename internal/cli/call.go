@@ -65,7 +65,11 @@ func (c *CallCmd) Run(ctx context.Context, out io.Writer) error {
 	if resp.StatusCode >= 400 {
 		var p api.Problem
 		if json.Unmarshal(raw, &p) == nil && p.Detail != "" {
-			return fmt.Errorf("%s (%d %s)", p.Detail, p.Status, p.Key)
+			key := p.Key
+			if p.Field != "" {
+				key = p.Field + ": " + key
+			}
+			return fmt.Errorf("%s (%d %s)", p.Detail, p.Status, key)
 		}
 		return fmt.Errorf("%s: %s", resp.Status, raw)
 	}

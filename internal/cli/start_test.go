@@ -73,6 +73,31 @@ func TestAPersonIsAddedWithTheFoldersThatTheServerUses(t *testing.T) {
 	}
 }
 
+func TestACallThatIsRefusedNamesTheField(t *testing.T) {
+	a := instance(t, app.Options{DataDir: filepath.Join(t.TempDir(), "data")})
+	_, token, err := a.AddPerson(t.Context(), "x", "safety_engineer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- a.Run(context.Background()) }()
+	defer func() { a.Stop(); <-done }()
+	words := wordsFile(t, "term\taction\trisk\ttopic\tcontexts\tstrict_only\n甲乙丙\tmask\tA.2.e\t\t\t\n")
+	for name, c := range map[string]struct {
+		token, lang, want string
+	}{
+		"in English":              {token, "en", "fengsui: Unknown value “”; valid are true, false (422 line 2.strict_only: error.unknown_value)\n"},
+		"in Chinese":              {token, "zh", "fengsui: 不认识的取值“”；可用取值：true, false (422 line 2.strict_only: error.unknown_value)\n"},
+		"about no field, as ever": {"", "en", "fengsui: Please present a token (Authorization header) (401 identity.unknown)\n"},
+	} {
+		var out, errs bytes.Buffer
+		code := Main([]string{"call", "import-lexicon", "format=tsv", "text=@" + words, "--server", a.URL(), "--token", c.token, "--lang", c.lang}, &out, &errs)
+		if code != 1 || errs.String() != c.want {
+			t.Errorf("%s: %d %q", name, code, &errs)
+		}
+	}
+}
+
 func TestADemonstrationThatWasKilledAtItsFirstStartStartsAgain(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	a := instance(t, app.Options{DataDir: data})
