@@ -60,7 +60,7 @@ type InspectCmd struct {
 	File     string   `placeholder:"FILE" help:"File to look at."`
 	Lexicon  string   `placeholder:"FILE" help:"Terms to look for, one a line, or a table with headings."`
 	Rules    []string `placeholder:"FILE" help:"Files of sets and rules, or injection for the built-in rules."`
-	Channel  string   `default:"input" help:"Channel of the text: input, output, tool, document … (default: ${default})."`
+	Channel  string   `default:"input" help:"Channel of the text: input, output, tool, document, or one that a rule names (default: ${default})."`
 	Audience string   `help:"Audience of the text, for rules that name one."`
 	Action   string   `enum:"observe,mask,replace,block" default:"mask" help:"What to do about terms without an action, and about numbers."`
 	Plain    bool     `help:"Look for terms as they are written only, but for what their line says; without, as a gateway does, in the usual disguises too."`
@@ -238,6 +238,9 @@ func (c *InspectCmd) rules() (inspect.Rules, error) {
 		}
 		rules.Sets, rules.Rules = append(rules.Sets, more.Sets...), append(rules.Rules, more.Rules...)
 	}
+	if err := known(c.Channel, rules.Rules); err != nil {
+		return rules, err
+	}
 	rules = rules.In(c.Channel, c.Audience)
 	if c.Lexicon == "" {
 		return rules, nil
@@ -251,6 +254,22 @@ func (c *InspectCmd) rules() (inspect.Rules, error) {
 		return rules, fmt.Errorf("%s: %w", c.Lexicon, err)
 	}
 	return rules, nil
+}
+
+// known refuses a channel that is none of the usual ones and that no rule names: no rule would be in force in it.
+func known(channel string, rules []inspect.Rule) error {
+	valid := []string{injection.Input, "output", injection.Tool, injection.Document}
+	for _, rule := range rules {
+		for _, c := range rule.Channels {
+			if !slices.Contains(valid, c) {
+				valid = append(valid, c)
+			}
+		}
+	}
+	if slices.Contains(valid, channel) {
+		return nil
+	}
+	return fault.Invalid("channel", "cli.bad_channel", "channel", channel, "valid", strings.Join(valid, ", "))
 }
 
 // readTerms reads a list of terms or a table of them. Errors name the line, never the term.
