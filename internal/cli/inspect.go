@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -134,7 +135,7 @@ type inspectCandidate struct {
 func (c *InspectCmd) Run(out io.Writer) error { return c.explain(c.run(out)) }
 
 func (c *InspectCmd) run(out io.Writer) error {
-	rules, err := c.rules()
+	rules, lines, err := c.rules()
 	if err != nil {
 		return err
 	}
@@ -146,6 +147,10 @@ func (c *InspectCmd) run(out io.Writer) error {
 		rules.Classifiers = observing(model)
 	}
 	engine, err := inspect.Compile(rules)
+	var wrong *inspect.RuleError
+	if errors.As(err, &wrong) && lines[wrong.ID] > 0 {
+		return fmt.Errorf("%s: line %d: %s: %s", c.Lexicon, lines[wrong.ID], wrong.Field, wrong.Reason)
+	}
 	if err != nil {
 		return err
 	}
@@ -205,10 +210,11 @@ func (c *InspectCmd) text(in io.Reader) (string, error) {
 	return string(b), err
 }
 
-func (c *InspectCmd) rules() (inspect.Rules, error) {
+// rules also gives the line of each term, by its id.
+func (c *InspectCmd) rules() (inspect.Rules, map[string]int, error) {
 	action, err := inspect.ParseAction(c.Action)
 	if err != nil {
-		return inspect.Rules{}, err
+		return inspect.Rules{}, nil, err
 	}
 	rules := inspect.Rules{MaxHold: inspect.WidestHold}
 	kinds := c.Numbers
@@ -225,10 +231,10 @@ func (c *InspectCmd) rules() (inspect.Rules, error) {
 		if name != "injection" {
 			file, err := os.ReadFile(name)
 			if err != nil {
-				return rules, err
+				return rules, nil, err
 			}
 			if more.Sets, more.Rules, err = inspect.ReadRules(file); err != nil {
-				return rules, fault.Invalid("rules", "cli.bad_rules", "file", name).Because(err)
+				return rules, nil, fault.Invalid("rules", "cli.bad_rules", "file", name).Because(err)
 			}
 		}
 		for i := range more.Rules {
@@ -239,21 +245,22 @@ func (c *InspectCmd) rules() (inspect.Rules, error) {
 		rules.Sets, rules.Rules = append(rules.Sets, more.Sets...), append(rules.Rules, more.Rules...)
 	}
 	if err := known(c.Channel, rules.Rules); err != nil {
-		return rules, err
+		return rules, nil, err
 	}
 	rules = rules.In(c.Channel, c.Audience)
 	if c.Lexicon == "" {
-		return rules, nil
+		return rules, nil, nil
 	}
 	file, err := os.ReadFile(c.Lexicon)
 	if err != nil {
-		return rules, err
+		return rules, nil, err
 	}
-	rules.Terms, err = readTerms(string(file), action, c.Plain)
+	terms, lines, err := readTerms(string(file), action, c.Plain)
 	if err != nil {
-		return rules, fmt.Errorf("%s: %w", c.Lexicon, err)
+		return rules, nil, fmt.Errorf("%s: %w", c.Lexicon, err)
 	}
-	return rules, nil
+	rules.Terms = terms
+	return rules, lines, nil
 }
 
 // known refuses a channel that is none of the usual ones and that no rule names: no rule would be in force in it.
@@ -272,10 +279,11 @@ func known(channel string, rules []inspect.Rule) error {
 	return fault.Invalid("channel", "cli.bad_channel", "channel", channel, "valid", strings.Join(valid, ", "))
 }
 
-// readTerms reads a list of terms or a table of them. Errors name the line, never the term.
-func readTerms(file string, action inspect.Action, plain bool) ([]inspect.Term, error) {
+// readTerms reads a list of terms or a table of them, and the line of each id. Errors name the line, never the term.
+func readTerms(file string, action inspect.Action, plain bool) ([]inspect.Term, map[string]int, error) {
 	var columns []string
 	var terms []inspect.Term
+	lines := map[string]int{}
 	number := 0
 	for line := range strings.Lines(file) {
 		number++
@@ -298,7 +306,7 @@ func readTerms(file string, action inspect.Action, plain bool) ([]inspect.Term, 
 				break
 			}
 			if err := setColumn(&t, &matching, name, row[i]); err != nil {
-				return nil, fmt.Errorf("line %d: %s: %w", number, name, err)
+				return nil, nil, fmt.Errorf("line %d: %s: %w", number, name, err)
 			}
 		}
 		var err error
@@ -306,14 +314,18 @@ func readTerms(file string, action inspect.Action, plain bool) ([]inspect.Term, 
 			t.Disguise, err = matching.Over(inspect.Disguise{}, t.Text)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("line %d: matching: %w", number, err)
+			return nil, nil, fmt.Errorf("line %d: matching: %w", number, err)
 		}
 		if len(t.Contexts) > 0 && t.Window == 0 {
 			t.Window = 24
 		}
+		if first := lines[t.ID]; first > 0 {
+			return nil, nil, fmt.Errorf("line %d: id: used on line %d", number, first)
+		}
+		lines[t.ID] = number
 		terms = append(terms, t)
 	}
-	return terms, nil
+	return terms, lines, nil
 }
 
 func setColumn(t *inspect.Term, m *inspect.Matching, name, value string) (err error) {

@@ -79,12 +79,17 @@ func TestInspectNamesTheLineThatIsWrong(t *testing.T) {
 	for content, want := range map[string]string{
 		"term\taction\n甲乙\tshout\n":            "line 2: action",
 		"# x\nterm\tmatching\n甲乙\tinvisible\n": "line 3: matching",
-		"甲乙\n\u200b\n":                         "\"2\": text",
+		"甲乙\n\u200b\n":                         "line 2: text",
+		"# x\n\xbc\xd7\xd2\xd2\n":              "line 2: text: not valid UTF-8",
+		"id\tterm\n甲乙\t丙\nx\t\xbc\xd7\n":       "line 3: text: not valid UTF-8",
+		"term\tcontexts\n丙\t丁\n戊\t丁|\xbc\n":    "line 3: contexts",
+		"id\tterm\nx\t丙\ny\t丁\nx\t戊\n":         "line 4: id: used on line 2",
+		"id\tterm\n\t丙\n":                      "line 2: id",
 		"term\tmatching\n甲乙\tsound\n":          "line 2: matching",
 		"term\tmatching\n甲乙丙\tstrict|repeat\n": "line 2: matching",
 	} {
 		_, wrong := runInspect(t, "--lexicon", wordsFile(t, content), "x")
-		if !strings.Contains(wrong, want) || strings.Contains(wrong, "甲乙") {
+		if !strings.Contains(wrong, want) || strings.ContainsAny(wrong, "甲乙丙丁戊\xbc") {
 			t.Errorf("%q: %q does not name %s", content, wrong, want)
 		}
 	}
