@@ -58,7 +58,7 @@ import (
 type InspectCmd struct {
 	tongue
 	Text     []string `arg:"" optional:"" help:"Text to look at; without, --file or standard input."`
-	File     string   `placeholder:"FILE" help:"File to look at."`
+	File     string   `placeholder:"FILE" help:"File to look at. All of it is read and every hit is kept: cut a large one."`
 	Lexicon  string   `placeholder:"FILE" help:"Terms to look for, one a line, or a table with headings."`
 	Rules    []string `placeholder:"FILE" help:"Files of sets and rules, or injection for the built-in rules."`
 	Channel  string   `default:"input" help:"Channel of the text: input, output, tool, document, or one that a rule names (default: ${default})."`

@@ -71,3 +71,31 @@ func TestALineOfAGigabyteNeedsNoMoreMemoryThanAShortOne(t *testing.T) {
 		}
 	}
 }
+
+// What doc.go says of the number of hits, at a smaller size: a list can have MaxTermRunes hits a character, a scan gives
+// them all at once and a stream each piece's alone.
+func TestHitsAreAsManyAsTheListAndTheTextMakeThem(t *testing.T) {
+	var rules Rules
+	for n := range MaxTermRunes {
+		rules.Terms = append(rules.Terms, Term{ID: fmt.Sprint(n + 1), Text: strings.Repeat("a", n+1), Action: Observe})
+	}
+	e := mustCompile(t, rules)
+	const size, piece = 1000, 10
+	all := MaxTermRunes*(size+1) - MaxTermRunes*(MaxTermRunes+1)/2
+	if got := len(e.Scan(strings.Repeat("a", size)).Matches); got != all {
+		t.Errorf("a scan gives %d hits, not %d", got, all)
+	}
+	s, sum, most := e.NewStream(), 0, 0
+	count := func(step Step) { sum, most = sum+len(step.Matches), max(most, len(step.Matches)) }
+	for range size / piece {
+		count(s.Write(strings.Repeat("a", piece)))
+	}
+	if count(s.Close()); sum != all || most > piece*MaxTermRunes {
+		t.Errorf("a stream gives %d hits, not %d; %d at once, not %d at most", sum, all, most, piece*MaxTermRunes)
+	}
+	var v Verdict
+	v.Add(Place{Channel: "input"}, e.Scan(strings.Repeat("a", size)).Matches)
+	if len(v.Hits)+v.MoreHits != all || len(v.Hits) != maxSpans {
+		t.Errorf("a verdict keeps %d hits and counts %d more", len(v.Hits), v.MoreHits)
+	}
+}
