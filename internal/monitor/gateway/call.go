@@ -358,9 +358,9 @@ func (c *call) finish(ctx context.Context) {
 }
 
 // guarded runs the n checks of a text in order. A panic in one is a failed check, and the mode of the posture decides: err is
-// set if the text may not go on, and if it may, the other checks still run, what they decide stands, and missed names those
-// that failed. check must keep what it has decided as it goes.
-func (c *call) guarded(side string, n int, check func(i int)) (missed []int, err error) {
+// set if the text may not go on, and if it may, the other checks still run, what they decide stands, and failed, unless nil,
+// hears which one did before the next runs. check must keep what it has decided as it goes.
+func (c *call) guarded(side string, n int, check, failed func(i int)) (missed bool, err error) {
 	start := c.g.o.Clock.Now()
 	at := 0
 	for at < n {
@@ -377,11 +377,13 @@ func (c *call) guarded(side string, n int, check func(i int)) (missed []int, err
 			err = errInspection
 			break
 		}
-		missed = append(missed, at)
+		if missed = true; failed != nil {
+			failed(at)
+		}
 		at++
 	}
 	c.row.Verdict.Cost.Us += int64(c.g.o.Clock.Now().Sub(start) / time.Microsecond)
-	if err == nil && len(missed) > 0 {
+	if err == nil && missed {
 		c.passUninspected(side, "gateway.uninspected")
 	}
 	return missed, err

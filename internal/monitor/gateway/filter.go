@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fengsui/fengsui/internal/inspect"
+	"github.com/fengsui/fengsui/internal/inspect/fold"
 	"github.com/fengsui/fengsui/internal/inspect/placeholder"
 )
 
@@ -95,7 +96,9 @@ type outText struct {
 type stage struct {
 	engine *inspect.Engine
 	*inspect.Stream
-	from int // bytes of the text that came before it began
+	from  int    // bytes of the text that came before it began
+	given int    // characters that came to it since
+	held  []rune // ... of which it has not released these; masked where it has decided that they do not leave as they are
 }
 
 // told is what the guard has heard about a text.
@@ -111,6 +114,10 @@ type told struct {
 
 // fedLimit bounds what is kept of a text for stricter stages; of a longer one only the end is kept.
 const fedLimit = 256 << 10
+
+// maxHeld bounds what is kept of what a stage holds: beyond it, without the characters that take no part in comparison, of
+// which there may be any number.
+const maxHeld = 4 * inspect.WidestHold
 
 // filter holds back what is not cleared, for all texts of one answer.
 type filter struct {
@@ -149,7 +156,7 @@ func (f *filter) stages(from int) []stage {
 	engines := f.c.said(f.engines)
 	list := make([]stage, len(engines))
 	for i, e := range engines {
-		list[i] = stage{e, e.NewStream(), from}
+		list[i] = stage{engine: e, Stream: e.NewStream(), from: from}
 	}
 	return list
 }
@@ -193,28 +200,31 @@ func (f *filter) pass(t *outText, piece string, last bool) (released string, blo
 }
 
 // through passes a piece through the stages. What a stage released before it blocked still passes those behind it, and so
-// does what came to a stage that failed.
+// does what a stage that failed held and what came to it.
 func (f *filter) through(t *outText, piece string, last bool) (released string, blocked bool, err error) {
 	released = piece
+	cleared := "" // by the stage that is at work
 	missed, err := f.c.guarded(Output, len(t.stages), func(i int) {
 		s := &t.stages[i]
 		step := s.Write(released)
-		released, blocked = step.Released, blocked || step.Blocked
+		s.keep(released, step)
+		cleared, released, blocked = step.Released, "", blocked || step.Blocked
 		if step.Held > t.held {
 			t.held, t.why = step.Held, step.Why
 		}
 		f.hits(t, s.from, step.Matches)
 		if last || blocked {
 			end := s.Close()
-			released, blocked = released+end.Released, blocked || end.Blocked
+			cleared, blocked, s.held = cleared+end.Released, blocked || end.Blocked, s.held[:0]
 			f.hits(t, s.from, end.Matches)
 		}
-	})
-	for _, i := range missed { // its state is unknown: it begins anew behind this piece
+		released, cleared = cleared, ""
+	}, func(i int) { // its state is unknown: it begins anew behind this piece
 		s := &t.stages[i]
-		s.Stream, s.from = s.engine.NewStream(), t.heard
-	}
-	if len(missed) > 0 {
+		released, cleared = cleared+string(s.held)+released, ""
+		s.Stream, s.from, s.given, s.held = s.engine.NewStream(), t.heard, 0, s.held[:0]
+	})
+	if missed {
 		f.missed(t)
 	}
 	if blocked {
@@ -222,6 +232,47 @@ func (f *filter) through(t *outText, piece string, last bool) (released string, 
 	}
 	return released, blocked, err
 }
+
+// keep notes what a stage holds after a piece came to it.
+func (s *stage) keep(piece string, step inspect.Step) {
+	s.given += utf8.RuneCountInString(piece)
+	at, old := len(piece), len(s.held)
+	for n := step.Held; n > 0 && at+old > 0; {
+		var r rune
+		if at > 0 {
+			var w int
+			r, w = utf8.DecodeLastRuneInString(piece[:at])
+			at -= w
+		} else {
+			old--
+			r = s.held[old]
+		}
+		if !skipped(r) {
+			n--
+		}
+	}
+	s.held = append(s.held[:0], s.held[old:]...)
+	for _, r := range piece[at:] {
+		s.held = append(s.held, r)
+	}
+	first := s.given - len(s.held)
+	for _, h := range step.Matches {
+		if h.Action != inspect.Mask && h.Action != inspect.Replace {
+			continue
+		}
+		for i := max(h.FirstRune, first); i < h.EndRune; i++ {
+			if !skipped(s.held[i-first]) {
+				s.held[i-first] = inspect.DefaultMaskRune
+			}
+		}
+	}
+	if len(s.held) > maxHeld {
+		s.held = slices.DeleteFunc(s.held, skipped)
+	}
+}
+
+// skipped tells whether a character does not count in Step.Held.
+func skipped(r rune) bool { return fold.Strict().Rune(r) == fold.Skip }
 
 func (t *outText) feed(piece string) {
 	t.heard += len(piece)
@@ -286,8 +337,8 @@ func (f *filter) word(t *outText, piece string) (released string, blocked bool, 
 			}
 		}
 		f.hits(t, 0, res.Matches)
-	})
-	if len(missed) > 0 {
+	}, nil)
+	if missed {
 		f.missed(t)
 	}
 	if blocked || err != nil {

@@ -241,8 +241,8 @@ func (c *call) scan(side string, engines []*inspect.Engine, s string) (out strin
 		res := e.Scan(out)
 		hits = append(hits, res.Matches...)
 		out, action = res.Released, max(action, res.Action)
-	})
-	return out, hits, action, len(missed) > 0, err
+	}, nil)
+	return out, hits, action, missed, err
 }
 
 // promptBlocked says whether stricter engines would have refused the request that is being answered.

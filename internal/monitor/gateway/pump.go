@@ -354,8 +354,8 @@ func (p *pump) labels() (blocked bool, err error) {
 			p.c.found(labelPlace, res.Matches)
 			p.c.row.Verdict.Decide(labelPlace, inspect.Block)
 		}
-	})
-	if len(missed) > 0 {
+	}, nil)
+	if missed {
 		p.filter.verdict = Worse(p.filter.verdict, VerdictUninspected)
 		p.c.row.Verdict.Miss(labelPlace)
 	}

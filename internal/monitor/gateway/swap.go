@@ -72,9 +72,9 @@ func (c *call) swap(req *chatRequest) error {
 			return
 		}
 		var hits []inspect.Match
-		var missed []int
-		missed, err = c.guarded(Input, 1, func(int) { hits = e.Scan(whole).Matches })
-		c.missed(f.place(), len(missed) > 0)
+		var missed bool
+		missed, err = c.guarded(Input, 1, func(int) { hits = e.Scan(whole).Matches }, nil)
+		c.missed(f.place(), missed)
 		if err == nil && m.Content.splits(hits) {
 			m.Content = &content{Text: &whole}
 		}
@@ -109,8 +109,8 @@ func (c *call) cover(in inspect.Place, e *inspect.Engine, s string, at int, whos
 		encoded, _ = e.ScanEncoded(s)
 		s = covered(s, encoded) // what stands for something in an encoding would not decode
 		hits = e.Scan(s).Matches
-	})
-	c.missed(in, len(missed) > 0)
+	}, nil)
+	c.missed(in, missed)
 	if err != nil {
 		return s, at, nil, err
 	}
