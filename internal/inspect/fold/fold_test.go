@@ -110,7 +110,7 @@ func FuzzSymbols(f *testing.F) {
 	for _, s := range []string{"", "a", "中文ABC", "😀𠀀𝐚", "\xff\xe4\xb8", "\xe0\x80\x80\xed\xa0\x80\xf4\x90\x80\x80", "\xc0\x80x", "甲\u200b乙",
 		strings.Repeat("中文，", 3000), strings.Repeat("\xff", 9000),
 		strings.Repeat("中\xe0\x80\x80文", 300), strings.Repeat("中文\xed\xa0\x80", 300), strings.Repeat("한글𝐚é中a", 200), strings.Repeat("中", 89) + "a" + strings.Repeat("文\u200b", 200),
-		strings.Repeat("甲\ufffd乙", 50), strings.Repeat("Weather\x00 and\x01 more, 中文", 60), strings.Repeat("\x00", 700) + "中文中文"} {
+		strings.Repeat("甲\ufffd乙", 50), strings.Repeat("Weather\x00 and\x01 more, 中文", 60), strings.Repeat("\x00", 700) + "中文中文", "中" + strings.Repeat("abcdefgh", 100)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

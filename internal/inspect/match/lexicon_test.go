@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/fengsui/fengsui/internal/inspect/fold"
 	"pgregory.net/rapid"
 )
 
@@ -118,10 +119,29 @@ func drawEntries(t *rapid.T) []Entry {
 	})
 }
 
+// twos are so many entries of two characters that the gate gives them half of
+// each word of its filter.
+func twos(like Entry) (out []Entry) {
+	letters := []rune("甲乙丙丁戊己庚辛ab中")
+	for _, a := range letters {
+		for _, b := range letters {
+			like.Text = string([]rune{a, b})
+			out = append(out, like)
+		}
+	}
+	return out
+}
+
 func TestGateAutomatonAndBruteForceAgree(t *testing.T) {
-	found, again := 0, 0
+	found, again, halves := 0, 0, 0
 	agree := func(t *rapid.T) {
 		entries := drawEntries(t)
+		switch rapid.IntRange(0, 5).Draw(t, "twos") {
+		case 0:
+			entries = append(entries, twos(Entry{})...)
+		case 1:
+			entries = append(entries, twos(Entry{Loose: true, Gap: 1})...)
+		}
 		l, err := Build(entries)
 		if err != nil {
 			t.Fatal(err)
@@ -149,6 +169,9 @@ func TestGateAutomatonAndBruteForceAgree(t *testing.T) {
 			pad = strings.Repeat(rapid.SampledFrom([]string{"z", "中", "\u200b", "，"}).Draw(t, "with"), blockSymbols-rapid.IntRange(-4, 150).Draw(t, "pad"))
 		}
 		text = pad + text
+		if l.read[strict].gate.halves || l.read[loose].gate.halves {
+			halves++
+		}
 		want := oracle(entries, text)
 		found += len(want)
 		for _, h := range want {
@@ -165,7 +188,7 @@ func TestGateAutomatonAndBruteForceAgree(t *testing.T) {
 	for n := 0; n == 0 || n < 20 && again == 0; n++ { // few are found with characters written again
 		rapid.Check(t, agree)
 	}
-	if found == 0 || again == 0 {
+	if found == 0 || again == 0 || halves == 0 {
 		t.Fatal("nothing was ever found: the texts prove nothing")
 	}
 }
@@ -265,20 +288,69 @@ func TestScanningAllocatesNothing(t *testing.T) {
 	}
 }
 
+// What makes it fast changes no result, so that only counting tells whether it is at work.
+func TestOrdinaryTextIsReadByTheShortWays(t *testing.T) {
+	common := []rune(ordinary)
+	for _, c := range []struct {
+		name   string
+		twos   int
+		halves bool
+	}{{"few of two", 1500, false}, {"many of two", 3000, true}} {
+		entries := make([]Entry, 10_000)
+		for i := range entries {
+			// A common character, two seldom ones, a common one: beginnings and ends that ordinary text has.
+			w := []rune{common[i%len(common)], rune(0x5E00 + i%2999), rune(0x4E00 + i%2003), common[i*11%len(common)]}
+			if i < c.twos {
+				w = w[:2]
+			}
+			entries[i] = Entry{Text: string(w)}
+		}
+		read := &build(t, entries...).read[strict]
+		m, g := &read.machine, &read.gate
+		if g.halves != c.halves {
+			t.Errorf("%s: halves %v", c.name, g.halves)
+		}
+		text := fold.Strict().Symbols(make([]uint16, lead), ordinary)[:blockSymbols]
+		near, state := 0, int32(0)
+		for _, symbol := range text[lead:] {
+			if m.near(state, symbol) {
+				near++
+			}
+			state = m.next(state, symbol)
+		}
+		b := new(block)
+		passed := g.pass(&b.places, 0, text, lead, len(text))
+		known := g.sift(b.places[:passed], text)
+		t.Logf("%s: of %d symbols %d near the root, %d pass, %d known", c.name, len(text), near, passed, known)
+		if near < len(text)*8/10 || passed == 0 || passed > len(text)/5 || known > passed/5 {
+			t.Errorf("%s: of %d symbols %d near the root, %d pass, %d known", c.name, len(text), near, passed, known)
+		}
+	}
+}
+
 func FuzzScan(f *testing.F) {
 	entries := []Entry{{Text: "甲乙"}, {Text: "乙", Word: true}, {Text: "ab", Word: true}, {Text: "甲乙丙丁", Loose: true, Gap: 2}, {Text: "银行卡", Sound: true, Gap: 1},
 		{Text: "法好", Parts: true, Spell: true}, {Text: "b c"}, {Text: "甲𠀀"}, {Text: "甲乙丙", Repeat: true, Gap: 2, Word: true}, {Text: "乙甲甲乙乙", Repeat: true, Gap: 3},
 		{Text: "甲甲𠀀乙", Repeat: true, Gap: 1}, {Text: "abab", Repeat: true, Gap: 2, Word: true}}
-	l := build(f, entries...)
+	crowd := slices.Concat(entries, twos(Entry{}), twos(Entry{Loose: true, Gap: 1}))
+	l, many := build(f, entries...), build(f, crowd...)
+	if !many.read[strict].gate.halves || !many.read[loose].gate.halves || l.read[strict].gate.halves {
+		f.Fatal("both ways of the gate are to be tried")
+	}
 	for _, s := range []string{"甲乙丙丁", "甲 乙-丙丁", "yin hang ka 引航咖", "氵去 好 fahao", "\xff甲\xe4乙", "xab ab", "b c", "甲𠀀", strings.Repeat("甲", 5000) + "乙丙丁",
-		"甲乙乙丙", "乙甲甲甲-乙乙乙", "甲甲𠀀𠀀乙", "aabbabb", strings.Repeat("z", blockSymbols-3) + "乙甲甲甲乙乙乙"} {
+		"甲乙乙丙", "乙甲甲甲-乙乙乙", "甲甲𠀀𠀀乙", "aabbabb", strings.Repeat("z", blockSymbols-3) + "乙甲甲甲乙乙乙", "丙丁中戊己-庚辛a中b甲"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		want := oracle(entries, text)
-		for name, got := range map[string][]Hit{"gate": l.scan(nil, text, false), "automaton": l.scan(nil, text, true), "cursor": byCursor(l, text)} {
-			if !slices.Equal(got, want) {
-				t.Fatalf("%s: text %q\ngot  %v\nwant %v", name, text, got, want)
+		for _, set := range []struct {
+			entries []Entry
+			l       *Lexicon
+		}{{entries, l}, {crowd, many}} {
+			want := oracle(set.entries, text)
+			for name, got := range map[string][]Hit{"gate": set.l.scan(nil, text, false), "automaton": set.l.scan(nil, text, true), "cursor": byCursor(set.l, text)} {
+				if !slices.Equal(got, want) {
+					t.Fatalf("%s of %d: text %q\ngot  %v\nwant %v", name, len(set.entries), text, got, want)
+				}
 			}
 		}
 	})

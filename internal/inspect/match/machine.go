@@ -42,10 +42,16 @@ const free = int32(-1)
 // next follows one symbol. It is linear over a text: each symbol deepens the
 // state by at most one, and each failed look makes it less deep.
 func (m *machine) next(s int32, symbol uint16) int32 {
-	if p := uint32(s - m.top); p < 1<<16 && m.first(uint16(p))&^m.pair(uint16(p), symbol) != 0 {
+	if m.near(s, symbol) {
 		return (m.top + int32(symbol)) & -int32(m.first(symbol))
 	}
 	return m.deep(s, symbol)
+}
+
+// near tells of the root and of its children that no child of theirs is next.
+func (m *machine) near(s int32, symbol uint16) bool {
+	p := uint32(s - m.top)
+	return p < 1<<16 && m.first(uint16(p))&^m.pair(uint16(p), symbol) != 0
 }
 
 // first is 1 for the root and for its children, by symbol.
@@ -135,12 +141,12 @@ func newMachine(pats []pattern, symbols []uint16, holds []bool) machine {
 	if cap(b.nodes)-last > last/8 { // not to keep what was reserved for building
 		b.nodes, b.outs = slices.Clone(b.nodes), slices.Clone(b.outs)
 	}
-	b.near()
+	b.shortcuts()
 	return b.machine
 }
 
-// near is for what next asks before it reads a node.
-func (b *machineBuilder) near() {
+// shortcuts is for what next asks before it reads a node.
+func (b *machineBuilder) shortcuts() {
 	b.top = b.nodes[0].base
 	b.firsts[uint16(-b.top)>>6] |= 1 << (-b.top & 63) // the root is the state before its first child
 	words := 1
