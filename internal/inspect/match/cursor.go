@@ -66,9 +66,13 @@ func (l *Lexicon) stepLoose(c *Cursor, r rune) (ends bool) {
 
 // step follows one folded character and tells whether a pattern ends with it.
 func (m *machine) step(state *int32, f rune) bool {
+	if f <= 0xFFFF && m.near(*state, uint16(f)) {
+		*state = m.child(uint16(f))
+		return m.single && m.endsAt(*state)
+	}
 	s := *state
 	if f <= 0xFFFF {
-		s = m.next(s, uint16(f))
+		s = m.deep(s, uint16(f))
 	} else {
 		a, b := fold.Pair(f)
 		s = m.next(m.next(s, a), b)

@@ -43,9 +43,14 @@ const free = int32(-1)
 // state by at most one, and each failed look makes it less deep.
 func (m *machine) next(s int32, symbol uint16) int32 {
 	if m.near(s, symbol) {
-		return (m.top + int32(symbol)) & -int32(m.first(symbol))
+		return m.child(symbol)
 	}
 	return m.deep(s, symbol)
+}
+
+// child is that of the root by a symbol, or the root.
+func (m *machine) child(symbol uint16) int32 {
+	return (m.top + int32(symbol)) & -int32(m.first(symbol))
 }
 
 // near tells of the root and of its children that no child of theirs is next.
@@ -84,12 +89,7 @@ func (m *machine) deep(s int32, symbol uint16) int32 {
 }
 
 // endsAt tells whether a pattern ends with a state.
-func (m *machine) endsAt(s int32) bool {
-	if p := uint32(s - m.top); !m.single && p < 1<<16 && m.first(uint16(p)) != 0 {
-		return false
-	}
-	return m.nodes[s].fail&endsHere != 0
-}
+func (m *machine) endsAt(s int32) bool { return m.nodes[s].fail&endsHere != 0 }
 
 // branch is a node of the trie whose children have to be placed: the patterns
 // from lo to hi share their first depth symbols.
