@@ -68,8 +68,10 @@ func matchPart(ctx context.Context, b *bench) ([]table, error) {
 		m.from + fmt.Sprintf("; %.1f MB in documents of 16 KB. Every hit, overlapping ones included, with its place.", float64(len(m.text))/1e6),
 		"Runes: utf8.RuneCount over the same text in the same run, the yardstick that needs no peer. Our scan folds (case, width, traditional, invisible); the peers compare exact characters.",
 		"Peers: anknown/ahocorasick at every size, petar-dambovaliev/aho-corasick as its table-driven automaton where that stays under 1 GB; the faster counts. Vectorscan only where -vectorscan names a harness, see tools/vectorscan.",
-		"Web addresses: the first 10,000 of the public list, which is sorted by kind, so 88 in 100 of them are names of hosts in Latin letters. They stand here beside a sample because skipping over Chinese text is easier then, which the peers do and we do not.",
 		"Resident is the heap that the lexicon keeps, garbage collected; two cores: twice as much text on two goroutines. Of runes it is what the machine gives to two threads that share nothing.",
+	}
+	for _, words := range m.sets {
+		scan.Notes = append(scan.Notes, words.made+".")
 	}
 	stream.Notes = []string{"Re-scan: what a library without state needs: for each piece it scans the piece and as many characters before it as the longest word has. The whole text, in pieces of two characters on average."}
 	worst.Notes = []string{"Beside ordinary text in the same run, with the largest set."}
@@ -261,6 +263,16 @@ func (s *matchSet) stream(out *series) {
 	out.add("cursor ÷ re-scan", "", ours/peer)
 }
 
+// step reads a text with a cursor.
+func (s *matchSet) step(doc string) {
+	var c match.Cursor
+	for _, r := range doc {
+		if s.lexicon.Step(&c, r) {
+			s.lexicon.Ends(&c, r, func(e match.End) bool { keep(e.Entry); return true })
+		}
+	}
+}
+
 // worst are texts that somebody might send to be slow.
 func (s *matchSet) worst(runs int) []row {
 	fill := func(piece func(i int) string) []string {
@@ -286,6 +298,7 @@ func (s *matchSet) worst(runs int) []row {
 		{"ordinary", s.docs[:min(64, len(s.docs))]},
 		{"nothing but words of the list", fill(func(i int) string { return s.words[i*31%len(s.words)] })},
 		{"words without their last character", fill(unfinished)},
+		{"the first two characters of words, a stranger", fill(func(i int) string { return string([]rune(s.words[i*31%len(s.words)])[:2]) + "龘" })},
 		{"one character", fill(func(int) string { return "的" })},
 		{"emoji", fill(func(i int) string { return string(rune(0x1F600 + i%64)) })},
 		{"broken bytes", fill(func(int) string { return "\xe4\xb8\xff" })},
@@ -297,11 +310,14 @@ func (s *matchSet) worst(runs int) []row {
 			bytes += len(d)
 		}
 		for range runs {
-			own := &matchSet{docs: c.docs, bytes: bytes}
-			ordinary := s.speed(func(doc string) { s.hits = s.lexicon.Scan(s.hits[:0], doc) })
-			speed := own.speed(func(doc string) { s.hits = s.lexicon.Scan(s.hits[:0], doc) })
+			own := &matchSet{docs: c.docs, bytes: bytes, lexicon: s.lexicon}
+			scan := func(doc string) { s.hits = s.lexicon.Scan(s.hits[:0], doc) }
+			ordinary, speed := s.speed(scan), own.speed(scan)
 			t.add("scan", "MB/s", speed)
 			t.add("÷ ordinary", "", speed/ordinary)
+			ordinary, speed = s.speed(s.step), own.speed(s.step)
+			t.add("cursor", "MB/s", speed)
+			t.add("cursor ÷ ordinary", "", speed/ordinary)
 		}
 		rows = append(rows, row{Keys: []string{c.name}, Figures: t.figures()})
 	}

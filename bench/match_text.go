@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -28,6 +29,7 @@ type matchText struct {
 type wordSet struct {
 	name  string
 	words []string
+	made  string // what of
 }
 
 const (
@@ -79,16 +81,43 @@ func newMatchText(dir string) (matchText, error) {
 		real = nonsense(15_000)
 	}
 	words := varied(rng, real, m.text)
-	listed := slices.Clone(words[:10_000])
-	// The public list is sorted by kind, so that its beginning is a sample of nothing.
-	rng.Shuffle(100_000, func(i, j int) { words[i], words[j] = words[j], words[i] })
-	for _, n := range []int{10_000, 100_000, len(words)} {
-		m.sets = append(m.sets, wordSet{number(float64(n)), words[:n]})
+	listed := slices.Clone(words[:min(10_000, len(words))])
+	// The public list is sorted by kind and mostly names of hosts, so its beginning is a sample of nothing.
+	mix := words[:min(100_000, len(words))]
+	rng.Shuffle(len(mix), func(i, j int) { mix[i], mix[j] = mix[j], mix[i] })
+	for _, n := range []int{10_000, 100_000, 200_000} {
+		m.sets = append(m.sets, wordSet{name: number(float64(n)), words: words[:min(n, len(words))]})
 	}
 	if public {
-		m.sets = slices.Insert(m.sets, 1, wordSet{"10,000, web addresses", listed})
+		plain := slices.DeleteFunc(slices.Clone(words), latin)
+		m.sets = slices.Insert(m.sets, 1, wordSet{name: "10,000, none with Latin letters", words: plain[:min(10_000, len(plain))]}, wordSet{name: "10,000, the list's first", words: listed})
+	}
+	known := map[string]bool{}
+	for _, w := range real {
+		known[strings.ToLower(strings.TrimSpace(w))] = true
+	}
+	for i := range m.sets {
+		m.sets[i].count(known)
 	}
 	return m, nil
+}
+
+func latin(word string) bool { return strings.ContainsAny(word, "abcdefghijklmnopqrstuvwxyz") }
+
+// count says what the set is made of.
+func (s *wordSet) count(known map[string]bool) {
+	var latins, listed, longest int
+	for _, w := range s.words {
+		longest = max(longest, utf8.RuneCountInString(w))
+		switch {
+		case latin(w):
+			latins++
+		case known[w]:
+			listed++
+		}
+	}
+	s.made = fmt.Sprintf("%s: %s with Latin letters, mostly names of hosts; %s others of the list; %s that sound like such; the longest of %d characters",
+		s.name, number(float64(latins)), number(float64(listed)), number(float64(len(s.words)-latins-listed)), longest)
 }
 
 // varied adds words that sound like real ones, and drops what the text is full of, as a calibrated list does.
