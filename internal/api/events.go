@@ -127,17 +127,17 @@ func (a *API) follow(ctx context.Context, actor store.Actor, after int64, s stre
 	again, _ := ctx.Value(againKey).(func() (store.Actor, error))
 	for {
 		_, woken := a.Store.Hub().Watch(store.TopicRecord)
-		// Who asks is looked at before each reading: nobody hears of anything after their token has ended.
+		list, next, more, err := a.Changes(ctx, actor, after)
+		if err != nil {
+			return err
+		}
+		// Who asks is looked at after each reading: nobody hears of anything that came with the end of their token or later.
 		now, err := again()
 		if err != nil {
 			return err
 		}
 		if now.ID != actor.ID || now.Drill != actor.Drill || !slices.Equal(now.Roles, actor.Roles) {
 			return fmt.Errorf("the rights of %s have changed", actor.ID)
-		}
-		list, next, more, err := a.Changes(ctx, now, after)
-		if err != nil {
-			return err
 		}
 		for _, c := range list {
 			if err := s.event("change", c.Seq, c); err != nil {

@@ -12,15 +12,20 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/uptrace/bun"
 
 	"github.com/fengsui/fengsui/internal/api"
 	"github.com/fengsui/fengsui/internal/app"
 	"github.com/fengsui/fengsui/internal/flow"
+	"github.com/fengsui/fengsui/internal/platform/clock"
 	"github.com/fengsui/fengsui/internal/platform/locale"
 	"github.com/fengsui/fengsui/internal/platform/store"
 	"github.com/fengsui/fengsui/internal/platform/store/storetest"
+	"github.com/fengsui/fengsui/internal/platform/watch"
 )
 
 // line is one event of a stream; a comment has the name ":".
@@ -123,12 +128,17 @@ func (e *ear) until(t testing.TB, id string) (out []flow.Change) {
 // served mounts the API once more over the bench's house, behind a server of the test's making.
 func (b *bench) served(t testing.TB, beat, write time.Duration, perPerson int, with func(*httptest.Server)) (*api.API, string) {
 	t.Helper()
+	return serving(t, b.app.House, beat, write, perPerson, with)
+}
+
+func serving(t testing.TB, h *flow.House, beat, write time.Duration, perPerson int, with func(*httptest.Server)) (*api.API, string) {
+	t.Helper()
 	catalog, err := locale.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	a := api.Mount(mux, b.app.House, catalog, slog.New(slog.DiscardHandler))
+	a := api.Mount(mux, h, catalog, slog.New(slog.DiscardHandler))
 	a.HurryStreams(beat, write, perPerson)
 	srv := httptest.NewUnstartedServer(mux)
 	if with != nil {
@@ -290,6 +300,55 @@ func TestAStandInHearsOfItsDrillOnly(t *testing.T) {
 	b.note(t, "drill", "", "01DRILLX")
 	if got := strings.Join(ids(e.until(t, "01DRILLX")), " "); got != "RWown T-own 01DRILLX" {
 		t.Error(got)
+	}
+}
+
+// meanwhile does something once, just before a query whose text holds of.
+type meanwhile struct {
+	of   string
+	once sync.Once
+	do   func()
+}
+
+func (m *meanwhile) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
+	if strings.Contains(e.Query, m.of) {
+		m.once.Do(m.do)
+	}
+	return ctx
+}
+func (*meanwhile) AfterQuery(context.Context, *bun.QueryEvent) {}
+
+func TestATokenThatEndsWhileAStreamReadsHearsNothingOfWhatCameWithItsEnd(t *testing.T) {
+	b := newBench(t)
+	from := b.count(t, "SELECT COUNT(*) FROM record_entries")
+	// Another node's stream, whose reading can be waited for.
+	st := storetest.Open(t, store.Options{Dir: b.app.House.Store.Dir(), Clock: clock.System(), Hub: watch.New()})
+	reads := &meanwhile{of: "FROM record_entries AS e", do: func() {
+		b.write(t, func(tx *store.Tx) error {
+			_, err := tx.Exec("UPDATE token SET revoked_ms = 1 WHERE person_id = ?", b.person["auditor"])
+			tx.Record(store.Entry{Action: noted, ObjectKind: "service", ObjectID: "after"})
+			return err
+		})
+	}}
+	//lint:ignore SA1019 a store does not show its pool otherwise
+	st.Read().(*bun.DB).AddQueryHook(reads)
+	_, url := serving(t, &flow.House{Store: st, Book: b.app.House.Book, Login: b.app.House.Login}, 20*time.Millisecond, time.Second, 3, nil)
+	b.note(t, "service", "", "before")
+	e, status := b.tune(t, url, "auditor", fmt.Sprintf("?after=%d", from))
+	if status != 200 {
+		t.Fatal(status)
+	}
+	for {
+		l, ok := e.next(t)
+		if !ok {
+			break
+		}
+		if l.Action == noted {
+			t.Errorf("%+v came nevertheless", l)
+		}
+	}
+	if b.count(t, "SELECT COUNT(*) FROM record_entries WHERE object_id = 'after'") != 1 {
+		t.Error("the stream ended without reading")
 	}
 }
 
