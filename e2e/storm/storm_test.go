@@ -547,7 +547,7 @@ func (s *storm) leftBySpoiled(t *testing.T, db bun.IDB) map[string]bool {
 	}
 	var ids []string
 	if err := db.NewRaw("SELECT id FROM drill WHERE id IN (?) UNION SELECT id FROM incident WHERE drill_id IN (?) UNION SELECT id FROM disposal_order WHERE drill_id IN (?)",
-		bun.In(s.drills.spoiled), bun.In(s.drills.spoiled), bun.In(s.drills.spoiled)).Scan(t.Context(), &ids); err != nil {
+		bun.List(s.drills.spoiled), bun.List(s.drills.spoiled), bun.List(s.drills.spoiled)).Scan(t.Context(), &ids); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range ids {

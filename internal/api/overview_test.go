@@ -52,7 +52,7 @@ func TestTheDeskIsCalmUntilSomethingRealNeedsIt(t *testing.T) {
 		VALUES ('%s', %s, '%s', '%%[2]s', 'anomaly', 'x', '%s', 'strict_filter', 'adjust', '{"service_id":"%%[2]s"}', '{}', 'auto', 'in_force', 'x', %%[1]d)`
 	anomaly := `INSERT INTO anomaly (id, number, kind, service_id, rule_id, fingerprint, severity, state, first_ms, last_ms, opened_ms, incident_id) VALUES ('%s', 'AN-%s', '%s', '%%[2]s', 'r', 'f', '%s', '%s', %%[1]d, %%[1]d, %%[1]d, '%s')`
 	obligation := `INSERT INTO obligation (id, incident_id, operator_id, rule_id, authority, edition, state, clock_start_ms, due_ms) SELECT '%s', '%s', operator_id, 'r-%s', 'a', 'e', '%s', 1, %%[1]d FROM service WHERE id = '%%[2]s'`
-	message := `INSERT INTO outbox (id, idem_key, channel, class, recipient, lang, incident_kind, object_kind, object_id, template, args, state, queued_ms, next_ms) VALUES ('M1', 'M1', 'inbox', 'staff', 'x', 'zh', 'real', 'x', 'x%.0[2]s', 't', '[]', '%s', %%[1]d, 9000000000000)`
+	message := `INSERT INTO outbox (id, idem_key, channel, class, recipient, lang, incident_kind, object_kind, object_id, template, args, state, queued_ms, next_ms) VALUES ('M1', 'M1', 'inbox', 'staff', 'x', 'zh', 'real', 'x', 'x%%.0[2]s', 't', '[]', '%s', %%[1]d, 9000000000000)`
 	// The world does nothing by itself while this test looks: only what is put there counts.
 	var has []string
 	expect := func(step string, more ...string) {

@@ -102,7 +102,7 @@ func hiddenAmong(ctx context.Context, db bun.IDB, a store.Actor, entries []recor
 	for _, e := range entries {
 		names = append(names, e.ObjectID, e.Scope)
 	}
-	if err := db.NewRaw("SELECT g.id FROM (?) AS g WHERE g.id <> '' AND g.id IN (?)", hiddenNames(a), bun.In(names)).Scan(ctx, &gone); err != nil {
+	if err := db.NewRaw("SELECT g.id FROM (?) AS g WHERE g.id <> '' AND g.id IN (?)", hiddenNames(a), bun.List(names)).Scan(ctx, &gone); err != nil {
 		return nil, err
 	}
 	out := make(map[string]bool, len(gone))
@@ -125,7 +125,7 @@ func linksOf(ctx context.Context, db bun.IDB, entries []record.Entry) (map[strin
 		}
 	}
 	var rows []struct{ Kind, ID, IncidentID, DrillID string }
-	in := bun.In(ids)
+	in := bun.List(ids)
 	err := db.NewRaw(`SELECT 'incident' AS kind, id, id AS incident_id, drill_id FROM incident WHERE id IN (?)
 		UNION ALL SELECT 'anomaly', id, incident_id, drill_id FROM anomaly WHERE id IN (?)
 		UNION ALL SELECT 'order', id, incident_id, drill_id FROM disposal_order WHERE id IN (?)

@@ -152,14 +152,14 @@ func heldBy(ctx context.Context, db bun.IDB, scope string) ([]string, error) {
 	case "directive":
 		q = db.NewRaw(held+"i.id IN (SELECT d.incident_id FROM directive AS d WHERE d.id = ?)", id)
 	case "anomaly":
-		q = db.NewRaw(family+held+"i.id IN (SELECT o.id FROM of_incident AS o)", bun.In([]string{id}))
+		q = db.NewRaw(family+held+"i.id IN (SELECT o.id FROM of_incident AS o)", bun.List([]string{id}))
 	case "subject": // a complaint's id, or the HMAC of a user
 		subjects := []string{id}
 		if id == "unknown" {
 			subjects = append(subjects, "") // telemetry keeps users without a name under one key
 		}
-		signals := db.NewRaw(`SELECT c.anomaly_id FROM complaint AS c WHERE c.id = ? UNION SELECT s.anomaly_id FROM signal AS s WHERE s.subject IN (?) OR s.complaint_id = ?`, id, bun.In(subjects), id)
-		q = db.NewRaw(family+held+"(i.id IN (SELECT o.id FROM of_incident AS o) OR i.id IN (SELECT r.incident_id FROM reach AS r WHERE r.subject IN (?)))", signals, bun.In(subjects))
+		signals := db.NewRaw(`SELECT c.anomaly_id FROM complaint AS c WHERE c.id = ? UNION SELECT s.anomaly_id FROM signal AS s WHERE s.subject IN (?) OR s.complaint_id = ?`, id, bun.List(subjects), id)
+		q = db.NewRaw(family+held+"(i.id IN (SELECT o.id FROM of_incident AS o) OR i.id IN (SELECT r.incident_id FROM reach AS r WHERE r.subject IN (?)))", signals, bun.List(subjects))
 	default:
 		return nil, nil
 	}

@@ -186,7 +186,7 @@ func (h *House) Seconds(ctx context.Context, a store.Actor) (w Waiting, err erro
 	}
 	var about []struct{ ID, Rung, Service, Number string }
 	if err := db.NewRaw(`SELECT o.id, o.rung, s.name AS service, COALESCE(i.number, '') AS number FROM disposal_order AS o JOIN service AS s ON s.id = o.service_id LEFT JOIN incident AS i ON i.id = o.incident_id WHERE o.id IN (?)
-		UNION ALL SELECT i.id, '', s.name, i.number FROM incident AS i JOIN service AS s ON s.id = i.service_id WHERE i.id IN (?)`, bun.In(ids), bun.In(ids)).Scan(ctx, &about); err != nil {
+		UNION ALL SELECT i.id, '', s.name, i.number FROM incident AS i JOIN service AS s ON s.id = i.service_id WHERE i.id IN (?)`, bun.List(ids), bun.List(ids)).Scan(ctx, &about); err != nil {
 		return w, err
 	}
 	dressed := func(all []identity.SecondSignature) []Asked {

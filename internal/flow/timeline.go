@@ -65,7 +65,7 @@ func (h *House) Timeline(ctx context.Context, a store.Actor, id string, after in
 	}
 	var at []int64
 	if err := db.NewRaw(`SELECT idx FROM record_entries WHERE idx >= ? AND object_kind IN (?) AND idx IN (?) ORDER BY idx LIMIT ?`,
-		after, bun.In(heard), ofAnIncident(id), limit+1).Scan(ctx, &at); err != nil || len(at) == 0 {
+		after, bun.List(heard), ofAnIncident(id), limit+1).Scan(ctx, &at); err != nil || len(at) == 0 {
 		return list, total, 0, err
 	}
 	if len(at) > limit {
@@ -106,7 +106,7 @@ func namesOf(ctx context.Context, db bun.IDB, entries []record.Entry) (map[strin
 			ids = append(ids, e.Actor)
 		}
 	}
-	return names(ctx, db, "SELECT id, name FROM person WHERE id IN (?)", bun.In(ids))
+	return names(ctx, db, "SELECT id, name FROM person WHERE id IN (?)", bun.List(ids))
 }
 
 // Masked stands where a value may quote harmful text or somebody's words: they are read where reading is

@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -355,7 +354,7 @@ func TestKindsOnOrdinaryTextsAreCounted(t *testing.T) {
 				}
 				size += len(text)
 			}
-			t.Log(fmt.Sprintf("%d texts, %d KB, %d with a hit: %v", len(texts), size>>10, with, found))
+			t.Logf("%d texts, %d KB, %d with a hit: %v", len(texts), size>>10, with, found)
 		})
 	}
 }

@@ -78,9 +78,7 @@ func (p *packer) phrases(text string) []string {
 			out = append(out, m[1]+": "+m[3])
 		}
 	}
-	for _, m := range sqlstate.FindAllString(text, -1) {
-		out = append(out, m)
-	}
+	out = append(out, sqlstate.FindAllString(text, -1)...)
 	for _, c := range causes {
 		if strings.Contains(text, c) {
 			out = append(out, c)

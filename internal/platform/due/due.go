@@ -125,7 +125,7 @@ func Cancel(ctx context.Context, tx *store.Tx, kind string, objectIDs ...string)
 		return nil
 	}
 	_, err := tx.NewRaw(`UPDATE due SET state = 'cancelled', owner = '', lease_until_ms = 0
-		WHERE object_id IN (?) AND kind = ? AND state IN ('pending', 'failed')`, bun.In(objectIDs), kind).Exec(ctx)
+		WHERE object_id IN (?) AND kind = ? AND state IN ('pending', 'failed')`, bun.List(objectIDs), kind).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("cancel due rows %s of %q: %w", kind, objectIDs, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -277,13 +278,13 @@ func (d *Desk) bind(ctx context.Context, tx *store.Tx, personID string, p Provid
 	if err := tx.NewSelect().Model(&others).Where("issuer = ? AND (subject = ? OR person_id = ?)", p.Issuer, subject, personID).Scan(ctx); err != nil {
 		return b, err
 	}
-	for _, o := range others {
-		if o.Subject == subject && o.PersonID == personID && !o.Waiting && !waiting {
+	if i := slices.IndexFunc(others, func(o Binding) bool { return o.Subject == subject }); i >= 0 {
+		if o := others[i]; o.PersonID == personID && !o.Waiting && !waiting {
 			return o, nil
 		}
-		if o.Subject == subject {
-			return b, fault.Conflict("subject", "login.oidc_bound", "name", p.Name)
-		}
+		return b, fault.Conflict("subject", "login.oidc_bound", "name", p.Name)
+	}
+	if len(others) > 0 {
 		return b, fault.Conflict("person_id", "login.oidc_has_one", "name", p.Name)
 	}
 	if _, err := tx.NewInsert().Model(&b).Exec(ctx); err != nil {

@@ -100,7 +100,7 @@ func (l *Log) Contents(ctx context.Context, db bun.IDB, entries []Entry) (map[in
 		Idx    int64
 		Sealed []byte
 	}
-	if err := db.NewRaw(`SELECT idx, sealed FROM record_payloads WHERE idx IN (?)`, bun.In(at)).Scan(ctx, &rows); err != nil {
+	if err := db.NewRaw(`SELECT idx, sealed FROM record_payloads WHERE idx IN (?)`, bun.List(at)).Scan(ctx, &rows); err != nil {
 		return nil, err
 	}
 	for _, r := range rows {

@@ -333,7 +333,7 @@ func same(ctx context.Context, tx *store.Tx, drafts []Draft) (map[string]bool, e
 			terms[i] = d.Term
 		}
 		var rows []Entry
-		if err := tx.NewSelect().Model(&rows).Where("substr(term, 1, 300) IN (?)", bun.In(terms)).Where("state = ?", StateLive).
+		if err := tx.NewSelect().Model(&rows).Where("substr(term, 1, 300) IN (?)", bun.List(terms)).Where("state = ?", StateLive).
 			Where("expires_ms = 0 OR expires_ms > ?", tx.NowMs).Scan(ctx); err != nil {
 			return nil, err
 		}
@@ -354,7 +354,7 @@ func (l *Library) Approve(ctx context.Context, tx *store.Tx, ids ...string) ([]E
 	mayTouch := touching(ctx, tx)
 	for part := range slices.Chunk(ids, together) {
 		var rows []Entry
-		if err := tx.NewSelect().Model(&rows).Where("id IN (?)", bun.In(part)).Scan(ctx); err != nil {
+		if err := tx.NewSelect().Model(&rows).Where("id IN (?)", bun.List(part)).Scan(ctx); err != nil {
 			return nil, err
 		}
 		found := make(map[string]*Entry, len(rows))
@@ -379,7 +379,7 @@ func (l *Library) Approve(ctx context.Context, tx *store.Tx, ids ...string) ([]E
 			tx.Record(store.Entry{Action: "lexicon.approve", ObjectKind: "lexicon_entry", ObjectID: e.ID, Content: map[string]any{"author": e.CreatedBy}})
 			out = append(out, *e)
 		}
-		if _, err := tx.NewUpdate().Model((*Entry)(nil)).Set("approved_by = ?", tx.Actor.ID).Set("expires_ms = 0").Where("id IN (?)", bun.In(part)).Exec(ctx); err != nil {
+		if _, err := tx.NewUpdate().Model((*Entry)(nil)).Set("approved_by = ?", tx.Actor.ID).Set("expires_ms = 0").Where("id IN (?)", bun.List(part)).Exec(ctx); err != nil {
 			return nil, err
 		}
 		if err := due.Cancel(ctx, tx, DueExpire, part...); err != nil {
@@ -546,7 +546,7 @@ func retire(ctx context.Context, tx *store.Tx, action, where string, args ...any
 		return err
 	}
 	for part := range slices.Chunk(ids, together) {
-		if _, err := tx.NewUpdate().Model((*Entry)(nil)).Set("state = ?", StateRetired).Where("id IN (?)", bun.In(part)).Exec(ctx); err != nil {
+		if _, err := tx.NewUpdate().Model((*Entry)(nil)).Set("state = ?", StateRetired).Where("id IN (?)", bun.List(part)).Exec(ctx); err != nil {
 			return err
 		}
 		if err := due.Cancel(ctx, tx, DueExpire, part...); err != nil {

@@ -30,7 +30,7 @@ import (
 const clusterVar = "FENGSUI_TEST_POSTGRES"
 
 // Missing is what is said where PostgreSQL is not installed.
-const Missing = "PostgreSQL 15 or newer is missing (the tests start a private one): run 'scripts/need postgres' as root, or put initdb and postgres in PATH, then run this again."
+const Missing = "PostgreSQL 15 or newer is missing (the tests start a private one): run 'scripts/need postgres' as root, or put initdb and postgres in PATH, then run this again"
 
 // template is the database that new ones are copied from: the schema is there already.
 const template = "fengsui_template"
