@@ -486,8 +486,8 @@ func TestManyOpenStreamsEndWithinASecondOfAnOfflineOrder(t *testing.T) {
 		t.Fatalf("the last byte left %s after the order", took)
 	}
 	for _, l := range lives {
-		// On a machine that is busy a client may be late, and a late one is reset.
-		if _, err := l.rest(); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		// On a machine that is busy a client may be late, and a late one is reset; or the goodbye is, and its connection ends without it.
+		if _, err := l.rest(); err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatal(err)
 		}
 	}
