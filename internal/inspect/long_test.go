@@ -80,7 +80,7 @@ func TestHitsAreAsManyAsTheListAndTheTextMakeThem(t *testing.T) {
 		rules.Terms = append(rules.Terms, Term{ID: fmt.Sprint(n + 1), Text: strings.Repeat("a", n+1), Action: Observe})
 	}
 	e := mustCompile(t, rules)
-	const size, piece = 1000, 10
+	const size, piece = 2 * scanPiece, 8 // more than a scan looks at in one go
 	all := MaxTermRunes*(size+1) - MaxTermRunes*(MaxTermRunes+1)/2
 	if got := len(e.Scan(strings.Repeat("a", size)).Matches); got != all {
 		t.Errorf("a scan gives %d hits, not %d", got, all)
