@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fengsui/fengsui/internal/api"
 )
@@ -141,6 +142,13 @@ func typed(value, kind string) (any, error) {
 			return nil, err
 		}
 		value = string(raw)
+	}
+	line := 1
+	for text := range strings.Lines(value) {
+		if !utf8.ValidString(text) { // JSON would put U+FFFD in its place
+			return nil, fmt.Errorf("line %d: not valid UTF-8", line)
+		}
+		line++
 	}
 	if kind == "string" {
 		return value, nil

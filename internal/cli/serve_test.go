@@ -58,6 +58,7 @@ func TestACommandSaysWhatIsWrongInOneLine(t *testing.T) {
 		"unknown rung":       {[]string{"grade", "--importance", "huge", "--harm", "一般"}, "importance"},
 		"no data folder":     {[]string{"person", "add", "--data", filepath.Join(t.TempDir(), "none"), "--name", "x", "--roles", "engineer"}, "--data"},
 		"file not there":     {[]string{"call", "submit-complaint", "text=@/no/such/file"}, "/no/such/file"},
+		"file not in UTF-8":  {[]string{"call", "import-lexicon", "format=tsv", "text=@" + wordsFile(t, "甲\n\xbc\n")}, "text: line 2: not valid UTF-8"},
 		"private upstream":   {[]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--upstream", "http://127.0.0.1:8000/v1"}, "--allow-private-upstream"},
 		"local upstream":     {[]string{"serve", "--lang", "en", "--data", filepath.Join(t.TempDir(), "data"), "--upstream", "http://LocalHost.:8000/v1"}, "add --allow-private-upstream"},
 		"metadata upstream":  {[]string{"serve", "--allow-private-upstream", "--data", filepath.Join(t.TempDir(), "data"), "--upstream", "http://169.254.169.254/v1"}, "169.254.169.254"},
