@@ -45,7 +45,7 @@ vet: need-go ## gofmt and vet of everything, the torture tests too
 
 check: need-node vet tally ## the quick round before a commit: gofmt, vet, build, short tests
 	@go build ./...
-	@scripts/check -p $(strip $(JOBS)) -timeout 2m
+	@scripts/check -p $$(($(strip $(JOBS)) + 1)) -timeout 2m # one more: some always wait for what takes time
 
 test: need-go need-node need-browser need-postgres console tally ## the whole suite: the platform on both databases, the official OpenAI clients for Go and Node, and the console in a browser
 	@scripts/suite -p $(strip $(JOBS)) -timeout 9m
