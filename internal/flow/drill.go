@@ -6,6 +6,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/fengsui/fengsui/internal/monitor/anomaly"
 	"github.com/fengsui/fengsui/internal/platform/due"
 	"github.com/fengsui/fengsui/internal/platform/fault"
 	"github.com/fengsui/fengsui/internal/platform/identity"
@@ -63,7 +64,7 @@ func noneReal(ctx context.Context, tx *store.Tx) error {
 // pausesDrills: an incident of 三级 or above, and none that has no level yet.
 func pausesDrills(level int) bool { return level >= 1 && level <= 3 }
 
-// FinishDrill ends a drill and leaves nothing of it in force: its orders end, its incidents close, its gateway keys and the
+// FinishDrill ends a drill and leaves nothing of it in force: its orders end, its incidents close, its anomalies are decided, its gateway keys and the
 // stand-ins' tokens are good no longer. Error: invalid incident_id if the incident is not the drill's.
 func (h *House) FinishDrill(ctx context.Context, tx *store.Tx, id, stages string, state drill.State, incidentID string) (drill.Drill, error) {
 	if incidentID != "" {
@@ -84,7 +85,7 @@ func (h *House) FinishDrill(ctx context.Context, tx *store.Tx, id, stages string
 	if err := tx.NewRaw("SELECT k.id FROM gateway_key k JOIN service s ON s.id = k.service_id WHERE s.drill_id = ? AND k.revoked_ms = 0 ORDER BY k.id", id).Scan(ctx, &keys); err != nil {
 		return d, err
 	}
-	errs := []error{h.Control.EndDrill(ctx, tx, id), h.closeDrill(ctx, tx, id), identity.EndStandIns(ctx, tx, id)}
+	errs := []error{h.Control.EndDrill(ctx, tx, id), h.closeDrill(ctx, tx, id), anomaly.EndDrill(ctx, tx, id), identity.EndStandIns(ctx, tx, id)}
 	for _, k := range keys {
 		errs = append(errs, service.RevokeKey(ctx, tx, k))
 	}

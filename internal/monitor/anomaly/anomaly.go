@@ -114,6 +114,8 @@ func Machine() []Transition {
 		{Assessing, "dismiss", Dismissed},
 		{Assessing, "promote", Promoted},
 		{Assessing, "merge", Merged},
+		{Open, "drill_over", Dismissed}, // only EndDrill
+		{Assessing, "drill_over", Dismissed},
 	}
 }
 
@@ -194,6 +196,24 @@ func MarkPromoted(ctx context.Context, tx *store.Tx, id, incidentID string) (Ano
 		a.IncidentID = incidentID
 		return nil
 	})
+}
+
+// EndDrill ends the anomalies that a drill left undecided. It is for the transaction that ends the drill.
+// Error: forbidden for anybody but the system.
+func EndDrill(ctx context.Context, tx *store.Tx, drillID string) error {
+	if !tx.Actor.IsSystem() {
+		return fault.Forbidden("identity.not_allowed", "action", "drill.end")
+	}
+	var ids []string
+	if err := tx.NewRaw("SELECT id FROM anomaly WHERE drill_id = ? AND drill_id <> '' AND state IN (?) ORDER BY id", drillID, bun.List(active)).Scan(ctx, &ids); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := decide(ctx, tx, id, "drill_over", func(*Anomaly) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func decide(ctx context.Context, tx *store.Tx, id, event string, with func(*Anomaly) error) (Anomaly, error) {

@@ -52,7 +52,7 @@ type EngineStatus struct {
 	Windows   int    `json:"windows"`
 	Opened    int64  `json:"opened"`
 	Commits   int64  `json:"commits"`
-	Orphans   int64  `json:"orphans"` // openings given up because their service does not exist
+	Orphans   int64  `json:"orphans"` // openings given up because their service does not exist or its drill is over
 	Failures  int64  `json:"failures"`
 	Failing   string `json:"failing,omitempty"`
 	BeatMs    int64  `json:"beat_ms"` // when the loop last came round well
@@ -184,7 +184,7 @@ func observe(s telemetry.Signal) Observation {
 // outcome is what a commit found out about one live anomaly.
 type outcome struct {
 	fingerprint string
-	gone        bool // no such service
+	gone        bool // no such service, or its drill is over
 	decidedMs   int64
 	later       []arrival
 	kept        int
@@ -278,6 +278,10 @@ func (e *Engine) reflect(ctx context.Context, tx *store.Tx, f string, l *live) (
 			return out, nil
 		}
 		if err != nil {
+			return out, err
+		}
+		if over, err := tx.NewSelect().TableExpr("drill").Where("id = ? AND ended_ms > 0", drill).Count(ctx); err != nil || over > 0 {
+			out.gone = true // nobody is left to decide it
 			return out, err
 		}
 		a.DrillID = drill

@@ -205,6 +205,45 @@ func TestAnAnomalyOpensWhenTheThresholdIsReachedAndOnlyThen(t *testing.T) {
 	}
 }
 
+// What is noticed last may be stored after the drill has swept its desk, or after its end.
+func TestADrillThatIsOverLeavesNoAnomalyUndecided(t *testing.T) {
+	h := newHouse(t, t.TempDir())
+	h.write(store.System("test"), func(tx *store.Tx) error {
+		_, err := tx.ExecContext(t.Context(), "INSERT INTO drill (id, number, scenario, state, started_by, started_ms) VALUES ('drill-1', 'D-1', 'A.1', 'running', 'p', 1)")
+		return err
+	})
+	four := func(risk string) {
+		for i := range 4 {
+			h.put("d", fmt.Sprint(i), func(s *telemetry.Signal) { s.Risk = risk })
+			h.put("a", fmt.Sprint(i), func(s *telemetry.Signal) { s.Risk = risk })
+		}
+		h.run()
+	}
+	four("A.2.e")
+	if err := h.st.Write(t.Context(), officer, func(tx *store.Tx) error { return EndDrill(t.Context(), tx, "drill-1") }); fault.KindOf(err) != fault.KindForbidden {
+		t.Errorf("a person ends a drill's anomalies: %v", err)
+	}
+	h.write(store.System("test"), func(tx *store.Tx) error {
+		if _, err := tx.ExecContext(t.Context(), "UPDATE drill SET state = 'passed', ended_ms = 2"); err != nil {
+			return err
+		}
+		return EndDrill(t.Context(), tx, "drill-1")
+	})
+	four("A.2.e")
+	four("A.2.d")
+	if drill := h.list(Filter{Kind: "drill"}); len(drill) != 1 || drill[0].State != Dismissed || len(h.rec.Of("anomaly.drill_over")) != 1 {
+		t.Errorf("drill: %+v", drill)
+	}
+	for _, a := range h.list(Filter{Kind: "real"}) {
+		if a.State != Open {
+			t.Errorf("a real one is ended with the drill: %+v", a)
+		}
+	}
+	if n := len(h.list(Filter{Kind: "real"})); n != 2 {
+		t.Errorf("%d real ones", n)
+	}
+}
+
 func TestSignalsJoinTheOpenAnomalyAndADrillHasItsOwn(t *testing.T) {
 	h := newHouse(t, t.TempDir())
 	for i := range 4 {
