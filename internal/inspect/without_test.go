@@ -11,7 +11,7 @@ import (
 func TestAnEngineWithoutSomeRulesFindsWhatOneCompiledWithoutThemFinds(t *testing.T) {
 	compile := func(r Rules) *Engine { return mustCompile(t, r) }
 	fewer := 0 // texts in which the rules left out had hit
-	rapid.Check(t, func(t *rapid.T) {
+	agree := func(t *rapid.T) {
 		rules := drawRules(t)
 		asked := func(id string) bool { // by a rule
 			return slices.ContainsFunc(rules.Rules, func(r Rule) bool { return strings.Contains(" "+r.Find+" "+r.When+" ", "#"+id) })
@@ -48,7 +48,10 @@ func TestAnEngineWithoutSomeRulesFindsWhatOneCompiledWithoutThemFinds(t *testing
 		if len(whole.Scan(text).Matches) != len(expect.Matches) {
 			fewer++
 		}
-	})
+	}
+	for n := 0; n == 0 || n < 20 && fewer == 0; n++ { // few texts have what is left out
+		rapid.Check(t, agree)
+	}
 	if fewer == 0 {
 		t.Error("control: nothing that was left out had hit")
 	}
