@@ -105,8 +105,8 @@
 // much was waiting. Held text is only ever released by a decision.
 //
 // Hits are not bounded. Each term is reported wherever it stands, so the list a,
-// aa … up to 64 of them gives 64 hits a character: 19 million in 300 KB of a,
-// some 3 GB of Result.Matches. In the gateway the limits of the posture bound
+// aa … up to 64 of them gives 64 hits a character of a text of a, and all of them
+// stand in Result.Matches. In the gateway the limits of the posture bound
 // the text: 1 MB of a request and 8 MB of an answer that is not a stream, unless
 // set otherwise. In here nothing does. Who inspects text without such a limit
 // should cut it, or write it to a stream in small pieces and keep of each step's
