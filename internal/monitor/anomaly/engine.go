@@ -280,9 +280,11 @@ func (e *Engine) reflect(ctx context.Context, tx *store.Tx, f string, l *live) (
 		if err != nil {
 			return out, err
 		}
-		if over, err := tx.NewSelect().TableExpr("drill").Where("id = ? AND ended_ms > 0", drill).Count(ctx); err != nil || over > 0 {
-			out.gone = true // nobody is left to decide it
-			return out, err
+		if drill != "" {
+			over, err := tx.NewSelect().TableExpr("drill").Where("id = ? AND ended_ms > 0", drill).Count(ctx)
+			if out.gone = over > 0; err != nil || out.gone { // nobody is left to decide it
+				return out, err
+			}
 		}
 		a.DrillID = drill
 		if err := e.desk.open(ctx, tx, &a, individual(l.sample)); err != nil {

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/uptrace/bun"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/fengsui/fengsui/internal/platform/clock"
@@ -166,15 +165,6 @@ func TestConcurrentWritersLeaveNoGap(t *testing.T) {
 	}
 }
 
-// counted counts statements.
-type counted int
-
-func (c *counted) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context {
-	*c++
-	return ctx
-}
-func (c *counted) AfterQuery(context.Context, *bun.QueryEvent) {}
-
 func TestManyEntriesTakeNoMoreStatementsThanTwo(t *testing.T) {
 	h := newHouse(t)
 	h.write(decision("incident:i", 0)) // makes the key
@@ -183,9 +173,9 @@ func TestManyEntriesTakeNoMoreStatementsThanTwo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	var statements []counted
+	var statements []storetest.Statements
 	for _, n := range []int{2, 50} {
-		var c counted
+		var c storetest.Statements
 		var entries []store.Entry
 		for i := range n {
 			e := decision("incident:i", i)

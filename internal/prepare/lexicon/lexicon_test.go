@@ -355,15 +355,6 @@ func TestAnImportFindsTheEntriesOfATermByTheirIndex(t *testing.T) {
 	}
 }
 
-// counted counts statements.
-type counted int
-
-func (c *counted) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context {
-	*c++
-	return ctx
-}
-func (c *counted) AfterQuery(context.Context, *bun.QueryEvent) {}
-
 // Nobody else writes during an import, an order neither.
 func TestAnImportItsApprovalAndItsEndTakeFewStatementsHoweverManyEntries(t *testing.T) {
 	b := newBench(t)
@@ -373,13 +364,13 @@ func TestAnImportItsApprovalAndItsEndTakeFewStatementsHoweverManyEntries(t *test
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	counts := map[string][]counted{}
+	counts := map[string][]storetest.Statements{}
 	for _, n := range []int{2, 400} {
 		var drafts []lexicon.Draft
 		for i := range n {
 			drafts = append(drafts, draft(fmt.Sprintf("测试违禁词%c%c", 0x4e00+i, 0x5e00+n)))
 		}
-		var c counted
+		var c storetest.Statements
 		btx, err := db.WithQueryHook(&c).BeginTx(ctx, nil)
 		if err != nil {
 			t.Fatal(err)

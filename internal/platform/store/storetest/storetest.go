@@ -156,6 +156,18 @@ func Inherit(o store.Options) store.Options {
 	return o
 }
 
+// Statements is a hook of bun that counts what is asked of a database.
+type Statements int
+
+// BeforeQuery counts.
+func (s *Statements) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context {
+	*s++
+	return ctx
+}
+
+// AfterQuery does nothing.
+func (s *Statements) AfterQuery(context.Context, *bun.QueryEvent) {}
+
 // Raw opens the database of a folder past the store, for tests that look at, or spoil, what it keeps.
 func Raw(t testing.TB, dir string) (db *bun.DB, done func()) {
 	t.Helper()
